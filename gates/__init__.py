@@ -1,0 +1,1 @@
+"""The arbiter: what is judged, and how. Runs nothing."""

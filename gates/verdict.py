@@ -1,0 +1,50 @@
+"""What a gate says of a tree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passed:
+    """Every required gate ran, and its evidence says that the tree is good.
+
+    summary: one line for a person, for example "9 passed in 0.4 s".
+    """
+
+    summary: str
+    kind: Literal["passed"] = "passed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """A required gate ran and says no.
+
+    summary: one line for a person. report: what a model needs to repair it, at most
+    `gates.report.MAX_REPORT_BYTES` bytes of UTF-8 with no control characters.
+    """
+
+    summary: str
+    report: str
+    kind: Literal["failed"] = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeedsHuman:
+    """The gates are green, but something in the evidence is for a person to decide."""
+
+    summary: str
+    findings: tuple[str, ...]
+    kind: Literal["needs_human"] = "needs_human"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inconclusive:
+    """The gate could not be made to say anything; that is never a reason to buy a dearer model."""
+
+    reason: str
+    kind: Literal["inconclusive"] = "inconclusive"
+
+
+Verdict: TypeAlias = Passed | Failed | NeedsHuman | Inconclusive

@@ -1,0 +1,1 @@
+"""The surface: what a client can say."""

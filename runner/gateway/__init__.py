@@ -1,0 +1,1 @@
+"""What crosses the wall of a sandbox: the relay, the model gateway, the egress proxy."""

@@ -1,0 +1,359 @@
+"""The words of the domain, as types. Values only: no behaviour that touches the world.
+
+Money is integer micro-dollars (1 USD = 1_000_000), sizes are bytes, durations are seconds,
+times are UTC seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+ENGINE_PROTOCOL = 1
+"""Bumped by hand whenever the order or the meaning of a round's steps changes."""
+
+
+class Phase(StrEnum):
+    """Where a run is, as a person would say it."""
+
+    QUEUED = "queued"
+    PREPARING = "preparing"
+    AGENT = "agent"
+    GATE = "gate"
+    PUBLISHING = "publishing"
+    WAITING = "waiting"
+    AWAITING_REVIEW = "awaiting_review"
+    MERGED = "merged"
+    ESCALATED = "escalated"
+    BLOCKED = "blocked"
+    CANCELLED = "cancelled"
+
+
+LIVE_PHASES = frozenset(
+    {
+        Phase.QUEUED,
+        Phase.PREPARING,
+        Phase.AGENT,
+        Phase.GATE,
+        Phase.PUBLISHING,
+        Phase.WAITING,
+        Phase.AWAITING_REVIEW,
+    }
+)
+"""A run in one of these holds the claim on its (repo, issue)."""
+
+WORKING_PHASES = LIVE_PHASES - {Phase.AWAITING_REVIEW}
+"""A run in one of these has a round in flight or due."""
+
+
+class Ending(StrEnum):
+    """How one agent execution ended, read from its exit status, its event stream and our own clocks."""
+
+    COMPLETED = "completed"
+    MAX_TURNS = "max_turns"
+    TIER_BUDGET = "tier_budget"
+    RUN_BUDGET = "run_budget"
+    PROMPT_TOO_LONG = "prompt_too_long"
+    REFUSED = "refused"
+    IDLE_TIMEOUT = "idle_timeout"
+    WALL_TIMEOUT = "wall_timeout"
+    QUOTA = "quota"
+    OVERLOADED = "overloaded"
+    AUTH = "auth"
+    CREDIT = "credit"
+    NETWORK = "network"
+    MODEL_UNKNOWN = "model_unknown"
+    BAD_REQUEST = "bad_request"
+    NO_TURNS = "no_turns"
+    SESSION_LOST = "session_lost"
+    OUT_OF_MEMORY = "out_of_memory"
+    KILLED = "killed"
+    VANISHED = "vanished"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tier:
+    """One rung: which model at which effort, and what it may use up.
+
+    model: an alias or id that the CLI takes. effort: low, medium, high, xhigh or max.
+    """
+
+    name: str
+    model: str
+    effort: str
+    max_turns: int
+    max_micro_usd: int
+    wall_s: int
+    idle_s: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """How often a round may try again what was nobody's fault, and what it may spend.
+
+    run_micro_usd: money for the whole run, all rounds together.
+    """
+
+    infra_retries: int = 2
+    gate_retries: int = 2
+    policy_warnings: int = 1
+    run_micro_usd: int = 20_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundInput:
+    """Everything a round needs, frozen when it is enqueued: changed settings cannot change it in flight.
+
+    number: 1 for a run's first round. first_attempt: number of the first agent attempt of this
+    round (attempts are numbered through the whole run). start_tier: index into `ladder`.
+    start_commit: the commit whose files the agent starts from; None for the base.
+    feedback: what the agent is told besides the brief, or None.
+    pull: number of the run's pull request, or None before there is one.
+    rejudge: judge the start commit merged into today's base, with no agent; used when the base moved under a pull request.
+    """
+
+    run_id: str
+    number: int
+    repo: str
+    issue: int
+    brief: str
+    base_branch: str
+    branch: str
+    ladder: tuple[Tier, ...]
+    bounds: Bounds
+    start_tier: int = 0
+    first_attempt: int = 1
+    start_commit: str | None = None
+    feedback: str | None = None
+    pull: int | None = None
+    rejudge: bool = False
+    protocol: int = ENGINE_PROTOCOL
+
+
+class RunState(StrEnum):
+    """What a sandbox is doing, as the container engine sees it."""
+
+    RUNNING = "running"
+    EXITED = "exited"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxStatus:
+    """State of one sandbox; exit_code only when EXITED (137 after a kill), oom when the kernel killed it."""
+
+    state: RunState
+    exit_code: int | None = None
+    oom: bool = False
+
+
+class Role(StrEnum):
+    """Why a sandbox exists; the value of its `ashigaru.role` label."""
+
+    AGENT = "agent"
+    GATE = "gate"
+    SETUP = "setup"
+    RELAY = "relay"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """A host directory shown inside. source is an absolute host path, target an absolute inside path."""
+
+    source: str
+    target: str
+    read_only: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tmpfs:
+    """Scratch memory inside: where, and how many bytes."""
+
+    target: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelaySpec:
+    """The relay of a sandbox's pod: the pod's infra container, joining loopback ports to sockets of the daemon.
+
+    socket_dir: host directory holding nothing but the sockets granted, mounted read-only at /ashigaru/sockets.
+    ports: (loopback TCP port inside, socket file name) pairs. hold_s: how long a connection is held while a
+    socket is away.
+    """
+
+    image: str
+    socket_dir: str
+    ports: tuple[tuple[int, str], ...]
+    hold_s: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxSpec:
+    """One sandbox, fully said. Built only by the recipes in `runner.sandbox`.
+
+    name: deterministic, so that a second start adopts. image: an image id. No network ever: with a relay the
+    sandbox is a member of a pod whose namespace has loopback only, without one it is started with none at all.
+    environment holds no secret: it is visible to `podman inspect`.
+    """
+
+    name: str
+    role: Role
+    image: str
+    command: tuple[str, ...]
+    workdir: str
+    environment: tuple[tuple[str, str], ...]
+    mounts: tuple[Mount, ...]
+    tmpfs: tuple[Tmpfs, ...]
+    labels: tuple[tuple[str, str], ...]
+    memory: int
+    pids: int
+    relay: RelaySpec | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxListing:
+    """One sandbox found on the host by label."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...]
+    state: RunState
+
+
+class ChangeKind(StrEnum):
+    """What happened to one path."""
+
+    WRITE = "write"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileChange:
+    """One file operation relative to a commit's tree.
+
+    path: POSIX, relative, as found. mode: "100644", "100755" or "120000" (symlink; content is its target);
+    None for a deletion. content: bytes of the new file; None for a deletion.
+    """
+
+    kind: ChangeKind
+    path: str
+    mode: str | None = None
+    content: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What a walk of an agent's tree found: the changes against a commit, and what could not be taken.
+
+    odd: (path, reason) for everything that is not a plain file, a directory or a symlink, or is over a limit.
+    """
+
+    changes: tuple[FileChange, ...]
+    odd: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A commit of ours in the clean clone: what is judged is `tree`, and what is pushed is `commit`, whose tree it is."""
+
+    commit: str
+    tree: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """Where a repository is fetched from and pushed to.
+
+    url holds no credential. username and password go to git through a credential helper only; None where the
+    remote wants none.
+    """
+
+    url: str
+    username: str | None = None
+    password: str | None = None
+
+    def __repr__(self) -> str:
+        """Never show the password."""
+        return f"Remote(url={self.url!r}, username={self.username!r})"
+
+
+class PullState(StrEnum):
+    """Open until merged or closed."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    MERGED = "merged"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pull:
+    """A pull request as the forge tells it. mergeable None: the forge has not worked it out yet."""
+
+    repo: str
+    number: int
+    url: str
+    title: str
+    body: str
+    state: PullState
+    draft: bool
+    head_branch: str
+    head_sha: str
+    base_branch: str
+    base_sha: str
+    mergeable: bool | None
+    merged_sha: str | None = None
+
+
+class CheckState(StrEnum):
+    """State of one check on a commit."""
+
+    PENDING = "pending"
+    PASSED = "passed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One check on a commit, as the forge tells it."""
+
+    name: str
+    state: CheckState
+    summary: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullDraft:
+    """A pull request to be opened. One per (repo, head_branch): opening it again returns the one there is."""
+
+    repo: str
+    head_branch: str
+    base_branch: str
+    title: str
+    body: str
+    draft: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewedHead:
+    """Proof that a head was judged: the authority to merge it. Made only by `runner.promotion.review`."""
+
+    repo: str
+    pull: int
+    head_sha: str
+    base_sha: str
+    tree: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merged:
+    """The squash commit on the base branch."""
+
+    sha: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeRefused:
+    """The forge did not merge; reason is one sentence for a person."""
+
+    reason: str
