@@ -31,15 +31,12 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """UTC seconds since the epoch."""
-        ...
 
     def monotonic(self) -> float:
         """Seconds that only ever go forward; for deadlines."""
-        ...
 
     def sleep(self, seconds: float) -> None:
         """Return after about that many seconds."""
-        ...
 
 
 class Containers(Protocol):
@@ -47,7 +44,6 @@ class Containers(Protocol):
 
     def image_id(self, reference: str) -> str:
         """The id ("sha256:…" or 64 hex digits) of a local image. Never pulls. Raises ImageMissing."""
-        ...
 
     def start(self, spec: SandboxSpec) -> bool:
         """Have the sandbox of that name running or already exited; True if it was created by this call.
@@ -56,27 +52,21 @@ class Containers(Protocol):
         never started a second time; one that was created but never started is started. One of the same name that is
         not ours raises SandboxFault. Raises ImageMissing, SandboxFault.
         """
-        ...
 
     def status(self, name: str) -> SandboxStatus:
         """What the sandbox is doing; ABSENT for a name nobody knows."""
-        ...
 
     def output(self, name: str, max_bytes: int) -> bytes:
         """The last `max_bytes` bytes of what the sandbox printed (stdout and stderr, as they came); b"" if absent."""
-        ...
 
     def stop(self, name: str, grace_s: float) -> None:
         """SIGTERM, then SIGKILL after `grace_s`; returns when the sandbox no longer runs. Absent or exited: nothing."""
-        ...
 
     def remove(self, name: str) -> None:
         """No container, pod or relay of that sandbox is left. Running ones are killed. Absent: nothing."""
-        ...
 
     def listing(self, run_id: str | None = None) -> tuple[SandboxListing, ...]:
         """Every sandbox labelled as ours (role relay left out), of one run or of all."""
-        ...
 
 
 class Checkouts(Protocol):
@@ -87,27 +77,21 @@ class Checkouts(Protocol):
 
     def refresh(self, repo: str, remote: Remote) -> None:
         """Bring the bare mirror up to the remote's branches; makes it the first time. Raises ForgeDown."""
-        ...
 
     def branch_head(self, repo: str, branch: str) -> str | None:
         """Commit of the branch in the mirror as of the last refresh; None if there is none."""
-        ...
 
     def clone(self, run_id: str, repo: str) -> None:
         """Have the run's clean clone, with every object of the mirror. Repeats bring in what is new."""
-        ...
 
     def read(self, run_id: str, commit: str, path: str) -> bytes | None:
         """A file's bytes at a commit (at most 1 MiB; None if absent, not a plain file, or larger)."""
-        ...
 
     def paths(self, run_id: str, commit: str) -> tuple[str, ...]:
         """Every path in the commit's tree, sorted; at most 200,000."""
-        ...
 
     def export(self, run_id: str, commit: str, destination: Path) -> None:
         """Write the commit's files, without `.git`, into `destination`, which is emptied first."""
-        ...
 
     def changes(self, run_id: str, commit: str, tree: Path) -> Snapshot:
         """What differs between the commit and the files under `tree`, without following a symlink or running anything.
@@ -115,37 +99,29 @@ class Checkouts(Protocol):
         Anything that cannot be taken (device, FIFO, socket, `.git` in any spelling, a file or a total over its limit)
         is in `odd`, with a reason, and not in `changes`. Bounded: at most 200,000 entries are walked, the rest is odd.
         """
-        ...
 
-    def commit(
-        self, run_id: str, base: str, parent: str, changes: tuple[FileChange, ...], message: str
-    ) -> Candidate:
+    def commit(self, run_id: str, base: str, parent: str, changes: tuple[FileChange, ...], message: str) -> Candidate:
         """Commit `changes`, applied to the tree of `base`, on top of `parent`, as the configured identity.
 
         Deterministic: the same arguments give the same commit id.
         """
-        ...
 
     def tree_of(self, run_id: str, commit: str) -> str:
         """The tree id of a commit."""
-        ...
 
     def diff(self, run_id: str, old: str, new: str, max_bytes: int) -> str:
         """Unified diff between two commits as text, cut at `max_bytes` with a last line that says so."""
-        ...
 
     def merge(self, run_id: str, base: str, head: str, message: str) -> Candidate | None:
         """The squash of `head` onto `base` (parent `base`, tree of the merge); None where they conflict."""
-        ...
 
     def push(self, run_id: str, remote: Remote, commit: str, branch: str) -> None:
         """Have `branch` at `commit` on the remote. Raises PushRejected when the remote branch holds commits that are
-        neither ancestors of `commit` nor commits of this clean clone, ForgeDown."""
-        ...
+        neither ancestors of `commit` nor commits of this clean clone, ForgeDown.
+        """
 
     def remove(self, run_id: str) -> None:
         """The run's clean clone is gone."""
-        ...
 
 
 class Forge(Protocol):
@@ -153,32 +129,26 @@ class Forge(Protocol):
 
     def remote(self, repo: str) -> Remote:
         """Where to fetch from and push to, with a credential that is good for at least ten minutes."""
-        ...
 
     def default_branch(self, repo: str) -> str:
         """Name of the branch that pull requests go to."""
-        ...
 
     def open_pull(self, draft: PullDraft) -> Pull:
         """The open pull request of (repo, head_branch): the one there is, with title and body brought up to date and
-        `draft` as asked, or a new one."""
-        ...
+        `draft` as asked, or a new one.
+        """
 
     def pull(self, repo: str, number: int) -> Pull | None:
         """The pull request now, or None."""
-        ...
 
     def checks(self, repo: str, sha: str) -> tuple[Check, ...]:
         """Every check on the commit, sorted by name."""
-        ...
 
     def set_check(self, repo: str, sha: str, name: str, state: CheckState, summary: str) -> None:
         """Have our own check of that name on the commit in that state."""
-        ...
 
     def merge(self, reviewed: ReviewedHead, title: str, body: str) -> Merged | MergeRefused:
         """Squash-merge exactly `reviewed.head_sha` onto exactly `reviewed.base_sha`; refused when either moved.
 
         A pull request that is already merged with that head gives the same Merged again.
         """
-        ...
