@@ -110,7 +110,7 @@ class RoundInput:
     start_commit: the commit whose files the agent starts from; None for the base.
     feedback: what the agent is told besides the brief, or None.
     pull: number of the run's pull request, or None before there is one.
-    rejudge: judge the start commit merged into today's base, with no agent; used when the base moved under a pull request.
+    rejudge: judge the start commit merged into today's base, with no agent: the base moved under a pull request.
     """
 
     run_id: str
@@ -255,7 +255,7 @@ class Snapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A commit of ours in the clean clone: what is judged is `tree`, and what is pushed is `commit`, whose tree it is."""
+    """A commit of ours in the clean clone: `tree` is what is judged, `commit` is what is pushed."""
 
     commit: str
     tree: str
