@@ -1,0 +1,53 @@
+"""A real MCP client of a running daemon, for the people's commands and the demo."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import TextContent
+
+
+class CallRefused(Exception):  # noqa: N818 - the daemon's sentence, not our error
+    """The daemon answered with a sentence instead of a result."""
+
+
+class DaemonAway(Exception):  # noqa: N818 - a state of the world
+    """No daemon answers at that address."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Calls tools of one daemon."""
+
+    client: Client
+
+    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """The tool's structured answer. Raises CallRefused with the daemon's sentence."""
+        given = {name: value for name, value in arguments.items() if value is not None}
+        result = await self.client.call_tool(tool, given)
+        if result.is_error:
+            raise CallRefused(" ".join(b.text for b in result.content if isinstance(b, TextContent)))
+        return dict(result.structured_content or {})
+
+
+@asynccontextmanager
+async def connect(url: str, token: str | None) -> AsyncIterator[Caller]:
+    """A caller of the daemon at base URL `url`. Raises DaemonAway."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    timeout = httpx2.Timeout(30.0, read=360.0)
+    try:
+        async with httpx2.AsyncClient(timeout=timeout) as probe:
+            (await probe.get(f"{url}/healthz")).raise_for_status()
+    except httpx2.HTTPError as exc:
+        raise DaemonAway(f"No daemon answers at {url}; start one with `mcp-ashigaru serve`.") from exc
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=timeout) as http,
+        Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client,
+    ):
+        yield Caller(client=client)

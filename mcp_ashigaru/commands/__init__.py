@@ -1,0 +1,1 @@
+"""The people's commands, one module per verb or family."""

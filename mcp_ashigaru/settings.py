@@ -1,0 +1,197 @@
+"""Every setting there is. The only place that reads the environment.
+
+`ASHIGARU_*` variables, and the credentials under the names their makers gave them. For each secret `NAME_FILE`
+(a path) beats `NAME`. A frozen value: nothing changes after start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from runner.model import Bounds, Tier
+
+
+class ConfigError(Exception):
+    """The daemon cannot start as it is configured; the text is one sentence with a cure."""
+
+
+class Price(BaseModel):
+    """Micro-dollars per million tokens, for models whose id starts with the table's key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: int = Field(ge=0)
+    output: int = Field(ge=0)
+    cache_read: int = Field(ge=0)
+    cache_write: int = Field(ge=0)
+
+
+DEFAULT_LADDER = (
+    Tier(
+        name="sonnet", model="sonnet", effort="medium", max_turns=40, max_micro_usd=2_000_000, wall_s=1800, idle_s=300
+    ),
+    Tier(name="opus", model="opus", effort="medium", max_turns=60, max_micro_usd=6_000_000, wall_s=2700, idle_s=300),
+    Tier(
+        name="opus-high", model="opus", effort="high", max_turns=80, max_micro_usd=12_000_000, wall_s=3600, idle_s=600
+    ),
+)
+
+# Published list prices, in micro-dollars per million tokens; an operator with other terms sets ASHIGARU_PRICES.
+DEFAULT_PRICES = {
+    "claude-haiku": Price(input=1_000_000, output=5_000_000, cache_read=100_000, cache_write=1_250_000),
+    "claude-sonnet": Price(input=3_000_000, output=15_000_000, cache_read=300_000, cache_write=3_750_000),
+    "claude-opus": Price(input=5_000_000, output=25_000_000, cache_read=500_000, cache_write=6_250_000),
+    "claude-fable": Price(input=10_000_000, output=50_000_000, cache_read=1_000_000, cache_write=12_500_000),
+}
+
+
+def _listed(value: Any) -> Any:
+    """Accept `a,b c` beside a JSON list."""
+    if isinstance(value, str):
+        text = value.strip()
+        return json.loads(text) if text.startswith("[") else [part for part in text.replace(",", " ").split() if part]
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+
+
+def _state_home() -> Path:
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+
+
+class Settings(BaseSettings):
+    """The daemon's configuration, each field with its meaning and its unit."""
+
+    model_config = SettingsConfigDict(env_prefix="ASHIGARU_", frozen=True, extra="ignore", populate_by_name=True)
+
+    state_dir: Path = Field(default_factory=lambda: _state_home() / "ashigaru")
+    """Everything the daemon keeps; at most 70 characters, because Unix sockets live below it."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8020, ge=0, le=65535)
+    public_url: str | None = None
+    """How a person's browser reaches the daemon; default http://host:port."""
+    allowed_hosts: Names = ()
+    """Host header values accepted besides loopback and `host`, each `name` or `name:port`."""
+    mcp_token: SecretStr | None = None
+    """Bearer token for /mcp. Required where `host` is not loopback."""
+    host_id: str = Field(default_factory=lambda: socket.gethostname().split(".")[0].lower() or "host")
+    slots: int = Field(default=5, ge=1, le=64)
+    database_url: str | None = None
+    """SQLAlchemy URL of the records; default SQLite in the state directory."""
+    engine_database_url: str | None = None
+    """URL of the durable engine's tables; default SQLite in the state directory."""
+    podman_url: str | None = None
+    """Podman's API socket, `unix:///…`; default: one of our own, started with a private configuration."""
+    podman_dir: Path = Field(default_factory=lambda: _state_home() / "ashigaru")
+    """Below it our own podman keeps its configuration and images, where no `podman_url` is set."""
+    agent_image: str = "localhost/ashigaru/agent:latest"
+    relay_image: str = "localhost/ashigaru/relay:latest"
+    gate_image: str = "localhost/ashigaru/gate:latest"
+    repos: Names = ()
+    """Repositories that tickets may name; empty: every repository of the forge."""
+    model_upstream: str = "anthropic"
+    """`anthropic`, `record:<file>` or `replay:<file>`."""
+    model_url: str = "https://api.anthropic.com"
+    anthropic_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("ANTHROPIC_API_KEY", "anthropic_api_key")
+    )
+    claude_code_oauth_token: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("CLAUDE_CODE_OAUTH_TOKEN", "claude_code_oauth_token")
+    )
+    ladder: tuple[Tier, ...] = DEFAULT_LADDER
+    prices: dict[str, Price] = DEFAULT_PRICES
+    bounds: Bounds = Bounds()
+    commit_name: str = "mcp-ashigaru"
+    commit_email: str = "ashigaru@localhost"
+    setup_egress: Names = ()
+    """`host:port` pairs that a gate's set-up step may reach; empty: none."""
+    setup_private_hosts: Names = ()
+    """Hosts among them that may resolve to a private address (a mirror on the operator's network)."""
+    setup_environment: dict[str, str] = Field(default_factory=dict)
+    """Extra environment for set-up steps, for example an index URL. Never a secret: `podman inspect` shows it."""
+    setup_ca_bundle: Path | None = None
+    """CA bundle shown to set-up steps."""
+    relay_hold_s: int = Field(default=300, ge=1, le=3600)
+    """How long the relay holds a request while the daemon is away."""
+    agent_memory: int = 4 * 1024**3
+    gate_memory: int = 4 * 1024**3
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _ladder_is_climbable(self) -> Self:
+        names = [tier.name for tier in self.ladder]
+        if not names or len(set(names)) != len(names):
+            raise ValueError("ladder must hold at least one tier, and each tier its own name")
+        wrong = [tier.name for tier in self.ladder if tier.effort not in {"low", "medium", "high", "xhigh", "max"}]
+        if wrong:
+            raise ValueError(f"effort of tier {wrong[0]} must be low, medium, high, xhigh or max")
+        return self
+
+    @property
+    def url(self) -> str:
+        """Base URL of this daemon as people reach it, without a trailing slash."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the daemon."""
+        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+
+
+_SECRETS = {
+    "mcp_token": "ASHIGARU_MCP_TOKEN",
+    "anthropic_api_key": "ANTHROPIC_API_KEY",
+    "claude_code_oauth_token": "CLAUDE_CODE_OAUTH_TOKEN",
+}
+
+
+def _secrets_from_files() -> dict[str, SecretStr]:
+    found = {}
+    for field, variable in _SECRETS.items():
+        if path := os.environ.get(f"{variable}_FILE"):
+            try:
+                found[field] = SecretStr(Path(path).read_text(encoding="utf-8").strip())
+            except OSError as exc:
+                raise ConfigError(
+                    f"{variable}_FILE names a file that cannot be read; correct the path or its mode."
+                ) from exc
+    return found
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of this process; `overrides` beat the environment. Raises ConfigError with one sentence."""
+    try:
+        settings = Settings(**{**_secrets_from_files(), **overrides})
+    except ValidationError as exc:
+        first = exc.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise ConfigError(f"Setting {where} is wrong: {first['msg']}.") from exc
+    if not settings.is_loopback and settings.mcp_token is None:
+        raise ConfigError(
+            f"Refusing to serve on {settings.host} without a token: set ASHIGARU_MCP_TOKEN_FILE, or use --host 127.0.0.1."
+        )
+    if len(str(settings.state_dir.absolute())) > 70:
+        raise ConfigError(
+            "ASHIGARU_STATE_DIR is too long a path for Unix sockets; choose one of at most 70 characters."
+        )
+    return settings

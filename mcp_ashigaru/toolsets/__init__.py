@@ -1,0 +1,1 @@
+"""One module per domain of tools. A tool function holds a `Service` and nothing else."""

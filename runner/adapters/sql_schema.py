@@ -1,0 +1,141 @@
+"""The records' tables. `runner/migrations` creates them; a test keeps the two equal."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+_ID = String(64)
+_NAME = String(256)
+_SHA = String(64)
+# SQLite counts rowids only for INTEGER PRIMARY KEY; PostgreSQL deserves 64 bits.
+_COUNTER = BigInteger().with_variant(Integer, "sqlite")
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", _ID, primary_key=True),
+    Column("repo", _NAME, nullable=False),
+    Column("issue", BigInteger, nullable=False),
+    Column("brief", Text, nullable=False),
+    Column("model", _NAME),
+    Column("phase", String(32), nullable=False),
+    Column("base_branch", _NAME, nullable=False),
+    Column("branch", _NAME, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("start_tier", Integer, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("tier", _NAME),
+    Column("attempt", Integer, nullable=False),
+    Column("reason", Text),
+    Column("base_sha", _SHA),
+    Column("head_sha", _SHA),
+    Column("head_tree", _SHA),
+    Column("pull", BigInteger),
+    Column("pull_url", Text),
+    Column("merged_sha", _SHA),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("waits", Integer, nullable=False),
+    Column("retry_at", Float),
+    Column("agent_at", Float),
+    Column("harness_at", Float),
+    Column("checks_as_of", Float),
+    Column("cursor", BigInteger, nullable=False),
+    Index("runs_by_repo", "repo", "created_at"),
+    Index("runs_by_pull", "repo", "pull"),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("repo", _NAME, primary_key=True),
+    Column("issue", BigInteger, primary_key=True, autoincrement=False),
+    Column("run_id", _ID, ForeignKey("runs.run_id"), nullable=False, unique=True),
+)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("run_id", _ID, ForeignKey("runs.run_id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("input", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("run_id", _ID, ForeignKey("runs.run_id"), primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("round", Integer, nullable=False),
+    Column("tier", _NAME, nullable=False),
+    Column("model", _NAME, nullable=False),
+    Column("effort", String(16), nullable=False),
+    Column("from_commit", _SHA, nullable=False),
+    Column("placeholder", String(128), nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("transcript", JSON),
+    Column("ended_at", Float),
+    Column("ending", String(32)),
+    Column("detail", Text),
+    Column("retry_at", Float),
+    Column("micro_usd", BigInteger, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", _COUNTER, primary_key=True, autoincrement=True),
+    Column("run_id", _ID, ForeignKey("runs.run_id"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("index", Integer, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("tool", _NAME),
+    Column("at", Float, nullable=False),
+    UniqueConstraint("run_id", "attempt", "offset", "index", name="events_once"),
+)
+
+judgements = Table(
+    "judgements",
+    metadata,
+    Column("run_id", _ID, ForeignKey("runs.run_id"), primary_key=True),
+    Column("what", String(16), primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("take", Integer, primary_key=True, autoincrement=False),
+    Column("base_sha", _SHA, primary_key=True),
+    Column("commit", _SHA, nullable=False),
+    Column("tree", _SHA, nullable=False),
+    Column("head", _SHA, nullable=False),
+    Column("key", _SHA, nullable=False),
+    Column("verdict", JSON, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("judgements_by_key", "key"),
+)
+
+checks = Table(
+    "checks",
+    metadata,
+    Column("run_id", _ID, ForeignKey("runs.run_id"), primary_key=True),
+    Column("name", _NAME, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("summary", Text, nullable=False),
+)

@@ -1,0 +1,309 @@
+"""Run one agent attempt: start or adopt its sandbox, read what it does as it does it, watch both clocks."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Protocol, TypeAlias
+
+from runner.brief import prompt, system_prompt
+from runner.facts import AgentEnded, RunAgent
+from runner.files import read_untrusted, remove_tree, write_whole
+from runner.layout import AttemptDirs, Layout
+from runner.model import Ending, RoundInput, RunState, Tier
+from runner.ports import Checkouts, Clock, Containers
+from runner.records import AttemptRecord, Records
+from runner.rounds import Interrupted
+from runner.recipes import Recipes
+from runner.sandbox import SYSTEM_PROMPT, agent_name, claude_argv, claude_environment, launch_file, read_exit
+from runner.sandbox_run import Cancelled, SandboxRunner
+from runner.conclusion import ExitReport, Stopped, UpstreamFailure, conclude
+from runner.transcript import Transcript, read_events
+
+CredentialKind: TypeAlias = Literal["api_key", "oauth"]
+
+_POLL_S: Final = 0.15
+_GRACE_S: Final = 5.0
+_CHUNK_BYTES: Final = 1024 * 1024
+_HEARTBEAT_S: Final = 5.0
+_GUIDANCE: Final = ("CLAUDE.md", "AGENTS.md")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowance:
+    """What one attempt may use of the model: the placeholder it must show, and the money left."""
+
+    run_id: str
+    attempt: int
+    placeholder: str
+    sockets: Path
+    run_micro_usd: int
+
+
+class ModelAccess(Protocol):
+    """The model gateway, as the agent's runner needs it."""
+
+    @property
+    def credential_kind(self) -> CredentialKind:
+        """Which header the CLI is to send its placeholder in."""
+
+    def open(self, allowance: Allowance) -> None:
+        """Serve `model.sock` in the sockets directory for this attempt. A second time changes nothing."""
+
+    def shut(self, run_id: str, attempt: int) -> None:
+        """No longer serve it; the placeholder is worth nothing from here on."""
+
+    def exhausted(self, run_id: str) -> bool:
+        """Whether a request of this run was refused because its money is used up."""
+
+    def failure(self, run_id: str, attempt: int) -> UpstreamFailure | None:
+        """The last failure of the upstream that this attempt met, if it has had no answer since."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentRunner:
+    """Carries out `RunAgent`. `beside` is polled while the agent works; a value other than None stops it."""
+
+    containers: Containers
+    checkouts: Checkouts
+    records: Records
+    clock: Clock
+    layout: Layout
+    recipes: Recipes
+    sandboxes: SandboxRunner
+    model: ModelAccess
+
+    def run(
+        self,
+        round_input: RoundInput,
+        step: RunAgent,
+        base_sha: str,
+        *,
+        cancelled: Callable[[], bool],
+        doomed: Callable[[], bool],
+    ) -> AgentEnded | None:
+        """How the agent ended; None where `doomed` said that its work is not wanted any more, and it was stopped.
+
+        Raises Cancelled (the sandbox is stopped), Interrupted (it goes on), EngineDown, SandboxFault, ImageMissing.
+        """
+        tier = round_input.ladder[step.tier]
+        dirs = self.layout.attempt(round_input.run_id, step.attempt)
+        attempt = self._begin(round_input, step, tier)
+        if attempt.ending is not None:
+            self._clear(round_input.run_id, step.attempt)
+            return AgentEnded(ending=Ending(attempt.ending), detail=attempt.detail or "", retry_at=attempt.retry_at)
+        left = max(0, round_input.bounds.run_micro_usd - self.records.spent(round_input.run_id))
+        self.model.open(
+            Allowance(
+                run_id=round_input.run_id,
+                attempt=step.attempt,
+                placeholder=attempt.placeholder,
+                sockets=dirs.sockets,
+                run_micro_usd=round_input.bounds.run_micro_usd,
+            )
+        )
+        name = agent_name(round_input.run_id, step.attempt)
+        launched = dirs.root / "launched"
+        spec = self.recipes.agent(run_id=round_input.run_id, attempt=step.attempt, dirs=dirs)
+        if self.containers.status(name).state is not RunState.ABSENT:
+            self.containers.start(spec)  # adopted: one that was created and never started is started, no other
+        elif not launched.exists():
+            self._lay_out(round_input, step, tier, dirs, base_sha, attempt.placeholder, left)
+            self.containers.start(spec)
+            write_whole(launched, b"")
+        elif not (dirs.out / "exit.json").exists():
+            return self._end(round_input, step, dirs, attempt.transcript or Transcript(), None)
+        stopped, transcript, doomed_now = self._watch(
+            round_input, step, tier, dirs, attempt, cancelled=cancelled, doomed=doomed
+        )
+        if not doomed_now:
+            return self._end(round_input, step, dirs, transcript, stopped)
+        self.records.end_attempt(
+            round_input.run_id,
+            step.attempt,
+            ending=Ending.KILLED,
+            detail="Stopped: the base is red.",
+            retry_at=None,
+            at=self.clock.now(),
+        )
+        self._clear(round_input.run_id, step.attempt)
+        return None
+
+    # --- before ---
+
+    def _begin(self, round_input: RoundInput, step: RunAgent, tier: Tier) -> AttemptRecord:
+        """The attempt's record: made once, so that a repeated step keeps its placeholder and its start."""
+        return self.records.begin_attempt(
+            AttemptRecord(
+                run_id=round_input.run_id,
+                attempt=step.attempt,
+                round=round_input.number,
+                tier=tier.name,
+                model=tier.model,
+                effort=tier.effort,
+                from_commit=step.from_commit,
+                placeholder=f"ashigaru-{secrets.token_hex(24)}",
+                started_at=self.clock.now(),
+            )
+        )
+
+    def _lay_out(  # noqa: PLR0913 - what an attempt is told has this many parts
+        self,
+        round_input: RoundInput,
+        step: RunAgent,
+        tier: Tier,
+        dirs: AttemptDirs,
+        base_sha: str,
+        placeholder: str,
+        left: int,
+    ) -> None:
+        """Write the files the sandbox is shown; whatever an interrupted try left is replaced."""
+        name = agent_name(round_input.run_id, step.attempt)
+        self.containers.remove(name)
+        for path in (dirs.tree, dirs.inputs, dirs.out):
+            remove_tree(path)
+            path.mkdir(parents=True)
+        self.checkouts.export(round_input.run_id, step.from_commit, dirs.tree)
+        guidance = {
+            path: text.decode("utf-8", "replace")
+            for path in _GUIDANCE
+            if (text := self.checkouts.read(round_input.run_id, base_sha, path)) is not None
+        }
+        argv = claude_argv(
+            tier,
+            session_id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"ashigaru:{name}")),
+            max_micro_usd=max(1, min(tier.max_micro_usd, left)),
+            system_prompt_file=SYSTEM_PROMPT if guidance else None,
+        )
+        environment = claude_environment(self.model.credential_kind, placeholder)
+        task = prompt(
+            repo=round_input.repo, issue=round_input.issue, brief=round_input.brief, tier=tier.name, feedback=step.feedback
+        )
+        write_whole(dirs.inputs / "prompt.txt", task.encode("utf-8"))
+        if guidance:
+            write_whole(dirs.inputs / Path(SYSTEM_PROMPT).name, system_prompt(guidance).encode("utf-8"))
+        write_whole(dirs.inputs / "launch.json", launch_file(argv, environment))
+
+    # --- during ---
+
+    def _watch(
+        self,
+        round_input: RoundInput,
+        step: RunAgent,
+        tier: Tier,
+        dirs: AttemptDirs,
+        attempt: AttemptRecord,
+        *,
+        cancelled: Callable[[], bool],
+        doomed: Callable[[], bool],
+    ) -> tuple[Stopped | None, Transcript, bool]:
+        """Read events until the sandbox has ended or was stopped: (why we stopped it, what was read, doomed)."""
+        name = agent_name(round_input.run_id, step.attempt)
+        watch = _Watch(self.clock, tier, attempt.started_at)
+        transcript = attempt.transcript or Transcript()
+        stopped: Stopped | None = None
+        while True:
+            ended = self.containers.status(name).state is not RunState.RUNNING
+            grown, transcript = self._read(round_input.run_id, step.attempt, dirs, transcript, final=ended)
+            if ended and not grown:
+                return stopped, transcript, False
+            if grown:
+                watch.heard()
+                continue
+            if doomed():
+                self.containers.stop(name, _GRACE_S)
+                return None, transcript, True
+            if cancelled():
+                self.containers.stop(name, _GRACE_S)
+                self._read(round_input.run_id, step.attempt, dirs, transcript, final=True)
+                raise Cancelled
+            if self.sandboxes.stopping.is_set():
+                raise Interrupted
+            if stopped is None and (stopped := watch.over()) is not None:
+                self.containers.stop(name, _GRACE_S)
+            if watch.heartbeat_due():
+                self.records.touch(round_input.run_id, self.clock.now())
+            self.clock.sleep(_POLL_S)
+
+    def _read(
+        self, run_id: str, attempt: int, dirs: AttemptDirs, transcript: Transcript, *, final: bool
+    ) -> tuple[bool, Transcript]:
+        """Take in what was written since: whether anything was, and the transcript with it."""
+        chunk = read_untrusted(dirs.out / "events.jsonl", offset=transcript.offset, limit=_CHUNK_BYTES)
+        if not chunk:
+            return False, transcript
+        after, events = read_events(transcript, chunk, final=final and len(chunk) < _CHUNK_BYTES)
+        if after == transcript:
+            return False, transcript
+        self.records.append_events(run_id, attempt, events, after.offset, after, self.clock.now())
+        return True, after
+
+    # --- after ---
+
+    def _end(
+        self, round_input: RoundInput, step: RunAgent, dirs: AttemptDirs, transcript: Transcript, stopped: Stopped | None
+    ) -> AgentEnded:
+        run_id = round_input.run_id
+        if stopped is None and self.model.exhausted(run_id):
+            stopped = Stopped.BUDGET
+        concluded = conclude(
+            transcript,
+            self._exit_report(dirs, agent_name(run_id, step.attempt)),
+            stopped,
+            self.model.failure(run_id, step.attempt),
+        )
+        self.records.end_attempt(
+            run_id,
+            step.attempt,
+            ending=concluded.ending.value,
+            detail=concluded.detail,
+            retry_at=concluded.retry_at,
+            at=self.clock.now(),
+        )
+        self._clear(run_id, step.attempt)
+        return concluded
+
+    def _exit_report(self, dirs: AttemptDirs, name: str) -> ExitReport | None:
+        """The entrypoint's word where it left one, else the engine's; None where neither knows of an exit."""
+        status = self.containers.status(name)
+        written = read_untrusted(dirs.out / "exit.json", limit=4096)
+        told = None if written is None else read_exit(written)
+        if told is not None:
+            return ExitReport(code=told.code, signal=told.signal, reason=told.reason.value, oom=status.oom)
+        if status.state is not RunState.EXITED:
+            return None
+        return ExitReport(code=status.exit_code, oom=status.oom)
+
+    def _clear(self, run_id: str, attempt: int) -> None:
+        """The sandbox is gone and its placeholder is worth nothing; the tree stays for the next step."""
+        self.model.shut(run_id, attempt)
+        self.containers.remove(agent_name(run_id, attempt))
+
+
+class _Watch:
+    """The two clocks of one attempt: since it began (UTC, it outlives the daemon) and since it last said anything."""
+
+    def __init__(self, clock: Clock, tier: Tier, started_at: float) -> None:
+        self._clock = clock
+        self._tier = tier
+        self._started_at = started_at
+        self._begun = self._heard = self._beat = clock.monotonic()
+
+    def heard(self) -> None:
+        self._heard = self._clock.monotonic()
+
+    def heartbeat_due(self) -> bool:
+        now = self._clock.monotonic()
+        if now - self._beat < _HEARTBEAT_S:
+            return False
+        self._beat = now
+        return True
+
+    def over(self) -> Stopped | None:
+        now = self._clock.monotonic()
+        if now - self._begun > self._tier.wall_s or self._clock.now() - self._started_at > self._tier.wall_s:
+            return Stopped.WALL
+        return Stopped.IDLE if now - self._heard > self._tier.idle_s else None

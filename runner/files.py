@@ -1,0 +1,62 @@
+"""Small files of our own, written whole or not at all; files of an agent's or a gate's, read with care."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+from pathlib import Path
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Have `path` hold exactly `data`; a crash leaves the old content or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.new")
+    with temporary.open("wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(path)
+
+
+def read_untrusted(path: Path, *, offset: int = 0, limit: int) -> bytes | None:
+    """At most `limit` bytes of a plain file that a sandbox may have made; None for anything else.
+
+    A symlink is not followed, a FIFO does not block, a device is not opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as handle:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        handle.seek(offset)
+        return handle.read(limit)
+
+
+def tail_untrusted(path: Path, *, limit: int) -> bytes | None:
+    """The last `limit` bytes of such a file; None as for `read_untrusted`."""
+    try:
+        size = path.lstat().st_size
+    except OSError:
+        return None
+    return read_untrusted(path, offset=max(0, size - limit), limit=limit)
+
+
+def remove_tree(path: Path) -> None:
+    """Nothing is left at `path`. Directories that were made unreadable by their owner are opened first."""
+
+    def unlock(function: object, name: str, _error: object) -> None:
+        with contextlib.suppress(OSError):
+            parent = Path(name).parent
+            parent.chmod(0o700)
+            if Path(name).is_dir() and not Path(name).is_symlink():
+                Path(name).chmod(0o700)
+                shutil.rmtree(name, ignore_errors=True)
+            else:
+                Path(name).unlink()
+
+    if path.is_symlink() or path.exists():
+        shutil.rmtree(path, onerror=unlock)

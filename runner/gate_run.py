@@ -1,0 +1,161 @@
+"""Have a tree judged: each gate sealed in a sandbox of its own, the evidence read, the verdict remembered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gates.judge import Observation, judge
+from gates.plan import Gate, GatePlan, shell_script
+from gates.verdict import Inconclusive, Verdict
+from runner.files import read_untrusted, remove_tree, write_whole
+from runner.layout import GateDirs, Layout
+from runner.model import RunState
+from runner.ports import Checkouts, Clock, Containers
+from runner.records import Judgement, Records
+from runner.recipes import Recipes
+from runner.sandbox import gate_name
+from runner.sandbox_run import Ran, SandboxRunner
+from runner.setup_run import Environment, SetUp
+
+_TAIL_BYTES: Final = 256 * 1024
+_JUNIT_BYTES: Final = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is to be judged: `commit` with `tree`, by the plan found at `base_sha`.
+
+    what, attempt, take, head: which judgement of the run this is (see `Judgement`).
+    """
+
+    run_id: str
+    what: str
+    attempt: int
+    take: int
+    commit: str
+    tree: str
+    head: str
+    base_sha: str
+    plan: GatePlan
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateRunner:
+    """Answers questions, each once: the same key is never judged twice, unless the answer was inconclusive."""
+
+    containers: Containers
+    checkouts: Checkouts
+    records: Records
+    clock: Clock
+    layout: Layout
+    recipes: Recipes
+    sandboxes: SandboxRunner
+    set_up: SetUp
+
+    def ask(self, question: Question, cancelled: Callable[[], bool]) -> Verdict:
+        """The gates' word. Raises Cancelled, Interrupted, EngineDown, SandboxFault, ImageMissing, CheckoutFault."""
+        known = self._remembered(question)
+        if known is not None:
+            return known
+        image = self.containers.image_id(question.plan.image or self.recipes.gate_image)
+        environment = self.set_up.environment(question.run_id, question.base_sha, question.plan, image, cancelled)
+        if isinstance(environment, Inconclusive):
+            return self._remember(question, "", environment)
+        key = _key(question, image, environment)
+        verdict = self.records.verdict(key)
+        if verdict is None:
+            verdict = self._run(question, image, environment, cancelled)
+        return self._remember(question, key, verdict)
+
+    def _remembered(self, question: Question) -> Verdict | None:
+        """This very judgement, if a crash came between its end and its checkpoint."""
+        for known in self.records.judgements(question.run_id):
+            same = (known.what, known.attempt, known.take, known.commit, known.base_sha)
+            if same == (question.what, question.attempt, question.take, question.commit, question.base_sha):
+                return known.verdict
+        return None
+
+    def _remember(self, question: Question, key: str, verdict: Verdict) -> Verdict:
+        self.records.save_judgement(
+            Judgement(
+                run_id=question.run_id,
+                what=question.what,
+                attempt=question.attempt,
+                take=question.take,
+                commit=question.commit,
+                tree=question.tree,
+                head=question.head,
+                base_sha=question.base_sha,
+                key=key,
+                verdict=verdict,
+                at=self.clock.now(),
+            )
+        )
+        return verdict
+
+    def _run(
+        self, question: Question, image: str, environment: Environment, cancelled: Callable[[], bool]
+    ) -> Verdict:
+        observations: list[Observation] = []
+        for gate in question.plan.gates:
+            observation = self._one(question, gate, image, environment, cancelled)
+            observations.append(observation)
+            if observation.exit_code != 0:
+                break
+        return judge(question.plan, observations)
+
+    def _one(
+        self,
+        question: Question,
+        gate: Gate,
+        image: str,
+        environment: Environment,
+        cancelled: Callable[[], bool],
+    ) -> Observation:
+        what = f"{question.what}-{question.attempt}-{gate.name}"
+        name = gate_name(question.run_id, what, question.take)
+        dirs = self.layout.gate(question.run_id, name)
+        started = dirs.root / "started"
+        if self.containers.status(name).state is RunState.ABSENT:
+            # Nothing runs on these files: whatever an interrupted try left of them goes.
+            remove_tree(dirs.root)
+            dirs.out.mkdir(parents=True)
+            self.checkouts.export(question.run_id, question.commit, dirs.tree)
+            write_whole(started, repr(self.clock.now()).encode())
+        spec = self.recipes.gate(
+            run_id=question.run_id,
+            what=what,
+            take=question.take,
+            image=image,
+            dirs=dirs,
+            environment=environment.path,
+            script=shell_script(question.plan, gate),
+        )
+        started_at = float(started.read_text(encoding="utf-8"))
+        ran = self.sandboxes.to_end(spec, started_at=started_at, timeout_s=gate.timeout_s, cancelled=cancelled)
+        observation = self._observe(gate, dirs, name, ran)
+        self.containers.remove(name)
+        remove_tree(dirs.root)
+        return observation
+
+    def _observe(self, gate: Gate, dirs: GateDirs, name: str, ran: Ran) -> Observation:
+        junit = None if gate.junit is None else read_untrusted(dirs.out / gate.junit, limit=_JUNIT_BYTES)
+        return Observation(
+            gate=gate,
+            exit_code=None if ran.timed_out else ran.status.exit_code,
+            timed_out=ran.timed_out,
+            oom=ran.status.oom,
+            started=ran.status.state is not RunState.ABSENT,
+            output=self.containers.output(name, _TAIL_BYTES),
+            junit=junit,
+        )
+
+
+def _key(question: Question, image: str, environment: Environment) -> str:
+    parts = (question.tree, question.base_sha, question.plan.digest(), image, environment.key)
+    return hashlib.sha256("\0".join(parts).encode("utf-8")).hexdigest()
+
+

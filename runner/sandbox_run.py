@@ -1,0 +1,58 @@
+"""Have one sandbox run to its end, under a deadline, a cancel flag and a stop flag."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from runner.model import RunState, SandboxSpec, SandboxStatus
+from runner.ports import Clock, Containers
+from runner.rounds import Interrupted
+
+_POLL_S: Final = 0.1
+_GRACE_S: Final = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """How a sandbox came to its end."""
+
+    status: SandboxStatus
+    timed_out: bool = False
+
+
+class Cancelled(Exception):  # noqa: N818 - not an error: the caller asked for it
+    """The run's cancel flag was seen and the sandbox has been stopped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxRunner:
+    """Starts or adopts sandboxes and waits for them. `stopping`: the daemon is leaving; sandboxes go on without it."""
+
+    containers: Containers
+    clock: Clock
+    stopping: threading.Event
+
+    def to_end(self, spec: SandboxSpec, *, started_at: float, timeout_s: float, cancelled: Callable[[], bool]) -> Ran:
+        """Start or adopt `spec` and wait until it has exited; stopped `timeout_s` after `started_at` (UTC).
+
+        The sandbox is left in place for its output to be read. Raises Cancelled, Interrupted, EngineDown, SandboxFault.
+        """
+        self.containers.start(spec)
+        # A clock that is set back must not give a gate for ever: the monotonic bound counts from here.
+        latest = self.clock.monotonic() + timeout_s
+        while True:
+            status = self.containers.status(spec.name)
+            if status.state is not RunState.RUNNING:
+                return Ran(status=status)
+            if self.clock.now() >= started_at + timeout_s or self.clock.monotonic() >= latest:
+                self.containers.stop(spec.name, _GRACE_S)
+                return Ran(status=self.containers.status(spec.name), timed_out=True)
+            if cancelled():
+                self.containers.stop(spec.name, _GRACE_S)
+                raise Cancelled
+            if self.stopping.is_set():
+                raise Interrupted
+            self.clock.sleep(_POLL_S)

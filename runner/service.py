@@ -1,0 +1,309 @@
+"""Intents in, records and rounds out. Holds no credential; reaches the world only through ports."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import string
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from runner import promotion
+from runner.brief import feedback_from_reviewer
+from runner.digest import Digest, describe
+from runner.errors import BadIntent, NotPossible, RepoNotAllowed, UnknownRepo, UnknownRun
+from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
+from runner.model import LIVE_PHASES, WORKING_PHASES, Bounds, Merged, MergeRefused, Phase, Pull, PullState, RoundInput, Tier
+from runner.ports import Checkouts, Clock, Forge
+from runner.records import Records, RunRecord
+from runner.rounds import Rounds, RoundState
+from runner.view import view_of
+
+_LOG: Final = logging.getLogger(__name__)
+_ID_ALPHABET: Final = string.ascii_lowercase + string.digits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What the operator allows. repos empty: every repository of the forge."""
+
+    repos: frozenset[str]
+    ladder: tuple[Tier, ...]
+    bounds: Bounds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promoted:
+    """A pull request that was squash-merged: the commit on the base branch."""
+
+    repo: str
+    pull: int
+    sha: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotPromoted:
+    """A pull request that was not merged; reason is one sentence that says what to do."""
+
+    repo: str
+    pull: int
+    reason: str
+
+
+class Service:
+    """Everything a caller can have done. Every method is safe to repeat."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        records: Records,
+        rounds: Rounds,
+        forge: Forge,
+        checkouts: Checkouts,
+        clock: Clock,
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
+        """Take the ports; does nothing yet."""
+        self._policy = policy
+        self._records = records
+        self._rounds = rounds
+        self._forge = forge
+        self._checkouts = checkouts
+        self._clock = clock
+        self._new_id = new_id or (lambda: "".join(secrets.choice(_ID_ALPHABET) for _ in range(6)))
+
+    # --- writes ---
+
+    def work_ticket(self, intent: WorkTicket) -> RunRecord:
+        """Start a run, or return the one that is live for this (repo, issue).
+
+        Raises RepoNotAllowed, UnknownRepo, BadIntent (a model that is on no rung), ForgeDown.
+        """
+        if self._policy.repos and intent.repo not in self._policy.repos:
+            raise RepoNotAllowed(f"{intent.repo} is not on the allow-list; ask the operator to add it to ASHIGARU_REPOS.")
+        tier = self._start_tier(intent.model)
+        base_branch = self._forge.default_branch(intent.repo)
+        now = self._clock.now()
+        slug = "".join(ch if ch.isalnum() else "-" for ch in intent.repo.lower())[-32:].strip("-")
+        run_id = f"{slug}-{intent.issue}-{self._new_id()}"
+        fresh = RunRecord(
+            run_id=run_id,
+            repo=intent.repo,
+            issue=intent.issue,
+            brief=intent.brief,
+            model=intent.model,
+            phase=Phase.QUEUED,
+            base_branch=base_branch,
+            branch=f"ashigaru/{intent.issue}-{run_id.rsplit('-', 1)[1]}",
+            created_at=now,
+            updated_at=now,
+            start_tier=tier,
+            tier=self._policy.ladder[tier].name,
+        )
+        run = self._records.claim(fresh)
+        if run.run_id == run_id:
+            self._submit(self._first_round(run))
+        return run
+
+    def request_changes(self, intent: RequestChanges) -> RunRecord:
+        """Start a new round on the run's branch and pull request, at the tier it reached. Raises UnknownRun, NotPossible."""
+        run = self._known(intent.run_id)
+        if run.phase in WORKING_PHASES:
+            raise NotPossible("The run is still working; wait until status says awaiting_review, then ask for changes.")
+        if run.phase is Phase.MERGED:
+            raise NotPossible("The run is merged; open a new ticket for further changes.")
+        if run.base_sha is None:
+            raise NotPossible("The run never got as far as a commit; dispatch the ticket again with work_ticket.")
+        if not self._records.reclaim(run.run_id):
+            raise NotPossible("Another run is live for this issue; ask for changes there, or cancel it first.")
+        last = self._records.round_input(run.run_id, run.round)
+        if last is None:
+            raise NotPossible("The run's last round is not on record; dispatch the ticket again with work_ticket.")
+        self._submit(
+            replace(
+                last,
+                number=run.round + 1,
+                ladder=self._policy.ladder,
+                bounds=self._policy.bounds,
+                start_tier=self._tier_index(run.tier),
+                first_attempt=run.attempt + 1,
+                start_commit=run.head_sha,
+                feedback=feedback_from_reviewer(intent.notes),
+                pull=run.pull,
+                rejudge=False,
+            )
+        )
+        return self._known(run.run_id)
+
+    def cancel(self, intent: Cancel) -> RunRecord:
+        """Raise the cancel flag; the round that is under way stops and keeps its work. Raises UnknownRun, NotPossible."""
+        run = self._known(intent.run_id)
+        if run.phase not in LIVE_PHASES:
+            raise NotPossible(f"The run has already ended ({run.phase}); there is nothing to cancel.")
+        now = self._clock.now()
+        if run.phase is Phase.AWAITING_REVIEW:
+            change = {"phase": Phase.CANCELLED, "reason": "Cancelled; the branch and the pull request are left as they are."}
+            self._records.change(run.run_id, {"cancel_requested": True, **change}, now)  # type: ignore[typeddict-item]
+            self._records.release(run.run_id)
+        else:
+            self._records.change(run.run_id, {"cancel_requested": True}, now)
+            if run.phase is Phase.WAITING:
+                self._rounds.hasten(run.run_id, run.round)
+        return self._known(run.run_id)
+
+    def promote(self, intent: Promote) -> Promoted | NotPromoted:
+        """Merge exactly what was judged, or say why not. Raises UnknownRepo, ForgeDown."""
+        run = self._records.run_of_pull(intent.repo, intent.pull)
+        pull = self._forge.pull(intent.repo, intent.pull)
+        if pull is None or run is None:
+            return NotPromoted(
+                repo=intent.repo, pull=intent.pull, reason="No run of ours owns that pull request; see list_runs."
+            )
+        seen = self._forge.checks(intent.repo, pull.head_sha)
+        self._records.save_checks(run.run_id, seen, self._clock.now())
+        match promotion.review(
+            run=run,
+            pull=pull,
+            pinned=intent.head_sha,
+            checks=seen,
+            judgements=self._records.judgements(run.run_id),
+        ):
+            case promotion.Already(sha=sha):
+                self._merged(run, sha)
+                return Promoted(repo=intent.repo, pull=intent.pull, sha=sha)
+            case promotion.NotYet(reason=reason):
+                return NotPromoted(repo=intent.repo, pull=intent.pull, reason=reason)
+            case promotion.BaseMoved():
+                return self._rejudge(run, pull)
+            case promotion.Ready(head=head):
+                merged = self._forge.merge(head, title=pull.title, body=pull.body)
+        match merged:
+            case Merged(sha=sha):
+                self._merged(run, sha)
+                return Promoted(repo=intent.repo, pull=intent.pull, sha=sha)
+            case MergeRefused(reason=reason):
+                return NotPromoted(repo=intent.repo, pull=intent.pull, reason=reason)
+
+    # --- reads ---
+
+    def status(self, run_id: str, since: int | None = None) -> Digest:
+        """The run as a person would want it told; `since` is the cursor of an earlier answer. Raises UnknownRun."""
+        return describe(view_of(self._records, self._known(run_id), since=since))
+
+    def cursor(self, run_id: str) -> int:
+        """The run's cursor now. Raises UnknownRun."""
+        return self._known(run_id).cursor
+
+    def list_runs(self, *, repo: str | None = None, limit: int = 20) -> list[RunRecord]:
+        """The newest runs first."""
+        return self._records.runs(repo=repo, limit=limit)
+
+    # --- the daemon's own ---
+
+    def recover(self) -> None:
+        """Bring records and engine together after a start: a run that was claimed but never enqueued is enqueued."""
+        for run in self._records.runs(phases=WORKING_PHASES, limit=1000):
+            if self._rounds.state(run.run_id, run.round) is RoundState.ABSENT:
+                known = self._records.round_input(run.run_id, run.round)
+                _LOG.info("enqueueing a round that a crash left out", extra={"run": run.run_id})
+                self._rounds.submit(known or self._first_round(run))
+        for run in self._records.runs(phases=frozenset({Phase.AWAITING_REVIEW}), limit=1000):
+            self._follow(run)
+
+    def faulted(self, round_input: RoundInput, detail: str) -> None:
+        """A round died of a fault of ours: say so, keep everything, and let the issue be worked again."""
+        _LOG.error("round failed: %s", detail, extra={"run": round_input.run_id})
+        reason = "A fault of the daemon itself ended the run; its log has the details. Dispatch the ticket again."
+        self._records.change(round_input.run_id, {"phase": Phase.ESCALATED, "reason": reason}, self._clock.now())
+        self._records.release(round_input.run_id)
+
+    # --- inner ---
+
+    def _known(self, run_id: str) -> RunRecord:
+        run = self._records.run(run_id)
+        if run is None:
+            raise UnknownRun(f"No run is called {run_id}; list_runs shows the ones there are.")
+        return run
+
+    def _start_tier(self, model: str | None) -> int:
+        if model is None:
+            return 0
+        for index, tier in enumerate(self._policy.ladder):
+            if model in {tier.name, tier.model}:
+                return index
+        names = ", ".join(tier.name for tier in self._policy.ladder)
+        raise BadIntent(f"model {model} is on no rung of the ladder; choose one of {names}, or leave it out.")
+
+    def _tier_index(self, name: str | None) -> int:
+        return next((index for index, tier in enumerate(self._policy.ladder) if tier.name == name), 0)
+
+    def _first_round(self, run: RunRecord) -> RoundInput:
+        return RoundInput(
+            run_id=run.run_id,
+            number=1,
+            repo=run.repo,
+            issue=run.issue,
+            brief=run.brief,
+            base_branch=run.base_branch,
+            branch=run.branch,
+            ladder=self._policy.ladder,
+            bounds=self._policy.bounds,
+            start_tier=run.start_tier,
+        )
+
+    def _submit(self, round_input: RoundInput) -> None:
+        # Records first: a crash in between is repaired by `recover`, which sees a round that nobody enqueued.
+        now = self._clock.now()
+        self._records.save_round(round_input, now)
+        self._records.change(
+            round_input.run_id,
+            {
+                "phase": Phase.QUEUED,
+                "round": round_input.number,
+                "reason": None,
+                "retry_at": None,
+                "cancel_requested": False,
+            },
+            now,
+        )
+        self._rounds.submit(round_input)
+
+    def _rejudge(self, run: RunRecord, pull: Pull) -> NotPromoted:
+        last = self._records.round_input(run.run_id, run.round)
+        if run.phase is not Phase.AWAITING_REVIEW or last is None:
+            reason = f"{pull.base_branch} moved and the merged tree is not judged yet; wait for status, then promote again."
+            return NotPromoted(repo=run.repo, pull=pull.number, reason=reason)
+        self._submit(
+            replace(
+                last,
+                number=run.round + 1,
+                first_attempt=run.attempt + 1,
+                start_commit=run.head_sha,
+                feedback=None,
+                pull=run.pull,
+                rejudge=True,
+            )
+        )
+        reason = (
+            f"{pull.base_branch} moved since the gates ran; judging the merged tree now. "
+            "Promote again when status says awaiting_review."
+        )
+        return NotPromoted(repo=run.repo, pull=pull.number, reason=reason)
+
+    def _merged(self, run: RunRecord, sha: str) -> None:
+        if run.phase is not Phase.MERGED:
+            change = {"phase": Phase.MERGED, "merged_sha": sha, "reason": None}
+            self._records.change(run.run_id, change, self._clock.now())  # type: ignore[arg-type]
+        self._records.release(run.run_id)
+        self._checkouts.remove(run.run_id)
+
+    def _follow(self, run: RunRecord) -> None:
+        """Learn what became of a pull request while nobody was looking."""
+        try:
+            pull = None if run.pull is None else self._forge.pull(run.repo, run.pull)
+        except UnknownRepo:
+            return
+        if pull is not None and pull.state is PullState.MERGED and pull.merged_sha is not None:
+            self._merged(run, pull.merged_sha)
