@@ -188,9 +188,10 @@ class Service:
 
     # --- reads ---
 
-    def status(self, run_id: str, since: int | None = None) -> Digest:
-        """The run as a person would want it told; `since` is the cursor of an earlier answer. Raises UnknownRun."""
-        return describe(view_of(self._records, self._known(run_id), since=since))
+    def status(self, run_id: str) -> Digest:
+        """The run as a person would want it told. Raises UnknownRun."""
+        run = self._known(run_id)
+        return describe(view_of(self._records, run, budget_micro_usd=self._policy.bounds.run_micro_usd))
 
     def cursor(self, run_id: str) -> int:
         """The run's cursor now. Raises UnknownRun."""

@@ -101,7 +101,7 @@ def _register_status(server: MCPServer[Any], service: Service) -> None:
         identity = intents.run_identity(run_id)
         if not 0 <= wait_s <= intents.MAX_WAIT_S:
             raise BadIntent(f"wait_s must be from 0 to {intents.MAX_WAIT_S:.0f} seconds.")
-        seen = await _off_loop(lambda: service.status(identity, since))
+        seen = await _off_loop(lambda: service.status(identity))
         reference = seen.cursor if since is None else since
         with anyio.move_on_after(wait_s):
             told = 0.0
@@ -112,7 +112,7 @@ def _register_status(server: MCPServer[Any], service: Service) -> None:
                     told = 0.0
                     await ctx.report_progress(seen.cursor, message=seen.headline)
                 if await _off_loop(lambda: service.cursor(identity)) > reference:
-                    seen = await _off_loop(lambda: service.status(identity, since))
+                    seen = await _off_loop(lambda: service.status(identity))
                     await ctx.report_progress(seen.cursor, message=seen.headline)
         return seen
 

@@ -1,0 +1,75 @@
+"""A run as `status` tells it, read from the records alone: no forge, no podman."""
+
+from __future__ import annotations
+
+from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
+from runner.digest import CheckSeen, PullSeen, RunView, TierTried, VerdictSeen
+from runner.model import Phase
+from runner.records import Records, RunRecord
+from runner.transcript import EventKind
+
+_ACTIONS = 10
+_SHOWN = {EventKind.TOOL.value, EventKind.TEXT.value, EventKind.RETRY.value, EventKind.DENIED.value}
+
+
+def summary_of(verdict: Verdict) -> str:
+    """One line of what the gates said."""
+    match verdict:
+        case Passed(summary=summary) | Failed(summary=summary) | NeedsHuman(summary=summary):
+            return summary
+        case Inconclusive(reason=reason):
+            return reason
+
+
+def view_of(records: Records, run: RunRecord, *, budget_micro_usd: int | None) -> RunView:
+    """Everything the digest is made of."""
+    attempts = records.attempts(run.run_id)
+    judgements = records.judgements(run.run_id)
+    tiers = {attempt.attempt: attempt.tier for attempt in attempts}
+    heads = {judged.attempt: judged.verdict.kind for judged in judgements if judged.what == "head"}
+    actions = [event.summary for event in records.events(run.run_id, limit=3 * _ACTIONS) if event.kind in _SHOWN]
+    pull = None
+    if run.pull is not None and run.pull_url is not None:
+        pull = PullSeen(number=run.pull, url=run.pull_url, state="merged" if run.phase is Phase.MERGED else "open")
+    return RunView(
+        run_id=run.run_id,
+        repo=run.repo,
+        issue=run.issue,
+        phase=run.phase,
+        branch=run.branch,
+        cursor=run.cursor,
+        tier=run.tier,
+        attempt=run.attempt,
+        reason=run.reason,
+        tiers_tried=tuple(
+            TierTried(
+                tier=attempt.tier,
+                attempt=attempt.attempt,
+                model=attempt.model if attempt.transcript is None else attempt.transcript.model or attempt.model,
+                ending=attempt.ending,
+                verdict=heads.get(attempt.attempt),
+                micro_usd=attempt.micro_usd,
+            )
+            for attempt in attempts
+        ),
+        recent_actions=tuple(actions[-_ACTIONS:]),
+        verdicts=tuple(
+            VerdictSeen(
+                what=judged.what,
+                tier=tiers.get(judged.attempt),
+                outcome=judged.verdict.kind,
+                summary=summary_of(judged.verdict),
+            )
+            for judged in judgements
+        ),
+        checks=tuple(CheckSeen(name=check.name, state=check.state.value) for check in records.checks(run.run_id)),
+        checks_as_of=run.checks_as_of,
+        pull=pull,
+        head_sha=run.head_sha,
+        last_agent_event_at=run.agent_at,
+        last_harness_event_at=run.harness_at,
+        spent_micro_usd=sum(attempt.micro_usd for attempt in attempts),
+        budget_micro_usd=budget_micro_usd,
+        retry_at=run.retry_at,
+        cancel_requested=run.cancel_requested,
+    )
