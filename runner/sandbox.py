@@ -92,7 +92,7 @@ def _name(role: str, *parts: str) -> str:
     return f"ash-{role}-{head}-{digest}" if head else f"ash-{role}-{digest}"
 
 
-def agent_spec(
+def agent_spec(  # noqa: PLR0913 - a recipe is said in full, by keyword
     *,
     owner: Owner,
     image: str,
@@ -102,7 +102,7 @@ def agent_spec(
     out_dir: str,
     socket_dir: str,
     hold_s: int = 300,
-    limits: Limits = Limits(),  # noqa: B008 - frozen
+    limits: Limits = Limits(),
 ) -> SandboxSpec:
     """The sealed agent: edits `tree`, reads `in_dir`, writes `out_dir`, reaches the model gateway and nothing else."""
     return SandboxSpec(
@@ -121,7 +121,7 @@ def agent_spec(
     )
 
 
-def gate_spec(
+def gate_spec(  # noqa: PLR0913 - a recipe is said in full, by keyword
     *,
     owner: Owner,
     what: str,
@@ -131,7 +131,7 @@ def gate_spec(
     out_dir: str,
     script: str,
     env_dir: str | None = None,
-    limits: Limits = Limits(),  # noqa: B008 - frozen
+    limits: Limits = Limits(),
 ) -> SandboxSpec:
     """A gate: runs `script` with sh on `tree`, writes evidence to `out_dir`, reaches nothing at all."""
     prepared = (_shown(env_dir, ENV_DIR, read_only=True),) if env_dir is not None else ()
@@ -150,7 +150,7 @@ def gate_spec(
     )
 
 
-def setup_spec(
+def setup_spec(  # noqa: PLR0913 - a recipe is said in full, by keyword
     *,
     owner: Owner,
     key: str,
@@ -164,7 +164,7 @@ def setup_spec(
     ca_file: str = "ca-certificates.crt",
     environment: tuple[tuple[str, str], ...] = (),
     hold_s: int = 60,
-    limits: Limits = Limits(),  # noqa: B008 - frozen
+    limits: Limits = Limits(),
 ) -> SandboxSpec:
     """A dependency set-up on the files of the base commit: fills `env_dir`, reaches the egress proxy and nothing else.
 

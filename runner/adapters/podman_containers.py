@@ -139,7 +139,7 @@ class PodmanContainers:
             relay.start()
         deadline = time.monotonic() + RELAY_WAIT_S
         while True:
-            printed = b"".join(relay.logs(follow=False))
+            printed = b"".join(_printed(relay))
             if RELAY_READY in printed.split(b"\n"):
                 return
             relay.reload()
@@ -169,7 +169,7 @@ class PodmanContainers:
             found = _find(client, name)
             if found is None or found.status in _NEVER_STARTED:
                 return b""
-            for piece in found.logs(stream=True, follow=False):
+            for piece in _printed(found):
                 kept.append(piece)
                 size += len(piece)
                 while kept and size - len(kept[0]) >= max_bytes:
@@ -239,6 +239,12 @@ def _find(client: PodmanClient, name: str) -> Container | None:
         return client.containers.get(name)
     except podman.errors.NotFound:
         return None
+
+
+def _printed(container: Container) -> Iterator[bytes]:
+    """Frame by frame what the container has printed so far."""
+    frames: Iterator[bytes] = container.logs(stream=True, follow=False)  # type: ignore[assignment] # as it streams
+    return frames
 
 
 def _ours(found: Container, spec: SandboxSpec) -> None:

@@ -69,6 +69,7 @@ def pod_arguments(spec: SandboxSpec) -> dict[str, Any]:
         "labels": {**dict(spec.labels), LABEL_ROLE: Role.RELAY.value},
         "netns": {"nsmode": "none"},
         "userns": {"nsmode": "keep-id"},
+        "security_opt": ["no-new-privileges"],
         "infra_image": relay.image,
         "infra_name": relay_name(spec.name),
         "infra_command": [*RELAY_COMMAND, "--hold", str(relay.hold_s), *routes],

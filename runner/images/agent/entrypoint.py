@@ -7,6 +7,7 @@ Reads `in/launch.json`; writes `out/events.jsonl` and `out/stderr.txt` line by l
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -176,10 +177,8 @@ class Watch:
             self._signal(number)
 
     def _signal(self, number: signal.Signals) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):  # it has ended, which is what was wanted
             os.killpg(self._process.pid, number)
-        except ProcessLookupError:
-            pass  # it has ended, which is what was wanted
 
 
 def write_exit(out: Path, *, code: int | None, number: int | None, reason: str) -> None:

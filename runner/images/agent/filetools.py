@@ -13,7 +13,7 @@ import stat
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
@@ -91,10 +91,8 @@ class Tree:
         try:
             for part in parts[:-1]:
                 if make:
-                    try:
+                    with suppress(FileExistsError):  # what it is, the open below finds out
                         os.mkdir(part, dir_fd=handle)
-                    except FileExistsError:
-                        pass  # checked by the open below
                 below = os.open(part, flags, dir_fd=handle)
                 os.close(handle)
                 handle = below
@@ -214,9 +212,10 @@ class Server:
 def _called(tool: Tool, arguments: object) -> dict[str, Any]:
     names = {name for name, _ in tool.parameters}
     try:
-        if not isinstance(arguments, dict) or set(arguments) != names:
-            raise Refused(f"Give exactly these arguments: {', '.join(sorted(names))}.")
-        text, failed = tool.deed(**arguments), False
+        if isinstance(arguments, dict) and set(arguments) == names:
+            text, failed = tool.deed(**arguments), False
+        else:
+            text, failed = f"Give exactly these arguments: {', '.join(sorted(names))}.", True
     except Refused as refused:
         text, failed = str(refused), True
     except OSError as fault:
