@@ -6,7 +6,10 @@ be used from many threads.
 
 from __future__ import annotations
 
+import http.client
 import math
+import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -58,9 +61,7 @@ FAULTS = (
     podman.errors.APIError,
     podman.errors.DockerException,
     podman.errors.StreamParseError,
-    podman.errors.NotFoundError,
-    podman.errors.RequestError,
-    podman.errors.InternalServerError,
+    http.client.HTTPException,
     requests.exceptions.RequestException,
     urllib3.exceptions.HTTPError,
     OSError,
@@ -76,14 +77,35 @@ class PodmanContainers:
         """Wait at most `timeout_s` for each answer of the service."""
         self._url = url
         self._timeout_s = timeout_s
+        self._making = tuple(threading.Lock() for _ in range(64))
+
+    @contextmanager
+    def _one_at_a_time(self, name: str) -> Iterator[None]:
+        """No other thread makes or removes a sandbox of that name: one takes podman several calls."""
+        lock = self._making[hash(name) % len(self._making)]
+        if not lock.acquire(timeout=4 * self._timeout_s):
+            raise EngineDown("Podman is slow to start or remove a sandbox; see what holds it up and try again.")
+        try:
+            yield
+        finally:
+            lock.release()
 
     @contextmanager
     def _client(self) -> Iterator[PodmanClient]:
         try:
+            self._knock()
             with PodmanClient(base_url=self._url, timeout=self._timeout_s) as client:
                 yield client
         except FAULTS as fault:
             raise translate(fault) from fault
+
+    def _knock(self) -> None:
+        """Raise OSError where nobody listens: podman-py would leave its socket open when it cannot connect."""
+        path = self._url.removeprefix("unix://")
+        if path != self._url:
+            with socket.socket(socket.AF_UNIX) as door:
+                door.settimeout(self._timeout_s)
+                door.connect(path)
 
     def image_id(self, reference: str) -> str:
         """As `Containers.image_id` promises."""
@@ -92,25 +114,18 @@ class PodmanContainers:
 
     def start(self, spec: SandboxSpec) -> bool:
         """As `Containers.start` promises."""
-        with self._client() as client:
+        with self._one_at_a_time(spec.name), self._client() as client:
             found = _find(client, spec.name)
             if found is not None:
                 _ours(found, spec)
                 if found.status in _NEVER_STARTED:
                     self._start_created(client, spec, found)
                 return False
+            for image in (spec.image, *((spec.relay.image,) if spec.relay is not None else ())):
+                client.images.get(image)  # before anything is made; for a relay podman would ask a registry
             if spec.relay is not None:
                 self._have_pod(client, spec)
-            try:
-                made = client.containers.create(**container_arguments(spec))
-            except podman.errors.APIError as fault:
-                # Another thread or an earlier life of ours was quicker: what is there now is what was asked for.
-                found = _find(client, spec.name) if fault.status_code is not None else None
-                if found is None:
-                    raise
-                _ours(found, spec)
-                return False
-            self._start_created(client, spec, made)
+            self._start_created(client, spec, client.containers.create(**container_arguments(spec)))
             return True
 
     def _start_created(self, client: PodmanClient, spec: SandboxSpec, container: Container) -> None:
@@ -120,14 +135,15 @@ class PodmanContainers:
 
     def _have_pod(self, client: PodmanClient, spec: SandboxSpec) -> None:
         """A pod with nothing but loopback is there, its relay being started."""
-        try:
-            client.pods.create(**pod_arguments(spec))
-        except podman.errors.APIError as fault:
-            if fault.status_code is None or not client.pods.exists(pod_name(spec.name)):
-                raise
-            labels = client.pods.get(pod_name(spec.name)).attrs.get("Labels") or {}
+        pod = pod_name(spec.name)
+        if client.pods.exists(pod):
+            labels = client.pods.get(pod).attrs.get("Labels") or {}
             if labels.get(LABEL_RUN) != dict(spec.labels).get(LABEL_RUN):
-                raise _foreign(spec.name) from fault
+                raise _foreign(spec.name)
+            if not client.containers.exists(relay_name(spec.name)):
+                client.pods.remove(pod, force=True)  # the service ended between making the pod and making its relay
+        if not client.pods.exists(pod):
+            client.pods.create(**pod_arguments(spec))
         relay = client.containers.get(relay_name(spec.name))
         if relay.status in _NEVER_STARTED:
             relay.start()
@@ -192,7 +208,7 @@ class PodmanContainers:
 
     def remove(self, name: str) -> None:
         """As `Containers.remove` promises."""
-        with self._client() as client:
+        with self._one_at_a_time(name), self._client() as client:
             found = _find(client, name)
             if found is not None and LABEL_RUN not in found.labels:
                 raise _foreign(name)

@@ -65,7 +65,7 @@ def opened_lab() -> Iterator[PodmanLab]:
     asked = PodmanContainers(url, timeout_s=30)
     gate, relay, agent = (asked.image_id(os.environ[name]) for name in _NEEDED[1:])
     assert residue(url) == [], "an earlier test left something"
-    with tempfile.TemporaryDirectory(prefix="ash-", dir="/tmp") as home:  # noqa: S108 - Unix sockets need a short path
+    with tempfile.TemporaryDirectory(prefix="ash-", dir="/tmp") as home:
         lab = PodmanLab(url=url, gate_image=gate, relay_image=relay, agent_image=agent, home=Path(home))
         try:
             yield lab
@@ -75,7 +75,9 @@ def opened_lab() -> Iterator[PodmanLab]:
             for found in asked.listing():
                 asked.remove(found.name)
             sockets = [str(path) for path in Path(home).rglob("*") if path.is_socket()]
-            mounts = [line for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines() if home in line]
+            mounts = [
+                line for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines() if home in line
+            ]
         assert (left, sockets, mounts) == ([], [], [])
 
 

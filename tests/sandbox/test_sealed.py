@@ -35,9 +35,7 @@ from tests.sandbox.podman_lab import PodmanLab, opened_lab
 pytestmark = pytest.mark.podman
 
 OWNER = Owner(run_id="sealed", attempt=1, host="h1")
-TIER = Tier(
-    name="sonnet", model="sonnet", effort="medium", max_turns=10, max_micro_usd=1_000_000, wall_s=60, idle_s=60
-)
+TIER = Tier(name="sonnet", model="sonnet", effort="medium", max_turns=10, max_micro_usd=1_000_000, wall_s=60, idle_s=60)
 PLACEHOLDER = "placeholder-of-this-attempt"
 
 PROBE = r"""
