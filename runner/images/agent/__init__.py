@@ -1,0 +1,1 @@
+"""Files that run inside the agent's image; standard library only."""

@@ -1,0 +1,445 @@
+"""One suite for every `Containers`: the fake, and podman."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from socket import AF_UNIX, socket
+
+import podman.errors
+import pytest
+import requests.exceptions
+from podman import PodmanClient
+
+from runner.adapters.podman_containers import FAULTS, PodmanContainers, translate
+from runner.adapters.podman_payloads import container_arguments, pod_arguments
+from runner.errors import EngineDown, ImageMissing, RunnerError, SandboxFault
+from runner.model import RunState, SandboxSpec, SandboxStatus
+from runner.ports import Containers
+from runner.sandbox import Owner, gate_spec, setup_spec
+from tests.fakes.containers import (
+    Behaviour,
+    Ended,
+    FakeContainers,
+    Inside,
+    exits,
+    ignores_stop,
+    judges,
+    runs_until_stopped,
+)
+from tests.sandbox.podman_lab import PodmanLab, opened_lab
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """The same thing to do, for a shell and for the fake."""
+
+    script: str
+    behaviour: Behaviour
+
+
+def _counts(inside: Inside) -> Ended:
+    with (inside.out / "runs").open("a", encoding="utf-8") as file:
+        file.write("x")
+    inside.say(b"ran\n")
+    return Ended(code=7)
+
+
+def _works(tree: Path, out: Path) -> tuple[int, bytes]:
+    (out / "seen").write_bytes((tree / "given").read_bytes())
+    return 0, b""
+
+
+COUNTS = Program(script="printf x >> /ashigaru/out/runs; echo ran; exit 7", behaviour=_counts)
+HEEDS_STOP = Program(script="trap 'exit 143' TERM; echo up; while :; do sleep 0.05; done", behaviour=runs_until_stopped)
+IGNORES_STOP = Program(script="trap '' TERM; echo up; while :; do sleep 0.05; done", behaviour=ignores_stop)
+PRINTS_MUCH = Program(
+    script="i=0; while [ $i -lt 5000 ]; do echo line $i; i=$((i+1)); done; printf end >&2",
+    behaviour=exits(output=b"".join(b"line %d\n" % number for number in range(5000)) + b"end"),
+)
+PRINTS_BYTES = Program(script=r"printf 'a\377\000b\r\n\nlast'", behaviour=exits(output=b"a\xff\x00b\r\n\nlast"))
+PRINTS_ONE_LONG_LINE = Program(script="head -c 100000 /dev/zero | tr '\\0' y", behaviour=exits(output=b"y" * 100000))
+COPIES = Program(script="cat given > /ashigaru/out/seen", behaviour=judges(_works))
+
+
+@dataclass(kw_only=True)
+class World:
+    """One engine under test."""
+
+    containers: Containers
+    image: str
+    relay_image: str
+    directory: Callable[[str], Path]
+    programs: dict[str, Program]
+
+    def gate(self, program: Program, *, run_id: str = "r1", what: str = "g", take: int = 1) -> SandboxSpec:
+        spec = gate_spec(
+            owner=Owner(run_id=run_id, attempt=2, host="h1"),
+            what=what,
+            take=take,
+            image=self.image,
+            tree=str(self.directory("tree")),
+            out_dir=str(self.directory("out")),
+            script=program.script,
+        )
+        self.programs[spec.name] = program
+        return spec
+
+    def setup(self, program: Program) -> SandboxSpec:
+        spec = setup_spec(
+            owner=Owner(run_id="r1", attempt=0, host="h1"),
+            key="k",
+            image=self.image,
+            relay_image=self.relay_image,
+            tree=str(self.directory("tree")),
+            env_dir=str(self.directory("env")),
+            socket_dir=str(self.directory("sockets")),
+            script=program.script,
+        )
+        self.programs[spec.name] = program
+        return spec
+
+    def ended(self, name: str) -> SandboxStatus:
+        """The status once it no longer runs."""
+        pause = threading.Event()
+        for _ in range(1000):
+            status = self.containers.status(name)
+            if status.state is not RunState.RUNNING:
+                return status
+            pause.wait(0.02)
+        raise AssertionError(self.containers.output(name, 4000))
+
+    def up(self, name: str) -> None:
+        """Return once a podman sandbox has printed something: its traps are set. The fake needs no such wait."""
+        pause = threading.Event()
+        for _ in range(1000):
+            if isinstance(self.containers, FakeContainers) or self.containers.output(name, 10):
+                return
+            pause.wait(0.02)
+        raise AssertionError(f"{name} does not come up")
+
+
+@pytest.fixture
+def podman_host() -> Iterator[PodmanLab]:
+    with opened_lab() as lab:
+        yield lab
+
+
+@pytest.fixture(params=["fake", pytest.param("podman", marks=pytest.mark.podman)])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    programs: dict[str, Program] = {}
+    if request.param == "podman":
+        lab: PodmanLab = request.getfixturevalue("podman_host")
+        return World(
+            containers=lab.containers,
+            image=lab.gate_image,
+            relay_image=lab.relay_image,
+            directory=lab.directory,
+            programs=programs,
+        )
+
+    def directory(name: str) -> Path:
+        (tmp_path / name).mkdir(exist_ok=True)
+        return tmp_path / name
+
+    fake = FakeContainers(lambda spec: programs[spec.name].behaviour)
+    return World(
+        containers=fake,
+        image=fake.image_id("localhost/ashigaru/gate:latest"),
+        relay_image=fake.image_id("localhost/ashigaru/relay:latest"),
+        directory=directory,
+        programs=programs,
+    )
+
+
+def test_a_sandbox_runs_once_and_is_adopted_when_it_has_exited(world: World) -> None:
+    spec = world.gate(COUNTS)
+    assert world.containers.start(spec) is True
+    assert world.ended(spec.name) == SandboxStatus(state=RunState.EXITED, exit_code=7)
+    assert world.containers.start(spec) is False
+    assert world.ended(spec.name) == SandboxStatus(state=RunState.EXITED, exit_code=7)
+    assert world.containers.output(spec.name, 1000) == b"ran\n"
+    assert (world.directory("out") / "runs").read_text(encoding="utf-8") == "x"
+    world.containers.remove(spec.name)
+
+
+def test_a_running_sandbox_is_adopted(world: World) -> None:
+    spec = world.gate(HEEDS_STOP)
+    assert world.containers.start(spec) is True
+    assert world.containers.start(spec) is False
+    assert world.containers.status(spec.name) == SandboxStatus(state=RunState.RUNNING)
+    world.containers.remove(spec.name)
+
+
+def test_a_sandbox_with_a_relay_is_adopted_too(world: World) -> None:
+    spec = world.setup(HEEDS_STOP)
+    assert world.containers.start(spec) is True
+    assert world.containers.start(spec) is False
+    assert [found.name for found in world.containers.listing()] == [spec.name]
+    world.containers.remove(spec.name)
+    assert world.containers.listing() == ()
+
+
+def test_a_removed_sandbox_starts_anew(world: World) -> None:
+    spec = world.gate(COUNTS)
+    for _ in range(2):
+        assert world.containers.start(spec) is True
+        world.ended(spec.name)
+        world.containers.remove(spec.name)
+    assert (world.directory("out") / "runs").read_text(encoding="utf-8") == "xx"
+
+
+def test_of_many_starts_at_once_one_creates(world: World) -> None:
+    spec = world.setup(HEEDS_STOP)
+    with ThreadPoolExecutor(4) as pool:
+        created = list(pool.map(lambda _: world.containers.start(spec), range(4)))
+    assert sorted(created) == [False, False, False, True]
+    assert world.containers.status(spec.name).state is RunState.RUNNING
+    world.containers.remove(spec.name)
+
+
+def test_a_sandbox_of_another_run_is_not_adopted(world: World) -> None:
+    spec = world.gate(HEEDS_STOP)
+    world.containers.start(spec)
+    labels = tuple((key, "r2" if key == "ashigaru.run" else value) for key, value in spec.labels)
+    with pytest.raises(SandboxFault):
+        world.containers.start(dataclasses.replace(spec, labels=labels))
+    world.containers.remove(spec.name)
+
+
+def test_a_name_nobody_knows_is_absent(world: World) -> None:
+    name = "ash-gate-nobody"
+    assert world.containers.status(name) == SandboxStatus(state=RunState.ABSENT)
+    assert world.containers.output(name, 100) == b""
+    world.containers.stop(name, 1)
+    world.containers.remove(name)
+
+
+def test_stopping_lets_a_sandbox_end_by_itself(world: World) -> None:
+    spec = world.gate(HEEDS_STOP)
+    world.containers.start(spec)
+    world.up(spec.name)
+    world.containers.stop(spec.name, 10)
+    assert world.containers.status(spec.name) == SandboxStatus(state=RunState.EXITED, exit_code=143)
+    world.containers.stop(spec.name, 10)
+    world.containers.remove(spec.name)
+
+
+@pytest.mark.parametrize("grace_s", [0.0, 0.5])
+def test_stopping_kills_a_sandbox_that_does_not_heed_it(world: World, grace_s: float) -> None:
+    spec = world.setup(IGNORES_STOP)
+    world.containers.start(spec)
+    world.up(spec.name)
+    world.containers.stop(spec.name, grace_s)
+    assert world.containers.status(spec.name) == SandboxStatus(state=RunState.EXITED, exit_code=137)
+    world.containers.remove(spec.name)
+
+
+def test_removing_a_running_sandbox_leaves_nothing(world: World) -> None:
+    spec = world.setup(IGNORES_STOP)
+    world.containers.start(spec)
+    world.up(spec.name)
+    world.containers.remove(spec.name)
+    world.containers.remove(spec.name)
+    assert world.containers.status(spec.name) == SandboxStatus(state=RunState.ABSENT)
+    assert world.containers.listing() == ()
+
+
+def test_the_end_of_the_output_is_kept(world: World) -> None:
+    spec = world.gate(PRINTS_MUCH)
+    world.containers.start(spec)
+    world.ended(spec.name)
+    assert world.containers.output(spec.name, 13) == b"line 4999\nend"
+    assert len(world.containers.output(spec.name, 10_000_000)) == len(
+        b"".join(b"line %d\n" % number for number in range(5000)) + b"end"
+    )
+    assert world.containers.output(spec.name, 0) == b""
+    world.containers.remove(spec.name)
+
+
+@pytest.mark.parametrize("program", [PRINTS_BYTES, PRINTS_ONE_LONG_LINE])
+def test_the_output_comes_as_it_was_printed(world: World, program: Program) -> None:
+    spec = world.gate(program)
+    world.containers.start(spec)
+    world.ended(spec.name)
+    printed = world.containers.output(spec.name, 1_000_000)
+    assert printed == (b"a\xff\x00b\r\n\nlast" if program is PRINTS_BYTES else b"y" * 100_000)
+    world.containers.remove(spec.name)
+
+
+def test_what_is_mounted_is_the_hosts(world: World) -> None:
+    (world.directory("tree") / "given").write_text("by the host", encoding="utf-8")
+    spec = world.gate(COPIES)
+    world.containers.start(spec)
+    assert world.ended(spec.name).exit_code == 0
+    assert (world.directory("out") / "seen").read_text(encoding="utf-8") == "by the host"
+    world.containers.remove(spec.name)
+
+
+def test_sandboxes_are_listed_by_run(world: World) -> None:
+    first, second = world.gate(HEEDS_STOP), world.gate(COUNTS, run_id="r2")
+    world.containers.start(first)
+    world.containers.start(second)
+    world.ended(second.name)
+    assert [(one.name, one.state) for one in world.containers.listing()] == [
+        (first.name, RunState.RUNNING),
+        (second.name, RunState.EXITED),
+    ]
+    (only,) = world.containers.listing("r2")
+    assert only.name == second.name
+    assert dict(only.labels) == {
+        "ashigaru.run": "r2",
+        "ashigaru.attempt": "2",
+        "ashigaru.role": "gate",
+        "ashigaru.host": "h1",
+    }
+    world.containers.remove(first.name)
+    world.containers.remove(second.name)
+
+
+def test_an_unknown_image_is_missing_and_leaves_nothing(world: World) -> None:
+    with pytest.raises(ImageMissing):
+        world.containers.image_id("localhost/ashigaru/nobody:1")
+    nobody = "0" * 64
+    for spec in (
+        dataclasses.replace(world.gate(COUNTS), image=nobody),
+        dataclasses.replace(world.setup(COUNTS), image=nobody),
+    ):
+        with pytest.raises(ImageMissing):
+            world.containers.start(spec)
+    spec = world.setup(COUNTS)
+    assert spec.relay is not None
+    with pytest.raises(ImageMissing):
+        world.containers.start(dataclasses.replace(spec, relay=dataclasses.replace(spec.relay, image=nobody)))
+    assert world.containers.listing() == ()
+
+
+# --- podman's own --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.podman
+def test_a_sandbox_created_but_never_started_is_started(podman_host: PodmanLab) -> None:
+    world = World(
+        containers=podman_host.containers,
+        image=podman_host.gate_image,
+        relay_image=podman_host.relay_image,
+        directory=podman_host.directory,
+        programs={},
+    )
+    spec = world.setup(Program(script="exit 5", behaviour=exits(5)))
+    with PodmanClient(base_url=podman_host.url, timeout=30) as client:
+        client.pods.create(**pod_arguments(spec))
+        (left,) = world.containers.listing()
+        assert (left.name, left.state) == (spec.name, RunState.ABSENT)
+        client.containers.create(**container_arguments(spec))
+    assert world.containers.status(spec.name).state is RunState.ABSENT
+    assert world.containers.start(spec) is False
+    assert world.ended(spec.name).exit_code == 5
+    world.containers.remove(spec.name)
+
+
+@pytest.mark.podman
+def test_a_pod_left_alone_is_taken_up_and_removed(podman_host: PodmanLab) -> None:
+    world = World(
+        containers=podman_host.containers,
+        image=podman_host.gate_image,
+        relay_image=podman_host.relay_image,
+        directory=podman_host.directory,
+        programs={},
+    )
+    spec = world.setup(Program(script="exit 5", behaviour=exits(5)))
+    with PodmanClient(base_url=podman_host.url, timeout=30) as client:
+        client.pods.create(**pod_arguments(spec))
+        assert world.containers.start(spec) is True
+        world.ended(spec.name)
+        world.containers.remove(spec.name)
+        client.pods.create(**pod_arguments(spec))
+    world.containers.remove(spec.name)
+    assert world.containers.listing() == ()
+
+
+@pytest.mark.podman
+def test_a_strangers_container_is_neither_adopted_nor_removed(podman_host: PodmanLab) -> None:
+    world = World(
+        containers=podman_host.containers,
+        image=podman_host.gate_image,
+        relay_image=podman_host.relay_image,
+        directory=podman_host.directory,
+        programs={},
+    )
+    spec = world.gate(COUNTS)
+    with PodmanClient(base_url=podman_host.url, timeout=30) as client:
+        stranger = client.containers.create(podman_host.gate_image, ["true"], name=spec.name, network_mode="none")
+        with pytest.raises(SandboxFault):
+            world.containers.start(spec)
+        with pytest.raises(SandboxFault):
+            world.containers.remove(spec.name)
+        assert client.containers.exists(spec.name)
+        stranger.remove()
+
+
+# --- faults, which need no podman ----------------------------------------------------------------------------
+
+
+def calls(spec: SandboxSpec) -> dict[str, Callable[[Containers], object]]:
+    return {
+        "image_id": lambda containers: containers.image_id("x"),
+        "start": lambda containers: containers.start(spec),
+        "status": lambda containers: containers.status(spec.name),
+        "output": lambda containers: containers.output(spec.name, 1),
+        "stop": lambda containers: containers.stop(spec.name, 1),
+        "remove": lambda containers: containers.remove(spec.name),
+        "listing": lambda containers: containers.listing(),
+    }
+
+
+SPEC = setup_spec(
+    owner=Owner(run_id="r", attempt=0, host="h"),
+    key="k",
+    image="0" * 64,
+    relay_image="1" * 64,
+    tree="/t",
+    env_dir="/e",
+    socket_dir="/s",
+    script="true",
+)
+
+
+@pytest.mark.parametrize("call", calls(SPEC))
+def test_an_engine_that_is_not_there_is_down(call: str, tmp_path: Path) -> None:
+    fake = FakeContainers(lambda _spec: exits())
+    fake.down = True
+    for containers in (fake, PodmanContainers(f"unix://{tmp_path}/nobody.sock", timeout_s=5)):
+        with pytest.raises(EngineDown):
+            calls(SPEC)[call](containers)
+
+
+def test_an_engine_that_never_answers_is_down(tmp_path: Path) -> None:
+    with socket(AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "s"))
+        silent.listen()
+        with pytest.raises(EngineDown):
+            PodmanContainers(f"unix://{tmp_path}/s", timeout_s=0.1).status("ash-x")
+
+
+def faults(module: object) -> list[type[Exception]]:
+    members = (member for _, member in inspect.getmembers(module, inspect.isclass))
+    return [member for member in members if issubclass(member, Exception)]
+
+
+@pytest.mark.parametrize("kind", [*faults(podman.errors), *faults(requests.exceptions)])
+def test_every_fault_of_the_library_is_translated(kind: type[Exception]) -> None:
+    if issubclass(kind, Warning):
+        return
+    assert issubclass(kind, FAULTS)
+    fault = kind.__new__(kind)  # their constructors all differ
+    Exception.__init__(fault, "x")
+    fault.__dict__.update(response=None, explanation="x")
+    said = translate(fault)
+    assert isinstance(said, RunnerError)
+    assert "\n" not in str(said)

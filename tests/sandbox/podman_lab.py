@@ -1,0 +1,89 @@
+"""The rootless podman that the tests may use, told by environment variables; and what a test must not leave behind."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from podman import PodmanClient
+
+from runner.adapters.podman_containers import PodmanContainers
+
+_NEEDED = (
+    "ASHIGARU_TEST_PODMAN_URL",
+    "ASHIGARU_TEST_GATE_IMAGE",
+    "ASHIGARU_TEST_RELAY_IMAGE",
+    "ASHIGARU_TEST_AGENT_IMAGE",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodmanLab:
+    """One test's podman: images by id, and a short-named directory that everything mounted lies in."""
+
+    url: str
+    gate_image: str
+    relay_image: str
+    agent_image: str
+    home: Path
+
+    @property
+    def containers(self) -> PodmanContainers:
+        return PodmanContainers(self.url, timeout_s=30)
+
+    def directory(self, name: str) -> Path:
+        made = self.home / name
+        made.mkdir(exist_ok=True)
+        return made
+
+    def said(self) -> str:
+        """What every container of ours has printed, for the report of a failing test."""
+        containers = self.containers
+        parts = []
+        for found in containers.listing():
+            for name in (found.name, f"{found.name}-relay"):
+                printed = containers.output(name, 4000).decode("utf-8", "replace")
+                parts.append(f"--- {name} ({containers.status(name)})\n{printed}")
+        return "\n".join(parts)
+
+
+@contextmanager
+def opened_lab() -> Iterator[PodmanLab]:
+    """The lab for one test, which must leave no container, pod, mount or socket of ours."""
+    missing = [name for name in _NEEDED if not os.environ.get(name)]
+    if missing:
+        reason = f"{missing[0]} does not say where podman and its images are; `make test` sets it"
+        if os.environ.get("ASHIGARU_REQUIRE_PODMAN") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    url = os.environ["ASHIGARU_TEST_PODMAN_URL"]
+    asked = PodmanContainers(url, timeout_s=30)
+    gate, relay, agent = (asked.image_id(os.environ[name]) for name in _NEEDED[1:])
+    assert residue(url) == [], "an earlier test left something"
+    with tempfile.TemporaryDirectory(prefix="ash-", dir="/tmp") as home:
+        lab = PodmanLab(url=url, gate_image=gate, relay_image=relay, agent_image=agent, home=Path(home))
+        try:
+            yield lab
+        finally:
+            print(lab.said())  # noqa: T201 - pytest shows it with a failing test
+            left = residue(url)
+            for found in asked.listing():
+                asked.remove(found.name)
+            sockets = [str(path) for path in Path(home).rglob("*") if path.is_socket()]
+            mounts = [
+                line for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines() if home in line
+            ]
+        assert (left, sockets, mounts) == ([], [], [])
+
+
+def residue(url: str) -> list[str]:
+    """Every container and pod named as ours."""
+    with PodmanClient(base_url=url, timeout=30) as client:
+        containers = [str(found.name) for found in client.containers.list(all=True)]
+        pods = [str(found.name) for found in client.pods.list()]
+    return sorted(name for name in (*containers, *pods) if name.startswith("ash-"))
