@@ -1,0 +1,306 @@
+"""`runner.ports.Checkouts` with git: a bare mirror per repository and a bare clean clone per run.
+
+Nothing is ever checked out in either. What containers see is exported without `.git`; what comes back is read as
+plain files and becomes a commit by plumbing alone, so no hook, filter or attribute of a repository is ever obeyed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from runner.adapters.file_lock import held
+from runner.adapters.git_command import GitCommand, checked_oid, checked_origin
+from runner.adapters.git_plumbing import BareRepository, Identity, branch_ref
+from runner.adapters.git_process import GitTask, complaint
+from runner.adapters.tree_listing import LS_TREE, MAX_ENTRIES, SYMLINK, TreeEntry, parse_listing
+from runner.adapters.tree_walk import walk
+from runner.adapters.tree_write import empty_directory, in_writing_order, write_tree
+from runner.errors import CheckoutFault, PushRejected
+from runner.model import Candidate, ChangeKind, FileChange, Remote, Snapshot
+
+_MAX_READ: Final = 1024 * 1024
+_MAX_FOREIGN: Final = 1000
+_MODES: Final = frozenset({"100644", "100755", SYMLINK})
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_OWN: Final = "refs/ashigaru/own/"
+
+
+class GitCheckouts:
+    """Mirrors and clean clones below `root`, which belongs to the daemon alone."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        name: str,
+        email: str,
+        timeout_s: float = 300.0,
+        certificates: Mapping[str, str] | None = None,
+    ) -> None:
+        """Commit as `name` <`email`>; no git command and no wait for another one takes longer than `timeout_s`.
+
+        certificates: `runner.adapters.git_command.CERTIFICATE_VARIABLES` that git needs on this host.
+        """
+        self._root = root.absolute()
+        self._identity = Identity(name=name, email=email)
+        self._timeout_s = timeout_s
+        self._git = GitCommand(self._root / "home", timeout_s=timeout_s, certificates=certificates)
+
+    # --- mirrors -----------------------------------------------------------------------------------------------
+
+    def refresh(self, repo: str, remote: Remote) -> None:
+        """Fetch every branch of the remote into the mirror."""
+        checked_origin(remote)
+        mirror = self._mirror(repo)
+        with self._only_one(mirror):
+            mirror.create()
+            self._fetch(mirror, remote, "fetch from the remote")
+
+    def branch_head(self, repo: str, branch: str) -> str | None:
+        """Commit of the branch in the mirror."""
+        mirror = self._mirror(repo)
+        return mirror.head(branch) if mirror.exists else None
+
+    # --- clean clones ------------------------------------------------------------------------------------------
+
+    def clone(self, run_id: str, repo: str) -> None:
+        """Copy the mirror's branches and objects; nothing is shared or linked."""
+        clone, mirror = self._clone(run_id), self._mirror(repo)
+        with self._only_one(clone), self._only_one(mirror):
+            if not mirror.exists:
+                raise CheckoutFault("There is no mirror of that repository yet; refresh it first.")
+            clone.create()
+            self._fetch(clone, Remote(url=f"file://{mirror.place}"), "copy the mirror")
+
+    def remove(self, run_id: str) -> None:
+        """Delete the clone's directory."""
+        clone = self._clone(run_id)
+        with self._only_one(clone):
+            if clone.place.exists():
+                try:
+                    shutil.rmtree(clone.place)
+                except OSError as exc:
+                    raise CheckoutFault("A clean clone could not be removed; check the state directory.") from exc
+            self._lock_of(clone).unlink(missing_ok=True)
+
+    # --- reading -----------------------------------------------------------------------------------------------
+
+    def read(self, run_id: str, commit: str, path: str) -> bytes | None:
+        """Bytes of a plain file at a commit."""
+        clone = self._existing(run_id)
+        if not path or "\0" in path:
+            return None
+        listed = clone.ask(*LS_TREE, checked_oid(commit), "--", path, deed="look up a file")
+        wanted = path.encode("utf-8", "surrogateescape")
+        for entry in parse_listing(listed.out):
+            if entry.path == wanted and entry.mode in {"100644", "100755"} and entry.size <= _MAX_READ:
+                return clone.ask("cat-file", "blob", entry.oid, deed="read a file").out
+        return None
+
+    def paths(self, run_id: str, commit: str) -> tuple[str, ...]:
+        """Every path at a commit; a name that is not UTF-8 is shown with backslash escapes."""
+        names = sorted(entry.path.decode("utf-8", "backslashreplace") for entry in self._listing(run_id, commit))
+        return tuple(names[:MAX_ENTRIES])
+
+    def tree_of(self, run_id: str, commit: str) -> str:
+        """Tree id of a commit."""
+        return self._existing(run_id).tree_of(commit)
+
+    def diff(self, run_id: str, old: str, new: str, max_bytes: int) -> str:
+        """Unified diff, without renames and without any driver of the repository's."""
+        return self._existing(run_id).diff(old, new, max_bytes)
+
+    def export(self, run_id: str, commit: str, destination: Path) -> None:
+        """Write raw blobs: no line ending is changed, no filter run, no submodule entered."""
+        entries = in_writing_order(self._whole(run_id, commit))
+        empty_directory(destination)
+        task = GitTask(
+            arguments=("cat-file", "--batch"),
+            deed="read a commit's files",
+            repository=self._clone(run_id).place,
+            feed="".join(f"{entry.oid}\n" for entry in entries).encode(),
+        )
+        with self._git.streaming(task) as running:
+            write_tree(entries, running.stdout, destination)
+            running.finish()
+
+    def changes(self, run_id: str, commit: str, tree: Path) -> Snapshot:
+        """Compare by content and mode; submodules and empty directories do not count."""
+        return walk(tree, {entry.path: entry for entry in self._whole(run_id, commit)})
+
+    # --- making commits ----------------------------------------------------------------------------------------
+
+    def commit(self, run_id: str, base: str, parent: str, changes: tuple[FileChange, ...], message: str) -> Candidate:
+        """Build the tree in a throw-away index and commit it, dated one second after `parent`."""
+        clone = self._existing(run_id)
+        # Below the clone: what a crash leaves goes when the clone goes.
+        with self._only_one(clone), tempfile.TemporaryDirectory(prefix="index-", dir=clone.place) as scratch:
+            index = {"GIT_INDEX_FILE": f"{scratch}/index"}
+            clone.ask("read-tree", checked_oid(base), deed="read the base commit", variables=index)
+            feed = self._index_lines(clone, changes, Path(scratch), width=len(base))
+            clone.ask("update-index", "-z", "--index-info", deed="apply the changes", feed=feed, variables=index)
+            tree = clone.ask("write-tree", deed="write the new tree", variables=index).text()
+            return self._own(clone, tree, parent, message)
+
+    def merge(self, run_id: str, base: str, head: str, message: str) -> Candidate | None:
+        """Merge without a work tree; the result has `base` as its only parent."""
+        clone = self._existing(run_id)
+        with self._only_one(clone):
+            tree = clone.merged_tree(base, head)
+            return None if tree is None else self._own(clone, tree, base, message)
+
+    # --- pushing -----------------------------------------------------------------------------------------------
+
+    def push(self, run_id: str, remote: Remote, commit: str, branch: str) -> None:
+        """Push one commit to one branch, on condition that the branch is still where it was just seen."""
+        clone, ref = self._existing(run_id), branch_ref(branch)
+        there = self._remote_head(clone, remote, ref)
+        if there == checked_oid(commit):
+            return
+        if there is not None and not self._is_ours_to_move(clone, there, commit):
+            raise PushRejected(f"Branch {branch} holds commits that this run did not make; take them in or rename it.")
+        arguments = (
+            "push",
+            "--porcelain",
+            "--no-verify",
+            f"--force-with-lease={ref}:{there or ''}",
+            remote.url,
+            f"{commit}:{ref}",
+        )
+        task = GitTask(
+            arguments=arguments,
+            deed="push to the remote",
+            repository=clone.place,
+            remote=remote,
+            statuses=frozenset({0, 1}),
+        )
+        reply = self._git.run(task)
+        if reply.status == 0:
+            return
+        said = reply.out.decode("utf-8", "replace")
+        if not any(line.startswith("!") for line in said.splitlines()):
+            raise task.fault(complaint(reply.err, remote))
+        why = complaint("\n".join(line.replace("\t", " ") for line in said.splitlines() if line[:1] == "!"), remote)
+        raise PushRejected(f"The remote refused branch {branch} ({why}); refresh and try again.")
+
+    def _remote_head(self, clone: BareRepository, remote: Remote, ref: str) -> str | None:
+        task = GitTask(
+            arguments=("ls-remote", "--refs", remote.url, ref),
+            deed="ask the remote for a branch",
+            repository=clone.place,
+            remote=remote,
+        )
+        for line in self._git.run(task).text().splitlines():
+            oid, _, name = line.partition("\t")
+            if name == ref:
+                return checked_oid(oid)
+        return None
+
+    def _is_ours_to_move(self, clone: BareRepository, there: str, commit: str) -> bool:
+        if not clone.holds(there):
+            return False
+        arguments = ("rev-list", f"--max-count={_MAX_FOREIGN}", there, f"^{checked_oid(commit)}")
+        foreign = clone.ask(*arguments, deed="compare with the remote branch").text().split()
+        own = clone.ask("for-each-ref", "--format=%(objectname)", _OWN, deed="list own commits").text().split()
+        return len(foreign) < _MAX_FOREIGN and set(foreign) <= set(own)
+
+    # --- shared ------------------------------------------------------------------------------------------------
+
+    def _mirror(self, repo: str) -> BareRepository:
+        # Two repositories may differ in case alone; the digest keeps them apart where the file system does not.
+        digest = hashlib.sha256(repo.encode("utf-8", "replace")).hexdigest()[:12]
+        name = f"{quote(repo, safe='')[:100]}-{digest}.git"
+        return BareRepository(git=self._git, place=self._root / "mirrors" / name)
+
+    def _clone(self, run_id: str) -> BareRepository:
+        if not _RUN_ID.fullmatch(run_id):
+            raise CheckoutFault("A run id must be letters, digits, dots and dashes; use the one that was given.")
+        return BareRepository(git=self._git, place=self._root / "clones" / f"{run_id}.git")
+
+    def _existing(self, run_id: str) -> BareRepository:
+        clone = self._clone(run_id)
+        if not clone.exists:
+            raise CheckoutFault("The run has no clean clone; clone it first.")
+        return clone
+
+    def _lock_of(self, repository: BareRepository) -> Path:
+        return self._root / "locks" / f"{repository.place.parent.name}-{repository.place.name}.lock"
+
+    @contextmanager
+    def _only_one(self, repository: BareRepository) -> Iterator[None]:
+        with held(self._lock_of(repository), timeout_s=self._timeout_s):
+            repository.clear_stale_locks()
+            yield
+
+    def _fetch(self, repository: BareRepository, remote: Remote, deed: str) -> None:
+        arguments = (
+            "fetch",
+            "--quiet",
+            "--prune",
+            "--force",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--update-head-ok",
+            remote.url,
+            "+refs/heads/*:refs/heads/*",
+        )
+        self._git.run(GitTask(arguments=arguments, deed=deed, repository=repository.place, remote=remote))
+
+    def _listing(self, run_id: str, commit: str) -> tuple[TreeEntry, ...]:
+        return parse_listing(
+            self._existing(run_id).ask(*LS_TREE, checked_oid(commit), deed="list a commit's files").out
+        )
+
+    def _whole(self, run_id: str, commit: str) -> tuple[TreeEntry, ...]:
+        entries = self._listing(run_id, commit)
+        if len(entries) > MAX_ENTRIES:
+            raise CheckoutFault(f"The commit holds more than {MAX_ENTRIES} files; take a smaller repository.")
+        return entries
+
+    def _own(self, clone: BareRepository, tree: str, parent: str, message: str) -> Candidate:
+        commit = clone.commit_tree(tree, parent, message, self._identity)
+        if not clone.point(f"{_OWN}{commit}", commit):
+            raise CheckoutFault("A new commit could not be remembered in the clean clone; check the disk.")
+        return Candidate(commit=commit, tree=tree)
+
+    def _index_lines(
+        self, clone: BareRepository, changes: tuple[FileChange, ...], scratch: Path, *, width: int
+    ) -> bytes:
+        lines, written, files = [], [], []
+        for number, change in enumerate(changes):
+            path = change.path.encode("utf-8", "surrogateescape")
+            if "\0" in change.path:
+                raise CheckoutFault("A path holds a NUL character; the policy must refuse it.")
+            if change.kind is ChangeKind.DELETE:
+                lines.append(b"0 %s\t%s\0" % (b"0" * width, path))
+                continue
+            if change.content is None or change.mode not in _MODES:
+                raise CheckoutFault("A change is neither a file nor a symlink; the policy must refuse it.")
+            file = scratch / f"blob-{number}"
+            file.write_bytes(change.content)
+            files.append(f"{file}\n")
+            written.append((change.mode, path))
+        hashed = clone.ask(
+            "hash-object",
+            "-w",
+            "--no-filters",
+            "--stdin-paths",
+            deed="store the changed files",
+            feed="".join(files).encode(),
+        )
+        oids = hashed.text().split()
+        # Deletions first: a directory may have become a file.
+        lines.extend(
+            b"%s %s\t%s\0" % (mode.encode(), oid.encode(), path)
+            for (mode, path), oid in zip(written, oids, strict=True)
+        )
+        return b"".join(lines)

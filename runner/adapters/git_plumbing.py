@@ -1,0 +1,199 @@
+"""What is asked of one bare repository: names resolved, trees merged, commits made. All local, no transport."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from runner.adapters.git_command import GitCommand, Reply, checked_oid
+from runner.adapters.git_process import GitTask
+from runner.errors import CheckoutFault
+
+_NO: Final = frozenset({0, 1})
+_IDENTITY: Final = re.compile(r"[^<>\x00-\x1f\x7f]{1,200}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Who commits. Raises CheckoutFault where git could not write it down."""
+
+    name: str
+    email: str
+
+    def __post_init__(self) -> None:
+        """Refuse what would break a commit's header."""
+        if not all(_IDENTITY.fullmatch(text) and text.strip() for text in (self.name, self.email)):
+            raise CheckoutFault("The commit identity must be a name and an address without '<' or '>'; correct it.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BareRepository:
+    """One bare repository of the daemon's own. Every method raises CheckoutFault when git cannot do it."""
+
+    git: GitCommand
+    place: Path
+
+    def ask(
+        self,
+        *arguments: str,
+        deed: str,
+        feed: bytes = b"",
+        variables: Mapping[str, str] | None = None,
+        statuses: frozenset[int] = frozenset({0}),
+    ) -> Reply:
+        """A local command's answer."""
+        task = GitTask(
+            arguments=arguments,
+            deed=deed,
+            repository=self.place,
+            feed=feed,
+            variables=variables or {},
+            statuses=statuses,
+        )
+        return self.git.run(task)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a repository."""
+        return (self.place / "HEAD").is_file()
+
+    def create(self) -> None:
+        """Have an empty bare repository, without the hooks and settings that a template would bring."""
+        arguments = ("init", "--bare", "--quiet", "--template=", "--initial-branch=main", str(self.place))
+        self.place.parent.mkdir(parents=True, exist_ok=True)
+        self.git.run(GitTask(arguments=arguments, deed="make a repository"))
+
+    def clear_stale_locks(self) -> None:
+        """Lock files of commands that were killed are gone. Only for the one who holds the repository's lock."""
+        for stale in (*self.place.glob("*.lock"), *self.place.glob("refs/**/*.lock")):
+            stale.unlink(missing_ok=True)
+
+    def head(self, branch: str) -> str | None:
+        """Commit of the branch, or None."""
+        reply = self.ask(
+            "rev-parse", "--quiet", "--verify", f"{branch_ref(branch)}^{{commit}}", deed="find a branch", statuses=_NO
+        )
+        return reply.text() or None
+
+    def holds(self, commit: str) -> bool:
+        """Whether the commit is here."""
+        reply = self.ask(
+            "cat-file", "-e", f"{checked_oid(commit)}^{{commit}}", deed="look for a commit", statuses=_NO | {128}
+        )
+        return reply.status == 0
+
+    def tree_of(self, commit: str) -> str:
+        """The tree id of a commit."""
+        return self.ask(
+            "rev-parse", "--quiet", "--verify", f"{checked_oid(commit)}^{{tree}}", deed="find a commit's tree"
+        ).text()
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        """Whether `old` is `new` or one of its ancestors."""
+        reply = self.ask(
+            "merge-base",
+            "--is-ancestor",
+            checked_oid(old),
+            checked_oid(new),
+            deed="compare two commits",
+            statuses=_NO,
+        )
+        return reply.status == 0
+
+    def merged_tree(self, base: str, head: str) -> str | None:
+        """The tree of `head` merged into `base`; None where they conflict."""
+        reply = self.ask(
+            "merge-tree",
+            "--write-tree",
+            "--no-messages",
+            "--name-only",
+            checked_oid(base),
+            checked_oid(head),
+            deed="merge two commits",
+            statuses=_NO,
+        )
+        return reply.text() if reply.status == 0 else None
+
+    def commit_tree(self, tree: str, parent: str, message: str, identity: Identity) -> str:
+        """A commit of the tree on top of `parent`, dated one second after it: the same arguments give the same id."""
+        stamp = self.ask(
+            "log", "-1", "--no-show-signature", "--format=%ct", checked_oid(parent), deed="date a commit"
+        ).text()
+        date = f"@{int(stamp) + 1} +0000"
+        variables = {
+            "GIT_AUTHOR_NAME": identity.name,
+            "GIT_AUTHOR_EMAIL": identity.email,
+            "GIT_AUTHOR_DATE": date,
+            "GIT_COMMITTER_NAME": identity.name,
+            "GIT_COMMITTER_EMAIL": identity.email,
+            "GIT_COMMITTER_DATE": date,
+        }
+        return self.ask(
+            "commit-tree",
+            checked_oid(tree),
+            "-p",
+            checked_oid(parent),
+            "-F",
+            "-",
+            deed="commit a tree",
+            feed=message.replace("\0", "").encode("utf-8", "replace"),
+            variables=variables,
+        ).text()
+
+    def diff(self, old: str, new: str, max_bytes: int) -> str:
+        """Unified diff as text, cut at `max_bytes` with a last line that says so."""
+        task = GitTask(
+            arguments=(
+                "diff",
+                "--no-ext-diff",
+                "--no-textconv",
+                "--no-color",
+                "--no-renames",
+                "--submodule=short",
+                checked_oid(old),
+                checked_oid(new),
+            ),
+            deed="compare two commits",
+            repository=self.place,
+        )
+        with self.git.streaming(task) as running:
+            out = running.stdout.read(max_bytes + 1)
+            if len(out) <= max_bytes:
+                running.finish()
+                return out.decode("utf-8", "replace")
+        return out[:max_bytes].decode("utf-8", "ignore") + f"\n[cut after {max_bytes} bytes]\n"
+
+    def point(self, ref: str, new: str, old: str | None = None) -> bool:
+        """Have `ref` at `new`, if it is at `old` (None: wherever it is); False where it is elsewhere."""
+        expected = () if old is None else (checked_oid(old),)
+        reply = self.ask(
+            "update-ref", "--no-deref", ref, checked_oid(new), *expected, deed="move a branch", statuses=_NO | {128}
+        )
+        return reply.status == 0
+
+    def drop(self, branch: str, old: str) -> None:
+        """The branch is gone, if it was at `old`."""
+        self.ask(
+            "update-ref",
+            "--no-deref",
+            "-d",
+            branch_ref(branch),
+            checked_oid(old),
+            deed="delete a branch",
+            statuses=_NO | {128},
+        )
+
+
+_BRANCH_PART: Final = re.compile(r"(?!\.)(?!-)[^\x00-\x20\x7f~^:?*\[\\]+(?<!\.)(?<!\.lock)")
+
+
+def branch_ref(branch: str) -> str:
+    """The full name of a branch. Raises CheckoutFault where git would take it for something else."""
+    parts = branch.split("/")
+    sound = all(_BRANCH_PART.fullmatch(part) for part in parts) and ".." not in branch and "@{" not in branch
+    if not sound or branch == "@" or len(branch) > 200:
+        raise CheckoutFault("That is not a branch name that git would take; choose a plain one.")
+    return f"refs/heads/{branch}"

@@ -1,0 +1,87 @@
+"""Writes a commit's files where a container will see them: raw blobs, no filter, nothing through a symlink."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Final
+
+from runner.adapters.tree_listing import GITLINK, SYMLINK, TreeEntry
+from runner.errors import CheckoutFault
+from runner.policy import is_dot_git
+
+_CHUNK: Final = 1024 * 1024
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def empty_directory(directory: Path) -> None:
+    """`directory` is there and holds nothing, whatever modes or symlinks it held. Raises CheckoutFault."""
+    try:
+        if directory.is_symlink():
+            raise CheckoutFault("A directory for a checkout was replaced by a symlink; remove it.")
+        # Topdown: a directory is made readable before the walk enters it.
+        for root, names, _ in os.walk(directory, followlinks=False):
+            for name in names:
+                inner = Path(root, name)
+                if not inner.is_symlink():
+                    inner.chmod(0o700)
+        if directory.exists():
+            for inner in directory.iterdir():
+                shutil.rmtree(inner) if inner.is_dir() and not inner.is_symlink() else inner.unlink()
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise CheckoutFault("A directory for a checkout could not be emptied; check its owner and the disk.") from exc
+
+
+def in_writing_order(entries: Sequence[TreeEntry]) -> tuple[TreeEntry, ...]:
+    """Files first and symlinks last, so that no file is ever written through one. Submodules are left out."""
+    blobs = [entry for entry in entries if entry.mode != GITLINK]
+    return tuple(sorted(blobs, key=lambda entry: entry.mode == SYMLINK))
+
+
+def write_tree(entries: Sequence[TreeEntry], blobs: IO[bytes], destination: Path) -> None:
+    """Write the entries, in their order, from the output of `git cat-file --batch`.
+
+    Raises CheckoutFault, with part of the files written.
+    """
+    try:
+        for entry in entries:
+            _write(entry, blobs, _place(destination, entry.path))
+    except OSError as exc:
+        raise CheckoutFault("A checkout could not be written; check the disk's free space and rights.") from exc
+
+
+def _place(destination: Path, path: bytes) -> Path:
+    parts = path.split(b"/")
+    if any(part in {b"", b".", b".."} or is_dot_git(part.decode("utf-8", "replace")) for part in parts):
+        raise CheckoutFault("The commit holds a path that no checkout may have; repair the repository.")
+    return destination.joinpath(*(os.fsdecode(part) for part in parts))
+
+
+def _write(entry: TreeEntry, blobs: IO[bytes], place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    size = _announced(blobs, entry)
+    if entry.mode == SYMLINK:
+        place.symlink_to(os.fsdecode(_exactly(blobs, size)))
+    else:
+        with os.fdopen(os.open(place, _NEW, 0o600), "wb") as file:
+            while size:
+                size -= file.write(_exactly(blobs, min(size, _CHUNK)))
+            os.fchmod(file.fileno(), 0o755 if entry.mode == "100755" else 0o644)
+    _exactly(blobs, 1)
+
+
+def _announced(blobs: IO[bytes], entry: TreeEntry) -> int:
+    header = blobs.readline(200).split()
+    if len(header) != 3 or header[0].decode("ascii", "replace") != entry.oid or header[1] != b"blob":
+        raise CheckoutFault("A file of the commit is missing from the clone; refresh and clone again.")
+    return int(header[2])
+
+
+def _exactly(stream: IO[bytes], size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) != size:
+        raise CheckoutFault("Git stopped in the middle of a file; try again.")
+    return data
