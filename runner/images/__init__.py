@@ -1,1 +1,1 @@
-"""What the images are built from."""
+"""The sandboxes' images: their recipes, and how they are built on a host that may have no registry."""

@@ -1,0 +1,26 @@
+# Each target does all the set-up it needs, in stages that say so and are skipped when they are already there.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check images clean pins
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: ## the whole job on the shipped demo repository: no account, no token
+	@scripts/bootstrap demo $(ARGS)
+
+test: ## every test, those on real podman included
+	@scripts/bootstrap test $(ARGS)
+
+check: ## format, lint, types, import contracts and the fast tests
+	@scripts/bootstrap check $(ARGS)
+
+images: ## the sandboxes' images, built once
+	@scripts/bootstrap images
+
+clean: ## forget the environment and the tools' caches; state and images stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+
+pins: ## write requirements/dev.txt anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command 'make pins' --group pyproject.toml:dev \
+	  pyproject.toml requirements/build.in --output-file requirements/dev.txt

@@ -1,0 +1,280 @@
+"""Podman with a configuration, a storage and a socket of our own, so that nothing on the host is rewritten.
+
+`PodmanHome` is the private configuration; `PodmanService` is podman's API for as long as somebody needs it. The only
+library is the `podman` command line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from runner.errors import EngineDown
+
+PROBE_S = 60.0
+START_S = 30.0
+STOP_S = 15.0
+MAX_OPEN_FILES = 20_000
+MAX_PROCESSES = 2_048
+"""Counted over all processes of the account: where cgroups do not enforce a limit, this is what stops a fork bomb."""
+
+INSTALL_CURE = "run `make images`, which says what this machine lacks"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostTraits:
+    """What of this host the configuration depends on."""
+
+    cgroups_v2: bool
+    user_bus: bool
+    runtimes: tuple[str, ...]
+    fuse_overlayfs: str | None
+    open_files: int
+    processes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageDriver:
+    """One way to keep layers; `mount_program` is empty for the kernel's own overlay."""
+
+    name: str
+    mount_program: str = ""
+
+
+def storage_drivers(traits: HostTraits) -> tuple[StorageDriver, ...]:
+    """What to try, best first."""
+    fuse = (StorageDriver(name="overlay", mount_program=traits.fuse_overlayfs),) if traits.fuse_overlayfs else ()
+    return (StorageDriver(name="overlay"), *fuse, StorageDriver(name="vfs"))
+
+
+def containers_conf(traits: HostTraits, private: Path, runtime: Path) -> str:
+    """Text of containers.conf. crun refuses hybrid cgroups; podman's own ulimits exceed a low hard limit."""
+    wanted = ("crun", "runc") if traits.cgroups_v2 else ("runc", "crun")
+    chosen = next((name for name in wanted if name in traits.runtimes), "runc")
+    cgroups = "systemd" if traits.cgroups_v2 and traits.user_bus else "cgroupfs"
+    files, processes = min(MAX_OPEN_FILES, traits.open_files), min(MAX_PROCESSES, traits.processes)
+    scratch = runtime / "tmp"
+    return f"""[containers]
+default_ulimits = ["nofile={files}:{files}", "nproc={processes}:{processes}"]
+log_driver = "k8s-file"
+
+[engine]
+cgroup_manager = "{cgroups}"
+runtime = "{chosen}"
+events_logger = "file"
+tmp_dir = "{scratch}"
+static_dir = "{private}/libpod"
+volume_path = "{private}/volumes"
+
+[network]
+network_config_dir = "{private}/networks"
+"""
+
+
+def storage_conf(driver: StorageDriver, private: Path, runtime: Path) -> str:
+    """Text of storage.conf."""
+    text = f'[storage]\ndriver = "{driver.name}"\ngraphroot = "{private}/storage"\nrunroot = "{runtime}/containers"\n'
+    if driver.mount_program:
+        text += f'\n[storage.options.overlay]\nmount_program = "{driver.mount_program}"\n'
+    return text
+
+
+def host_traits() -> HostTraits:
+    """What the host is like now."""
+    runtimes = tuple(name for name in ("crun", "runc") if shutil.which(name))
+    return HostTraits(
+        cgroups_v2=Path("/sys/fs/cgroup/cgroup.controllers").exists(),
+        user_bus=(_runtime_root() / "bus").exists(),
+        runtimes=runtimes,
+        fuse_overlayfs=shutil.which("fuse-overlayfs"),
+        open_files=_hard_limit(resource.RLIMIT_NOFILE),
+        processes=_hard_limit(resource.RLIMIT_NPROC),
+    )
+
+
+def _hard_limit(which: int) -> int:
+    limit = resource.getrlimit(which)[1]
+    return 1_048_576 if limit == resource.RLIM_INFINITY else limit
+
+
+def _runtime_root() -> Path:
+    """The account's run-time directory, or one of our own where no login manager made it."""
+    made = Path(f"/run/user/{os.getuid()}")
+    if made.is_dir() and made.stat().st_uid == os.getuid():
+        return made
+    ours = Path(f"/tmp/ashigaru-{os.getuid()}")  # noqa: S108 - owned and 0700, or refused below
+    ours.mkdir(mode=0o700, exist_ok=True)
+    if ours.is_symlink() or ours.stat().st_uid != os.getuid() or ours.stat().st_mode & 0o077:
+        raise EngineDown(f"{ours} is not a private directory of this account; remove it and start again.")
+    return ours
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodmanHome:
+    """A private podman below a state directory; its images and containers are its own."""
+
+    private: Path
+    runtime: Path
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The command line to put podman's arguments behind."""
+        return (
+            "env",
+            f"CONTAINERS_CONF={self.private}/containers.conf",
+            f"CONTAINERS_STORAGE_CONF={self.private}/storage.conf",
+            f"XDG_RUNTIME_DIR={self.runtime}",
+            "podman",
+        )
+
+
+def prepare_podman(state_dir: Path) -> PodmanHome:
+    """Have the private configuration below `state_dir` written, with a storage driver that works here.
+
+    Safe to repeat: the driver is chosen once and then kept. Raises EngineDown with the cure when podman is missing or
+    does not work for this account.
+    """
+    if shutil.which("podman") is None:
+        raise EngineDown(f"podman is not installed; {INSTALL_CURE}.")
+    private = state_dir.absolute() / "podman"
+    # Short, because Unix sockets live below it: their paths may hold 108 bytes in all (unix(7)).
+    key = hashlib.sha256(str(private).encode("utf-8")).hexdigest()[:12]
+    runtime = _runtime_root() / f"ashigaru-{key}"
+    for directory in (state_dir.absolute(), private, runtime):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home = PodmanHome(private=private, runtime=runtime)
+    traits = host_traits()
+    _write(private / "containers.conf", containers_conf(traits, private, runtime))
+    if not (private / "storage.conf").exists():
+        _choose_driver(home, traits)
+    return home
+
+
+def _choose_driver(home: PodmanHome, traits: HostTraits) -> None:
+    trial = home.private / "storage.conf.trial"
+    said = ""
+    for driver in storage_drivers(traits):
+        text = storage_conf(driver, home.private, home.runtime)
+        trial.write_text(text, encoding="utf-8")
+        argv = [part.replace("/storage.conf", "/storage.conf.trial") for part in home.argv]
+        try:
+            done = subprocess.run(
+                [*argv, "info", "--format", "{{.Store.GraphDriverName}}"],
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=PROBE_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as exc:
+            raise EngineDown(f"`podman info` gave no answer in {PROBE_S:.0f} s; run it by hand to see why.") from exc
+        if done.returncode == 0:
+            trial.replace(home.private / "storage.conf")
+            return
+        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1][:300]
+    raise EngineDown(f"podman does not work for this account ({said}); run `podman info` by hand and follow it.")
+
+
+def _write(path: Path, text: str) -> None:
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
+
+
+class PodmanService:
+    """Podman's API on a socket of our own, from `__enter__` to `__exit__`.
+
+    The process is ended by its id. It also ends when its starter is killed (where setpriv is there), so a daemon that
+    died leaves no second service behind; containers are not its children and go on.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        """Name the state directory; nothing is started yet."""
+        self._state_dir = state_dir
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """The socket's URL, `unix:///…`. Raises EngineDown before the start."""
+        if self._socket is None:
+            raise EngineDown("podman's service has not been started; start it before asking for its address.")
+        return f"unix://{self._socket}"
+
+    def start(self) -> str:
+        """Have the service answering, and give its URL. Raises EngineDown."""
+        if self._process is not None and self._process.poll() is None:
+            return self.url
+        home = prepare_podman(self._state_dir)
+        self._socket = home.runtime / f"api-{os.getpid()}.sock"
+        _forget_dead_sockets(home.runtime)
+        self._socket.unlink(missing_ok=True)
+        tie = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
+        log = home.private / "service.log"
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [*tie, *home.argv, "system", "service", "--time", "0", self.url],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_S
+        while not _answers(self._socket):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise EngineDown(f"podman's service did not start; {log} says why.")
+            time.sleep(0.02)
+        return self.url
+
+    def stop(self) -> None:
+        """The service no longer runs and its socket is gone. Repeats do nothing."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(STOP_S)
+        if self._socket is not None:
+            self._socket.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        """Start. Raises EngineDown."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1.0)
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def _forget_dead_sockets(runtime: Path) -> None:
+    for path in runtime.glob("api-*.sock"):
+        if not _answers(path):
+            path.unlink(missing_ok=True)
