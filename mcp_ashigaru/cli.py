@@ -24,7 +24,9 @@ from runner.errors import RunnerError
 
 _LOG = logging.getLogger(__name__)
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Dispatch sealed coding agents; merge what the gates judged.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Dispatch sealed coding agents; merge what the gates judged."
+)
 app.add_typer(forge_commands.app, name="forge")
 
 
@@ -138,7 +140,9 @@ def runs(repo: str | None = None, limit: int = 20, as_json: Json = False) -> Non
             return
         for run in answer["runs"]:
             pull = f"PR {run['pr']}" if run["pr"] else ""
-            typer.echo(f"{run['run_id']:<40} {run['status']:<16} {run['tier'] or '':<10} {pull:<7} {run['reason'] or ''}")
+            typer.echo(
+                f"{run['run_id']:<40} {run['status']:<16} {run['tier'] or '':<10} {pull:<7} {run['reason'] or ''}"
+            )
 
     _ask(job)
 
@@ -212,5 +216,3 @@ def main() -> None:
 def serve_main() -> None:
     """Entry point of `mcp-ashigaru-crunchtools` and `python -m mcp_ashigaru`: the daemon, with the seed's flags."""
     _guarded(lambda: typer.run(serve))
-
-

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import fcntl
-import logging
+import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -39,14 +39,15 @@ from runner.gate_run import GateRunner
 from runner.gateway.access import EgressAccess, GatewayAccess
 from runner.layout import Layout
 from runner.policy import ChangeLimits
+from runner.model import RoundInput
 from runner.ports import Clock, Containers
 from runner.publishing import Publisher
-from runner.sandbox import Recipes
+from runner.recipes import Recipes
+from runner.sandbox import Limits
+from runner.rounds import Rounds
 from runner.sandbox_run import SandboxRunner
 from runner.service import Policy, Service
 from runner.setup_run import Egress, SetUp
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,9 @@ def open_forge(settings: Settings) -> LocalForge:
     layout = Layout(state_dir=settings.state_dir)
     engine = open_engine(records_url(settings))
     migrate(engine)
-    return LocalForge(layout.forge, SqlForgeStore(engine), base_url=settings.url, secret=_forge_secret(settings.state_dir))
+    return LocalForge(
+        layout.forge, SqlForgeStore(engine), base_url=settings.url, secret=_forge_secret(settings.state_dir)
+    )
 
 
 def records_url(settings: Settings) -> str:
@@ -109,9 +112,58 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         egress = given.egress or stack.enter_context(
             EgressAccess(allowed=settings.setup_egress, private_hosts=settings.setup_private_hosts)
         )
+        pool = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="base-gate")
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         late = _Late()
-        engine = _engine(
-            settings, layout, records, forge, checkouts, containers, model, egress, clock, stopping, late.resubmit, stack
+        sandboxes = SandboxRunner(containers=containers, clock=clock, stopping=stopping)
+        recipes = _recipes(settings, containers)
+        gates = GateRunner(
+            containers=containers,
+            checkouts=checkouts,
+            records=records,
+            clock=clock,
+            layout=layout,
+            recipes=recipes,
+            sandboxes=sandboxes,
+            set_up=SetUp(
+                containers=containers,
+                checkouts=checkouts,
+                clock=clock,
+                layout=layout,
+                recipes=recipes,
+                sandboxes=sandboxes,
+                egress=egress,
+            ),
+        )
+        engine = Engine(
+            checkouts=checkouts,
+            forge=forge,
+            records=records,
+            clock=clock,
+            layout=layout,
+            agents=AgentRunner(
+                containers=containers,
+                checkouts=checkouts,
+                records=records,
+                clock=clock,
+                layout=layout,
+                recipes=recipes,
+                sandboxes=sandboxes,
+                model=model,
+            ),
+            gates=gates,
+            publisher=Publisher(checkouts=checkouts, forge=forge, records=records, clock=clock),
+            closing=Closing(
+                containers=containers,
+                checkouts=checkouts,
+                records=records,
+                clock=clock,
+                layout=layout,
+                model=model,
+                resubmit=late.resubmit,
+            ),
+            limits=ChangeLimits(),
+            pool=pool,
         )
         rounds = DbosRounds(
             settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db",
@@ -139,3 +191,75 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stack.callback(stopping.set)
         service.recover()
         yield Daemon(app=app, server=server, service=service, forge=forge, stopping=stopping)
+
+
+@dataclass
+class _Late:
+    """What the engine needs of those that are built after it."""
+
+    service: Service | None = None
+    rounds: Rounds | None = None
+
+    def resubmit(self, round_input: RoundInput, delay_s: float) -> None:
+        if self.rounds is not None:
+            self.rounds.submit(round_input, delay_s=delay_s)
+
+    def faulted(self, round_input: RoundInput, detail: str) -> None:
+        if self.service is not None:
+            self.service.faulted(round_input, detail)
+
+
+def _recipes(settings: Settings, containers: Containers) -> Recipes:
+    return Recipes(
+        image_id=containers.image_id,
+        host=settings.host_id,
+        agent_image=settings.agent_image,
+        relay_image=settings.relay_image,
+        gate_image=settings.gate_image,
+        agent_limits=Limits(memory=settings.agent_memory),
+        gate_limits=Limits(memory=settings.gate_memory),
+        hold_s=settings.relay_hold_s,
+        setup_environment=tuple(sorted(settings.setup_environment.items())),
+        ca_bundle=settings.setup_ca_bundle,
+    )
+
+
+def _podman(settings: Settings, stack: ExitStack) -> PodmanContainers:
+    url = settings.podman_url or stack.enter_context(PodmanService(settings.podman_dir)).url
+    return PodmanContainers(url)
+
+
+def _asgi(settings: Settings, server: MCPServer[Any], forge: LocalForge, layout: Layout) -> ASGIApp:
+    """/mcp, the forge's git and pages, and one layer around all of it."""
+    token = None if settings.mcp_token is None else settings.mcp_token.get_secret_value()
+    app = server.streamable_http_app(
+        # One layer checks Host and Origin for every route, /mcp among them.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+    app.router.routes.extend(routes(PullPages(pull=forge.pull, diff=forge.diff)))
+    app.router.routes.append(Mount("/forge", git_http_app(layout.forge, _forge_secret(settings.state_dir))))
+    return Doorkeeper(app, Door.for_listener(settings.host, settings.allowed_hosts, token))
+
+
+def _forge_secret(state_dir: Path) -> str:
+    """What the daemon's own git shows to the local forge; made once."""
+    path = state_dir / "forge-secret"
+    if not path.exists():
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as handle:
+            handle.write(secrets.token_urlsafe(32))
+    return path.read_text(encoding="ascii").strip()
+
+
+@contextmanager
+def _only_daemon(state_dir: Path) -> Iterator[None]:
+    """Hold the state directory's lock. Raises ConfigError where another daemon does."""
+    with (state_dir / "daemon.lock").open("w", encoding="ascii") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise ConfigError(
+                f"Another daemon works on {state_dir}; stop it, or choose another ASHIGARU_STATE_DIR."
+            ) from exc
+        yield

@@ -73,5 +73,3 @@ async def _stdio(daemon: Daemon, settings: Settings) -> None:
         finally:
             daemon.stopping.set()
             web.should_exit = True
-
-

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
-from runner.text import clean
+from gates.text import clean
 
 MAX_SUMMARY_CHARS: Final = 200
 MAX_EVENTS_PER_LINE: Final = 32

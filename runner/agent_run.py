@@ -180,7 +180,11 @@ class AgentRunner:
         )
         environment = claude_environment(self.model.credential_kind, placeholder)
         task = prompt(
-            repo=round_input.repo, issue=round_input.issue, brief=round_input.brief, tier=tier.name, feedback=step.feedback
+            repo=round_input.repo,
+            issue=round_input.issue,
+            brief=round_input.brief,
+            tier=tier.name,
+            feedback=step.feedback,
         )
         write_whole(dirs.inputs / "prompt.txt", task.encode("utf-8"))
         if guidance:
@@ -244,7 +248,12 @@ class AgentRunner:
     # --- after ---
 
     def _end(
-        self, round_input: RoundInput, step: RunAgent, dirs: AttemptDirs, transcript: Transcript, stopped: Stopped | None
+        self,
+        round_input: RoundInput,
+        step: RunAgent,
+        dirs: AttemptDirs,
+        transcript: Transcript,
+        stopped: Stopped | None,
     ) -> AgentEnded:
         run_id = round_input.run_id
         if stopped is None and self.model.exhausted(run_id):

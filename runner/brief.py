@@ -13,7 +13,7 @@ from typing import Final
 
 from gates.verdict import Failed
 from runner.model import Ending
-from runner.text import clean, clip, plain
+from gates.text import clean, clip, plain
 
 MAX_FEEDBACK_BYTES: Final = 64 * 1024
 MAX_GUIDANCE_BYTES: Final = 32 * 1024

@@ -8,7 +8,7 @@ from typing import Final, assert_never
 
 from runner.facts import AgentEnded
 from runner.model import Ending
-from runner.text import clean
+from gates.text import clean
 from runner.transcript import Result, Transcript
 
 

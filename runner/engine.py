@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
@@ -30,7 +29,8 @@ from runner.facts import (
     Prepare,
     Prepared,
     Publish,
-    Published,
+    Outcome,
+    RoundClosed,
     RunAgent,
     SaveWork,
     Step,
@@ -76,6 +76,9 @@ class Engine:
         """
         run = self._run(round_input)
         try:
+            if run.round > round_input.number and not (isinstance(step, Close) and step.outcome is Outcome.WAITING):
+                # A later round has taken over: this one has nothing to say any more.
+                return RoundClosed() if isinstance(step, Close) else CancelSeen()
             if run.cancel_requested and not isinstance(step, Close | SaveWork):
                 self.closing.stop_sandboxes(round_input.run_id)
                 return CancelSeen()
@@ -116,7 +119,7 @@ class Engine:
             case SaveWork():
                 return self._save(round_input, step)
             case Close():
-                return self.closing.close(round_input, step)
+                return self.closing.close(round_input, self._keeping_partial(round_input, step))
         assert_never(step)
 
     # --- steps ---
@@ -129,7 +132,9 @@ class Engine:
         self.checkouts.clone(round_input.run_id, round_input.repo)
         tip = self.checkouts.branch_head(round_input.repo, round_input.base_branch)
         if tip is None:
-            return Unworkable(reason=f"The branch {round_input.base_branch} is gone; set the repository's default branch.")
+            return Unworkable(
+                reason=f"The branch {round_input.base_branch} is gone; set the repository's default branch."
+            )
         rejudged: Candidate | None = None
         base_sha = run.base_sha or tip
         if round_input.rejudge and round_input.start_commit is not None:
@@ -148,9 +153,7 @@ class Engine:
         return Prepared(base_sha=base_sha, rejudged=rejudged)
 
     def _run_agent(self, round_input: RoundInput, step: RunAgent) -> Fact:
-        self._phase(
-            round_input, phase=Phase.AGENT, tier=round_input.ladder[step.tier].name, attempt=step.attempt
-        )
+        self._phase(round_input, phase=Phase.AGENT, tier=round_input.ladder[step.tier].name, attempt=step.attempt)
         base_sha = self._base_sha(round_input)
         beside = self._base_beside(round_input, base_sha)
 
@@ -214,7 +217,7 @@ class Engine:
         self._phase(round_input, phase=Phase.GATE)
         question = self._question(
             round_input,
-            self._base_sha(round_input),
+            step.base_sha or self._base_sha(round_input),
             what="merged" if round_input.rejudge else "head",
             attempt=step.attempt,
             take=step.take,
@@ -227,9 +230,7 @@ class Engine:
         """Whatever cannot be saved is said in the log; a run must be able to end."""
         candidate = step.candidate
         if candidate is None and step.attempt is not None and self._run(round_input).base_sha is not None:
-            tier = next(
-                (i for i, t in enumerate(round_input.ladder) if t.name == self._run(round_input).tier), 0
-            )
+            tier = next((i for i, t in enumerate(round_input.ladder) if t.name == self._run(round_input).tier), 0)
             collected = self._collect(round_input, Collect(attempt=step.attempt, tier=tier))
             candidate = collected.candidate if isinstance(collected, Collected) else None
         if candidate is None:
@@ -237,6 +238,22 @@ class Engine:
         remote = self.forge.remote(round_input.repo)
         self.checkouts.push(round_input.run_id, remote, candidate.commit, round_input.branch)
         return WorkSaved(commit=candidate.commit)
+
+    def _keeping_partial(self, round_input: RoundInput, step: Close) -> Close:
+        """A wait loses nothing: what the interrupted agent had done by then is where the next round starts."""
+        if step.outcome is not Outcome.WAITING or step.resume is None or step.resume.attempt < 2:
+            return step
+        attempt = step.resume.attempt - 1
+        if not (self.layout.attempt(round_input.run_id, attempt).root / "launched").exists():
+            return step
+        try:
+            collected = self._collect(round_input, Collect(attempt=attempt, tier=step.resume.tier))
+        except (RunnerError, OSError):
+            _LOG.exception("partial work could not be kept", extra={"run": round_input.run_id})
+            return step
+        if not isinstance(collected, Collected):
+            return step
+        return replace(step, resume=replace(step.resume, start_commit=collected.candidate.commit))
 
     # --- what steps share ---
 
@@ -247,11 +264,7 @@ class Engine:
         return run
 
     def _base_sha(self, round_input: RoundInput) -> str:
-        """The commit that this round is judged against: the run's base, or today's for a re-judgement."""
-        if round_input.rejudge:
-            tip = self.checkouts.branch_head(round_input.repo, round_input.base_branch)
-            if tip is not None:
-                return tip
+        """The run's base commit; known once the round is prepared."""
         return self._run(round_input).base_sha or ""
 
     def _cancelled(self, round_input: RoundInput) -> bool:
@@ -309,5 +322,3 @@ def _subject(round_input: RoundInput) -> str:
     line = round_input.brief.strip().splitlines()[0]
     words = line if len(line) <= 60 else f"{line[:57].rstrip()}..."
     return f"Fix #{round_input.issue}: {words}"
-
-

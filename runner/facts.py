@@ -183,11 +183,15 @@ class Collect:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeHead:
-    """Ask the gates about the candidate; `take` counts repetitions on the same tree from 1."""
+    """Ask the gates about the candidate; `take` counts repetitions on the same tree from 1.
+
+    base_sha: the commit whose gates judge it, where that is not the run's own base (a re-judgement).
+    """
 
     candidate: Candidate
     attempt: int
     take: int
+    base_sha: str | None = None
     kind: Literal["judge_head"] = "judge_head"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gates.judge import Observation, judge
+from gates.judge import Counts, Observation, judge, summarise
 from gates.plan import Gate, GatePlan, shell_script
 from gates.verdict import Inconclusive, Verdict
 from runner.files import read_untrusted, remove_tree, write_whole
@@ -63,12 +63,14 @@ class GateRunner:
         image = self.containers.image_id(question.plan.image or self.recipes.gate_image)
         environment = self.set_up.environment(question.run_id, question.base_sha, question.plan, image, cancelled)
         if isinstance(environment, Inconclusive):
-            return self._remember(question, "", environment)
+            return self._remember(question, "", environment, Counts())
         key = _key(question, image, environment)
-        verdict = self.records.verdict(key)
-        if verdict is None:
-            verdict = self._run(question, image, environment, cancelled)
-        return self._remember(question, key, verdict)
+        before = self.records.judged(key)
+        if before is not None:
+            return self._remember(question, key, before.verdict, before.counts)
+        observations = self._run(question, image, environment, cancelled)
+        verdict = judge(question.plan, observations, self._base_counts(question))
+        return self._remember(question, key, verdict, summarise(observations))
 
     def _remembered(self, question: Question) -> Verdict | None:
         """This very judgement, if a crash came between its end and its checkpoint."""
@@ -78,7 +80,14 @@ class GateRunner:
                 return known.verdict
         return None
 
-    def _remember(self, question: Question, key: str, verdict: Verdict) -> Verdict:
+    def _base_counts(self, question: Question) -> Counts | None:
+        """What ran on the base, for a head to be held against; None for the base itself."""
+        if question.what == "base":
+            return None
+        bases = [one for one in self.records.judgements(question.run_id) if one.what == "base"]
+        return next((one.counts for one in reversed(bases) if not isinstance(one.verdict, Inconclusive)), None)
+
+    def _remember(self, question: Question, key: str, verdict: Verdict, counts: Counts) -> Verdict:
         self.records.save_judgement(
             Judgement(
                 run_id=question.run_id,
@@ -91,6 +100,7 @@ class GateRunner:
                 base_sha=question.base_sha,
                 key=key,
                 verdict=verdict,
+                counts=counts,
                 at=self.clock.now(),
             )
         )
@@ -98,14 +108,14 @@ class GateRunner:
 
     def _run(
         self, question: Question, image: str, environment: Environment, cancelled: Callable[[], bool]
-    ) -> Verdict:
+    ) -> list[Observation]:
+        """One observation a gate, up to and with the first that is not green."""
         observations: list[Observation] = []
         for gate in question.plan.gates:
-            observation = self._one(question, gate, image, environment, cancelled)
-            observations.append(observation)
-            if observation.exit_code != 0:
+            observations.append(self._one(question, gate, image, environment, cancelled))
+            if observations[-1].exit_code != 0:
                 break
-        return judge(question.plan, observations)
+        return observations
 
     def _one(
         self,
@@ -157,5 +167,3 @@ class GateRunner:
 def _key(question: Question, image: str, environment: Environment) -> str:
     parts = (question.tree, question.base_sha, question.plan.digest(), image, environment.key)
     return hashlib.sha256("\0".join(parts).encode("utf-8")).hexdigest()
-
-

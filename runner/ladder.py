@@ -170,7 +170,8 @@ def _prepared(now: Round, fact: Prepared) -> Move:
     if fact.rejudged is None:
         raise LadderError("a re-judgement was prepared without the tree to judge")
     now = replace(now, candidate=fact.rejudged)
-    return step_to(now, JudgeHead(candidate=fact.rejudged, attempt=now.attempt, take=1))
+    asked = JudgeHead(candidate=fact.rejudged, attempt=now.attempt, take=1, base_sha=fact.base_sha)
+    return step_to(now, asked)
 
 
 def _agent_ended(now: Round, fact: AgentEnded) -> Move:

@@ -52,9 +52,7 @@ def review(
         judged = [j for j in judgements if j.what == "head" and j.commit == pull.head_sha and j.tree == run.head_tree]
     else:
         judged = [
-            j
-            for j in judgements
-            if j.what == "merged" and j.base_sha == pull.base_sha and j.head == pull.head_sha
+            j for j in judgements if j.what == "merged" and j.base_sha == pull.base_sha and j.head == pull.head_sha
         ]
         if not judged:
             return BaseMoved()

@@ -51,7 +51,9 @@ class Publisher:
             )
         )
         if pull.head_sha != candidate.commit:
-            raise CheckoutFault("The pull request's head is not the commit that was judged; somebody pushed to the branch.")
+            raise CheckoutFault(
+                "The pull request's head is not the commit that was judged; somebody pushed to the branch."
+            )
         now = self.clock.now()
         self.records.change(
             run.run_id,

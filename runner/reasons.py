@@ -8,7 +8,7 @@ from typing import Final
 
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
 from runner.model import Ending, Tier
-from runner.text import clean, usd
+from gates.text import clean, usd
 
 MAX_REASON_CHARS: Final = 400
 _MAX_QUOTE_CHARS: Final = 160

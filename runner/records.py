@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
+from gates.judge import Counts
 from gates.verdict import Verdict
 from runner.model import Candidate, Check, Phase, RoundInput
 from runner.transcript import Event, Transcript
@@ -111,6 +112,7 @@ class Judgement:
     base_sha: str
     key: str
     verdict: Verdict
+    counts: Counts
     at: float
 
 
@@ -144,7 +146,9 @@ class Records(Protocol):
     def run_of_pull(self, repo: str, pull: int) -> RunRecord | None:
         """The run that owns the pull request, or None."""
 
-    def runs(self, *, repo: str | None = None, phases: frozenset[Phase] | None = None, limit: int = 50) -> list[RunRecord]:
+    def runs(
+        self, *, repo: str | None = None, phases: frozenset[Phase] | None = None, limit: int = 50
+    ) -> list[RunRecord]:
         """Newest first, at most `limit`."""
 
     def change(self, run_id: str, change: RunChange, at: float) -> None:
@@ -173,7 +177,9 @@ class Records(Protocol):
     ) -> None:
         """Remember events read up to byte `offset`, each once however often it is given."""
 
-    def end_attempt(self, run_id: str, attempt: int, *, ending: str, detail: str, retry_at: float | None, at: float) -> None:
+    def end_attempt(
+        self, run_id: str, attempt: int, *, ending: str, detail: str, retry_at: float | None, at: float
+    ) -> None:
         """Remember how the attempt ended."""
 
     def events(self, run_id: str, *, limit: int = 20) -> list[SeenEvent]:
@@ -185,8 +191,8 @@ class Records(Protocol):
     def spend(self, run_id: str, attempt: int, micro_usd: int, at: float) -> None:
         """Add to the run's and the attempt's bill."""
 
-    def verdict(self, key: str) -> Verdict | None:
-        """The verdict remembered under this key, or None."""
+    def judged(self, key: str) -> Judgement | None:
+        """A conclusive judgement remembered under this key, of whichever run, or None."""
 
     def save_judgement(self, judgement: Judgement) -> None:
         """Remember a verdict under its key and for its run; a second time changes nothing."""

@@ -14,7 +14,18 @@ from runner.brief import feedback_from_reviewer
 from runner.digest import Digest, describe
 from runner.errors import BadIntent, NotPossible, RepoNotAllowed, UnknownRepo, UnknownRun
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
-from runner.model import LIVE_PHASES, WORKING_PHASES, Bounds, Merged, MergeRefused, Phase, Pull, PullState, RoundInput, Tier
+from runner.model import (
+    LIVE_PHASES,
+    WORKING_PHASES,
+    Bounds,
+    Merged,
+    MergeRefused,
+    Phase,
+    Pull,
+    PullState,
+    RoundInput,
+    Tier,
+)
 from runner.ports import Checkouts, Clock, Forge
 from runner.records import Records, RunRecord
 from runner.rounds import Rounds, RoundState
@@ -82,7 +93,9 @@ class Service:
         Raises RepoNotAllowed, UnknownRepo, BadIntent (a model that is on no rung), ForgeDown.
         """
         if self._policy.repos and intent.repo not in self._policy.repos:
-            raise RepoNotAllowed(f"{intent.repo} is not on the allow-list; ask the operator to add it to ASHIGARU_REPOS.")
+            raise RepoNotAllowed(
+                f"{intent.repo} is not on the allow-list; ask the operator to add it to ASHIGARU_REPOS."
+            )
         tier = self._start_tier(intent.model)
         base_branch = self._forge.default_branch(intent.repo)
         now = self._clock.now()
@@ -144,7 +157,10 @@ class Service:
             raise NotPossible(f"The run has already ended ({run.phase}); there is nothing to cancel.")
         now = self._clock.now()
         if run.phase is Phase.AWAITING_REVIEW:
-            change = {"phase": Phase.CANCELLED, "reason": "Cancelled; the branch and the pull request are left as they are."}
+            change = {
+                "phase": Phase.CANCELLED,
+                "reason": "Cancelled; the branch and the pull request are left as they are.",
+            }
             self._records.change(run.run_id, {"cancel_requested": True, **change}, now)  # type: ignore[typeddict-item]
             self._records.release(run.run_id)
         else:
@@ -274,7 +290,9 @@ class Service:
     def _rejudge(self, run: RunRecord, pull: Pull) -> NotPromoted:
         last = self._records.round_input(run.run_id, run.round)
         if run.phase is not Phase.AWAITING_REVIEW or last is None:
-            reason = f"{pull.base_branch} moved and the merged tree is not judged yet; wait for status, then promote again."
+            reason = (
+                f"{pull.base_branch} moved and the merged tree is not judged yet; wait for status, then promote again."
+            )
             return NotPromoted(repo=run.repo, pull=pull.number, reason=reason)
         self._submit(
             replace(

@@ -18,7 +18,7 @@ from runner.ports import Checkouts, Clock, Containers
 from runner.recipes import Recipes
 from runner.sandbox import setup_name
 from runner.sandbox_run import SandboxRunner
-from runner.text import plain
+from gates.text import plain
 
 _TAIL_BYTES = 4096
 
@@ -136,5 +136,3 @@ class SetUp:
                 remove_tree(root / "tree")
                 if not (root / "finished").exists():
                     remove_tree(root)
-
-

@@ -23,7 +23,7 @@ from runner.agent_events import (
     text_of,
     told_by,
 )
-from runner.text import clean
+from gates.text import clean
 
 __all__ = [
     "MAX_LINE_BYTES",

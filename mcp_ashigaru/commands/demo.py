@@ -69,7 +69,9 @@ def run(*, keep: bool) -> int:
         state = Path.home() / ".local" / "state" / "ashigaru-demo"
         shutil.rmtree(state, ignore_errors=True)
         port = _free_port()
-        settings = load_settings(state_dir=state, port=port, model_upstream=f"replay:{story.cassette}", host="127.0.0.1")
+        settings = load_settings(
+            state_dir=state, port=port, model_upstream=f"replay:{story.cassette}", host="127.0.0.1"
+        )
         state.mkdir(parents=True, mode=0o700)
         issue = _furnish(settings, story, state)
         console.print(f"forge: {story.name} with issue {issue}: {story.title}")
@@ -121,7 +123,11 @@ def _daemon(settings: Settings, state: Path) -> Iterator[Path]:
     }
     with log.open("wb") as sink:
         daemon = subprocess.Popen(
-            [sys.executable, "-P", "-m", "mcp_ashigaru"], stdout=sink, stderr=sink, stdin=subprocess.DEVNULL, env=environment
+            [sys.executable, "-P", "-m", "mcp_ashigaru"],
+            stdout=sink,
+            stderr=sink,
+            stdin=subprocess.DEVNULL,
+            env=environment,
         )
         try:
             _await_health(settings.url, daemon, log)
@@ -170,7 +176,9 @@ def _check(ended: dict[str, Any], log: Path) -> None:
     if not ended["promoted"]:
         raise DemoFailed("the pull request was not merged; run it again with --keep and look at daemon.log.")
     if ended["tier_number"] != 2:
-        raise DemoFailed(f"tier {ended['tier_number']} was merged where tier 2 should be; the gates did not do their work.")
+        raise DemoFailed(
+            f"tier {ended['tier_number']} was merged where tier 2 should be; the gates did not do their work."
+        )
 
 
 def _last_line(log: Path) -> str:

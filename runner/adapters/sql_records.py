@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection, Engine, RowMapping, make_url
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 import runner
+from gates.judge import Counts
 from gates.verdict import Inconclusive, Verdict
 from runner.adapters.sql_schema import attempts, checks, claims, events, judgements, rounds, runs
 from runner.errors import RecordsFault
@@ -25,6 +26,7 @@ from runner.records import AttemptRecord, Judgement, RunChange, RunRecord, SeenE
 from runner.transcript import Event, Transcript
 
 _VERDICT: TypeAdapter[Verdict] = TypeAdapter(Annotated[Verdict, Field(discriminator="kind")])
+_COUNTS: TypeAdapter[Counts] = TypeAdapter(Counts)
 _TRANSCRIPT: TypeAdapter[Transcript] = TypeAdapter(Transcript)
 _RUN_FIELDS = {field.name for field in fields(RunRecord)}
 
@@ -88,11 +90,15 @@ class SqlRecords:
     def claim(self, run: RunRecord) -> RunRecord:
         """See `Records.claim`."""
         with self._transaction() as db:
-            held = db.execute(
-                sa.select(runs)
-                .join(claims, claims.c.run_id == runs.c.run_id)
-                .where(claims.c.repo == run.repo, claims.c.issue == run.issue)
-            ).mappings().first()
+            held = (
+                db.execute(
+                    sa.select(runs)
+                    .join(claims, claims.c.run_id == runs.c.run_id)
+                    .where(claims.c.repo == run.repo, claims.c.issue == run.issue)
+                )
+                .mappings()
+                .first()
+            )
             if held is not None:
                 return _run(held)
             db.execute(runs.insert().values(**asdict(run)))
@@ -243,7 +249,9 @@ class SqlRecords:
         with self._transaction() as db:
             rows = list(db.execute(query).mappings())
         return [
-            SeenEvent(id=r["id"], attempt=r["attempt"], kind=r["kind"], summary=r["summary"], tool=r["tool"], at=r["at"])
+            SeenEvent(
+                id=r["id"], attempt=r["attempt"], kind=r["kind"], summary=r["summary"], tool=r["tool"], at=r["at"]
+            )
             for r in reversed(rows)
         ]
 
@@ -259,25 +267,24 @@ class SqlRecords:
         """See `Records.spend`."""
         with self._transaction() as db:
             db.execute(
-                attempts.update()
-                .where(*_which(run_id, attempt))
-                .values(micro_usd=attempts.c.micro_usd + micro_usd)
+                attempts.update().where(*_which(run_id, attempt)).values(micro_usd=attempts.c.micro_usd + micro_usd)
             )
             db.execute(runs.update().where(runs.c.run_id == run_id).values(updated_at=at, cursor=runs.c.cursor + 1))
 
     # --- judgements and checks ---
 
-    def verdict(self, key: str) -> Verdict | None:
-        """See `Records.verdict`."""
-        query = sa.select(judgements.c.verdict).where(judgements.c.key == key).order_by(judgements.c.at)
+    def judged(self, key: str) -> Judgement | None:
+        """See `Records.judged`."""
+        query = sa.select(judgements).where(judgements.c.key == key).order_by(judgements.c.at)
         with self._transaction() as db:
-            found = [_VERDICT.validate_python(row) for row in db.execute(query).scalars()]
-        return next((verdict for verdict in found if not isinstance(verdict, Inconclusive)), None)
+            found = [_judgement(row) for row in db.execute(query).mappings()]
+        return next((one for one in found if not isinstance(one.verdict, Inconclusive)), None)
 
     def save_judgement(self, judgement: Judgement) -> None:
         """See `Records.save_judgement`."""
         row = {field.name: getattr(judgement, field.name) for field in fields(judgement)}
         row["verdict"] = _VERDICT.dump_python(judgement.verdict, mode="json")
+        row["counts"] = _COUNTS.dump_python(judgement.counts, mode="json")
         same = [judgements.c[name] == row[name] for name in ("run_id", "what", "attempt", "take", "base_sha")]
         with self._transaction() as db:
             if db.execute(sa.select(judgements.c.key).where(*same)).first() is None:
@@ -293,7 +300,7 @@ class SqlRecords:
         query = sa.select(judgements).where(judgements.c.run_id == run_id).order_by(judgements.c.at)
         with self._transaction() as db:
             rows = list(db.execute(query).mappings())
-        return [Judgement(**(dict(row) | {"verdict": _VERDICT.validate_python(row["verdict"])})) for row in rows]
+        return [_judgement(row) for row in rows]
 
     def save_checks(self, run_id: str, seen: tuple[Check, ...], at: float) -> None:
         """See `Records.save_checks`."""
@@ -305,9 +312,7 @@ class SqlRecords:
                         run_id=run_id, name=check.name, state=check.state.value, summary=check.summary
                     )
                 )
-            db.execute(
-                runs.update().where(runs.c.run_id == run_id).values(checks_as_of=at, cursor=runs.c.cursor + 1)
-            )
+            db.execute(runs.update().where(runs.c.run_id == run_id).values(checks_as_of=at, cursor=runs.c.cursor + 1))
 
     def checks(self, run_id: str) -> tuple[Check, ...]:
         """See `Records.checks`."""
@@ -315,6 +320,11 @@ class SqlRecords:
         with self._transaction() as db:
             rows = list(db.execute(query).mappings())
         return tuple(Check(name=r["name"], state=CheckState(r["state"]), summary=r["summary"]) for r in rows)
+
+
+def _judgement(row: RowMapping) -> Judgement:
+    parsed = {"verdict": _VERDICT.validate_python(row["verdict"]), "counts": _COUNTS.validate_python(row["counts"])}
+    return Judgement(**(dict(row) | parsed))
 
 
 def _run(row: RowMapping) -> RunRecord:

@@ -18,7 +18,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from runner.adapters.forge_tables import define_forge_tables
+
 metadata = MetaData()
+define_forge_tables(metadata)
 
 _ID = String(64)
 _NAME = String(256)
@@ -127,6 +130,7 @@ judgements = Table(
     Column("head", _SHA, nullable=False),
     Column("key", _SHA, nullable=False),
     Column("verdict", JSON, nullable=False),
+    Column("counts", JSON, nullable=False),
     Column("at", Float, nullable=False),
     Index("judgements_by_key", "key"),
 )
