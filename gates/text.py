@@ -13,7 +13,6 @@ _ESCAPES: Final = re.compile(
 )
 _BREAKS: Final = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _LINE_SPACE: Final = re.compile(r"\s+")
-_HIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co"})
 # Letters and marks that show as nothing: fillers, joiners and the variation selectors, which can carry whole messages.
 _BLANKS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
 _KEPT: Final = frozenset("\n\t")
@@ -60,5 +59,6 @@ def _hidden(ch: str) -> bool:
         ch in _BLANKS
         or "\ufe00" <= ch <= "\ufe0f"
         or "\U000e0000" <= ch <= "\U000e0fff"
-        or unicodedata.category(ch) in _HIDDEN_CATEGORIES
+        # Controls, formats, surrogates, private use and what is not assigned; white space shows as what it is.
+        or not (ch.isprintable() or unicodedata.category(ch) == "Zs")
     )

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from runner.agent_events import MAX_EVENTS_PER_LINE, MAX_SUMMARY_CHARS
 from runner.conclusion import ExitReport, Stopped, UpstreamFailure, conclude
 from runner.model import Ending
-from runner.transcript import MAX_LINE_BYTES, Event, EventKind, Transcript, parse_line, read_events, split_lines
+from runner.transcript import MAX_LINE_BYTES, Event, EventKind, Line, Transcript, parse_line, read_events, split_lines
 
 STREAMS = Path(__file__).parent.parent / "data" / "claude-streams"
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -319,7 +319,8 @@ def test_reading_never_raises_and_is_bounded(lines: list[bytes]) -> None:
 @given(st.sampled_from(sorted(CAPTURED)), st.lists(st.integers(0, 14_000), max_size=8))
 def test_reading_goes_on_at_its_offset_and_tells_each_event_once(name: str, ends: list[int]) -> None:
     data = captured(name)
-    transcript, told = Transcript(), []
+    transcript = Transcript()
+    told: list[Event] = []
     for end in [*sorted(ends), len(data)]:
         transcript, events = read_events(transcript, data[transcript.offset : max(end, transcript.offset)])
         told += events
@@ -332,7 +333,8 @@ def test_reading_goes_on_at_its_offset_and_tells_each_event_once(name: str, ends
 def test_lines_are_the_same_however_the_bytes_arrive(pieces: list[bytes], sizes: list[int]) -> None:
     data = b"\n".join(pieces) + b"\n"
     whole = split_lines(data, 100, max_line=8)
-    found, dropped, offset, skipping = [], 0, 100, False
+    found: list[Line] = []
+    dropped, offset, skipping = 0, 100, False
     for size in sizes * len(data):
         split = split_lines(data[offset - 100 : offset - 100 + size], offset, max_line=8, skipping=skipping)
         found += split.lines

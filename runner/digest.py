@@ -1,0 +1,230 @@
+"""What `status` answers: a run told from its records, for a person with a phone and for a model. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from runner.model import WORKING_PHASES, Phase
+from runner.text import clean, usd
+
+MAX_HEADLINE_CHARS: Final = 600
+MAX_ACTIONS: Final = 10
+_MAX_LISTED: Final = 30
+_MAX_LINE_CHARS: Final = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class TierTried:
+    """One agent attempt. ending and verdict are None while they are not known; micro_usd is what it cost so far."""
+
+    tier: str
+    attempt: int
+    model: str
+    ending: str | None
+    verdict: str | None
+    micro_usd: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictSeen:
+    """The gates' word. what: "base", "head" or "merged". outcome: passed, failed, needs_human or inconclusive."""
+
+    what: str
+    tier: str | None
+    outcome: str
+    summary: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckSeen:
+    """One check on the pull request's head, as last seen on the forge."""
+
+    name: str
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullSeen:
+    """The run's pull request."""
+
+    number: int
+    url: str
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunView:
+    """What the records hold of a run, as plain values. Lists are oldest first; times are UTC seconds.
+
+    budget_micro_usd: what the run may spend. retry_at: when the next try is due, while waiting.
+    """
+
+    run_id: str
+    repo: str
+    issue: int
+    phase: Phase
+    branch: str
+    cursor: int
+    tier: str | None = None
+    attempt: int = 0
+    reason: str | None = None
+    tiers_tried: tuple[TierTried, ...] = ()
+    recent_actions: tuple[str, ...] = ()
+    verdicts: tuple[VerdictSeen, ...] = ()
+    checks: tuple[CheckSeen, ...] = ()
+    checks_as_of: float | None = None
+    pull: PullSeen | None = None
+    head_sha: str | None = None
+    last_agent_event_at: float | None = None
+    last_harness_event_at: float | None = None
+    spent_micro_usd: int = 0
+    budget_micro_usd: int | None = None
+    retry_at: float | None = None
+    cancel_requested: bool = False
+
+
+class Digest(BaseModel):
+    """Where a run is, and what happens next."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    repo: str
+    issue: int
+    phase: str = Field(
+        description="queued, preparing, agent, gate, publishing, waiting, awaiting_review, or how it ended."
+    )
+    headline: str = Field(max_length=MAX_HEADLINE_CHARS, description="All of it in a few sentences.")
+    next: str = Field(description="What happens next, and who does it.")
+    reason: str | None = Field(description="Why it waits or ended, if it does.")
+    tier: str | None
+    tiers_tried: list[TierTried]
+    recent_actions: list[str] = Field(max_length=MAX_ACTIONS, description="The agent's last actions, oldest first.")
+    verdicts: list[VerdictSeen]
+    checks: list[CheckSeen]
+    checks_as_of: float | None = Field(description="UTC seconds at which the checks were last asked for.")
+    pull: PullSeen | None
+    head_sha: str | None = Field(description="The commit that was judged and pushed: the one promote merges.")
+    last_agent_event_at: float | None
+    last_harness_event_at: float | None
+    spent_micro_usd: int
+    spent_usd: str
+    cursor: int = Field(description="Pass it as `since` to learn what is new.")
+
+
+def describe(view: RunView) -> Digest:
+    """The run told from the view alone: the same view always gives the same digest."""
+    return Digest(
+        run_id=view.run_id,
+        repo=view.repo,
+        issue=view.issue,
+        phase=view.phase.value,
+        headline=_headline(view),
+        next=_next(view),
+        reason=None if view.reason is None else clean(view.reason, 500),
+        tier=view.tier,
+        tiers_tried=list(view.tiers_tried[-_MAX_LISTED:]),
+        recent_actions=[clean(action, _MAX_LINE_CHARS) for action in view.recent_actions[-MAX_ACTIONS:]],
+        verdicts=[_shown(verdict) for verdict in view.verdicts[-_MAX_LISTED:]],
+        checks=list(view.checks[:_MAX_LISTED]),
+        checks_as_of=view.checks_as_of,
+        pull=view.pull,
+        head_sha=view.head_sha,
+        last_agent_event_at=view.last_agent_event_at,
+        last_harness_event_at=view.last_harness_event_at,
+        spent_micro_usd=view.spent_micro_usd,
+        spent_usd=usd(view.spent_micro_usd),
+        cursor=view.cursor,
+    )
+
+
+def _shown(verdict: VerdictSeen) -> VerdictSeen:
+    return VerdictSeen(
+        what=verdict.what,
+        tier=verdict.tier,
+        outcome=verdict.outcome,
+        summary=clean(verdict.summary, _MAX_LINE_CHARS),
+    )
+
+
+_DOING: Final = MappingProxyType(
+    {
+        Phase.QUEUED: "is queued",
+        Phase.PREPARING: "is being prepared",
+        Phase.GATE: "is with the gates",
+        Phase.PUBLISHING: "is being published",
+        Phase.WAITING: "waits",
+        Phase.AWAITING_REVIEW: "awaits review",
+        Phase.MERGED: "is merged",
+        Phase.ESCALATED: "needs a person",
+        Phase.BLOCKED: "is blocked",
+        Phase.CANCELLED: "was cancelled",
+    }
+)
+
+
+def _headline(view: RunView) -> str:
+    doing = _DOING.get(view.phase, f"is worked on by tier {view.tier or '?'}, attempt {view.attempt}")
+    parts = [f"{view.repo} #{view.issue} {doing}."]
+    if view.pull is not None:
+        parts.append(f"Pull request #{view.pull.number}: {view.pull.url}")
+    if view.reason:
+        parts.append(clean(view.reason, 240))
+    elif view.phase is Phase.AGENT and view.recent_actions:
+        parts.append(f"Last: {clean(view.recent_actions[-1], 80)}.")
+    if red := [verdict for verdict in view.verdicts if verdict.what == "head" and verdict.outcome == "failed"]:
+        parts.append(f"The gates refused {red[-1].tier or 'a candidate'}: {clean(red[-1].summary, 100)}.")
+    of = "" if view.budget_micro_usd is None else f" of {usd(view.budget_micro_usd)}"
+    parts.append(f"{usd(view.spent_micro_usd)}{of} spent.")
+    return clean(" ".join(parts), MAX_HEADLINE_CHARS)
+
+
+_NEXT: Final = MappingProxyType(
+    {
+        Phase.QUEUED: "The next free slot takes it up.",
+        Phase.PREPARING: "The agent starts when the clone is ready.",
+        Phase.AGENT: "When the agent has finished, its changes go to the gates.",
+        Phase.GATE: "If the gates pass, a pull request opens; if not, the next dearer tier tries.",
+        Phase.PUBLISHING: "The pull request opens, and then it awaits your review.",
+        Phase.MERGED: "Nothing; the work is done.",
+        Phase.BLOCKED: "Put right what the reason says, then dispatch the ticket again with work_ticket.",
+        Phase.CANCELLED: "Nothing, unless the ticket is dispatched again with work_ticket.",
+    }
+)
+
+
+def _next(view: RunView) -> str:
+    if view.cancel_requested and view.phase in WORKING_PHASES:
+        return "It is being cancelled; its work is kept on its branch."
+    match view.phase:
+        case Phase.WAITING:
+            when = "" if view.retry_at is None else f" at {_clock(view.retry_at)}"
+            return f"It tries again by itself{when}; cancel stops it."
+        case Phase.AWAITING_REVIEW:
+            return _next_in_review(view)
+        case Phase.ESCALATED:
+            return f"A person has to look at branch {view.branch}; request_changes starts a new round."
+        case _:
+            return _NEXT[view.phase]
+
+
+def _next_in_review(view: RunView) -> str:
+    red = next((check.name for check in view.checks if check.state == "failed"), None)
+    pending = sum(check.state == "pending" for check in view.checks)
+    if red is not None:
+        return f"Check {clean(red, 60)} is red: ask for changes with request_changes."
+    if pending:
+        return f"{pending} of {len(view.checks)} checks are still running; then promote merges it."
+    return "Review the pull request, then promote merges exactly that head, or request_changes sends it back."
+
+
+def _clock(at: float) -> str:
+    try:
+        return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (ValueError, OverflowError, OSError):
+        return "a time that makes no sense"

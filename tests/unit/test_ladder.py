@@ -1,0 +1,637 @@
+"""The state machine of a round: one example for each thing that can happen, and the laws that hold for all of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
+from runner import facts
+from runner.facts import (
+    AgentEnded,
+    BaseJudged,
+    CancelSeen,
+    ChangesRefused,
+    Close,
+    Collect,
+    Collected,
+    Fact,
+    HeadJudged,
+    JudgeBase,
+    JudgeHead,
+    NothingChanged,
+    Outcome,
+    Prepare,
+    Prepared,
+    Publish,
+    Published,
+    Resume,
+    RoundClosed,
+    RunAgent,
+    SaveWork,
+    Step,
+    Trouble,
+    Unworkable,
+    WorkSaved,
+)
+from runner.ladder import ENDINGS, RETRY_AFTER_S, LadderError, Reaction, Round, advance, begin, most_steps
+from runner.model import Bounds, Candidate, Ending, RoundInput, Tier
+from runner.reasons import MAX_REASON_CHARS
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+LADDER = tuple(
+    Tier(name=name, model=f"claude-{name}", effort="medium", max_turns=30, max_micro_usd=10**6, wall_s=900, idle_s=90)
+    for name in ("sonnet", "opus", "opus-high")
+)
+INPUT = RoundInput(
+    run_id="widgets-7-abc",
+    number=1,
+    repo="widgets",
+    issue=7,
+    brief="Parse hours.",
+    base_branch="main",
+    branch="ashigaru/7-abc",
+    ladder=LADDER,
+    bounds=Bounds(),
+)
+BASE = "b" * 40
+C1 = Candidate(commit="1" * 40, tree="a1")
+C2 = Candidate(commit="2" * 40, tree="a2")
+GREEN = Passed(summary="9 passed")
+RED = Failed(summary="1 failed, 8 passed", report="test_minutes: 5 is not 6")
+DOUBT = NeedsHuman(summary="9 passed", findings=("a test changed",))
+UNSURE = Inconclusive(reason="the image is broken")
+
+PREPARED = Prepared(base_sha=BASE)
+DONE = AgentEnded(ending=Ending.COMPLETED)
+BASE_GREEN = BaseJudged(verdict=GREEN)
+
+
+def collected(candidate: Candidate = C1) -> Collected:
+    return Collected(candidate=candidate, files=2, diff="+ fixed")
+
+
+def head(verdict: Verdict, candidate: Candidate = C1) -> HeadJudged:
+    return HeadJudged(candidate=candidate, verdict=verdict)
+
+
+def play(*happened: Fact, given: RoundInput = INPUT) -> tuple[Round, Step]:
+    now, step = begin(given)
+    for fact in happened:
+        now, step = advance(now, fact)
+    return now, step
+
+
+def due(*happened: Fact, given: RoundInput = INPUT) -> Step:
+    return play(*happened, given=given)[1]
+
+
+def closed(*happened: Fact, given: RoundInput = INPUT) -> Close:
+    step = due(*happened, given=given)
+    assert isinstance(step, Close)
+    return step
+
+
+FIRST_RED = (PREPARED, DONE, collected(), BASE_GREEN, head(RED))
+AT_LAST_TIER = replace(INPUT, start_tier=2)
+
+
+# --- the main line -------------------------------------------------------------------------------------------
+
+
+def test_a_green_candidate_is_published_with_its_verdict() -> None:
+    now, step = begin(INPUT)
+    seen = [step]
+    published = Published(pull=3, url="http://forge/3", head_sha=C1.commit)
+    for fact in (PREPARED, DONE, collected(), BASE_GREEN, head(GREEN), published):
+        now, step = advance(now, fact)
+        seen.append(step)
+    assert seen[:-1] == [
+        Prepare(),
+        RunAgent(attempt=1, tier=0, from_commit=BASE, feedback=None),
+        Collect(attempt=1, tier=0),
+        JudgeBase(),
+        JudgeHead(candidate=C1, attempt=1, take=1),
+        Publish(candidate=C1, verdict=GREEN, tier=0),
+    ]
+    assert isinstance(step, Close)
+    assert (step.outcome, step.resume) == (Outcome.PUBLISHED, None)
+    assert "#3" in step.reason
+
+
+def test_a_refused_candidate_climbs_from_its_own_files_with_the_report_and_the_diff() -> None:
+    step = due(*FIRST_RED)
+    assert isinstance(step, RunAgent)
+    assert (step.attempt, step.tier, step.from_commit) == (2, 1, C1.commit)
+    assert step.feedback is not None
+    assert "test_minutes: 5 is not 6" in step.feedback
+    assert "+ fixed" in step.feedback
+
+
+def test_a_reviewers_notes_outlive_a_climb() -> None:
+    noted = replace(INPUT, feedback="rename it to hours", start_commit="c" * 40, first_attempt=4)
+    first = due(PREPARED, given=noted)
+    assert first == RunAgent(attempt=4, tier=0, from_commit="c" * 40, feedback="rename it to hours")
+    second = due(*FIRST_RED, given=noted)
+    assert isinstance(second, RunAgent)
+    assert second.feedback is not None
+    assert second.feedback.startswith("rename it to hours")
+
+
+def test_the_base_is_judged_once_for_all_tiers() -> None:
+    assert due(*FIRST_RED, DONE, collected(C2)) == JudgeHead(candidate=C2, attempt=2, take=1)
+
+
+def test_green_for_a_person_to_decide_is_published_too() -> None:
+    assert due(PREPARED, DONE, collected(), BASE_GREEN, head(DOUBT)) == Publish(candidate=C1, verdict=DOUBT, tier=0)
+
+
+def test_out_of_tiers_the_work_is_saved_and_a_person_is_asked() -> None:
+    saving = due(*FIRST_RED, given=AT_LAST_TIER)
+    assert saving == SaveWork(candidate=C1, attempt=1)
+    end = closed(*FIRST_RED, WorkSaved(commit=C1.commit), given=AT_LAST_TIER)
+    assert end.outcome is Outcome.ESCALATED
+    assert "1 failed" in end.reason
+    assert INPUT.branch in end.reason
+
+
+# --- the base ------------------------------------------------------------------------------------------------
+
+
+def test_a_red_base_blocks_the_run() -> None:
+    end = closed(PREPARED, BaseJudged(verdict=RED))
+    assert end.outcome is Outcome.BLOCKED
+    assert end.reason.startswith("The base is red: 1 failed")
+
+
+def test_a_red_base_learnt_late_blocks_the_run_and_keeps_the_work() -> None:
+    late = (PREPARED, DONE, collected(), BaseJudged(verdict=RED))
+    assert due(*late) == SaveWork(candidate=C1, attempt=1)
+    assert closed(*late, WorkSaved(commit=C1.commit)).outcome is Outcome.BLOCKED
+
+
+def test_an_unsure_base_is_judged_again_and_the_agent_goes_on() -> None:
+    unsure = BaseJudged(verdict=UNSURE)
+    running = RunAgent(attempt=1, tier=0, from_commit=BASE, feedback=None)
+    assert due(PREPARED, unsure) == JudgeBase()
+    assert due(PREPARED, unsure, unsure, BASE_GREEN) == running
+    assert closed(PREPARED, unsure, unsure, unsure).outcome is Outcome.BLOCKED
+
+
+def test_an_unsure_base_never_lets_a_candidate_through() -> None:
+    unsure = BaseJudged(verdict=UNSURE)
+    assert due(PREPARED, DONE, collected(), unsure) == JudgeBase()
+    assert due(PREPARED, DONE, collected(), unsure, unsure, unsure) == SaveWork(candidate=C1, attempt=1)
+
+
+# --- the gate, the policy, the empty diff --------------------------------------------------------------------
+
+
+def test_an_unsure_gate_judges_the_same_tree_again_and_never_the_agent() -> None:
+    unsure = head(UNSURE)
+    start = (PREPARED, DONE, collected(), BASE_GREEN)
+    assert due(*start, unsure) == JudgeHead(candidate=C1, attempt=1, take=2)
+    assert due(*start, unsure, unsure) == JudgeHead(candidate=C1, attempt=1, take=3)
+    assert due(*start, unsure, unsure, unsure) == SaveWork(candidate=C1, attempt=1)
+    end = closed(*start, unsure, unsure, unsure, WorkSaved(commit=C1.commit))
+    assert end.outcome is Outcome.ESCALATED
+
+
+def test_no_change_climbs_from_where_the_attempt_started() -> None:
+    step = due(PREPARED, DONE, NothingChanged())
+    assert isinstance(step, RunAgent)
+    assert (step.tier, step.attempt, step.from_commit) == (1, 2, BASE)
+    assert "made no change" in (step.feedback or "")
+
+
+def test_no_change_at_the_last_tier_escalates_with_nothing_to_save() -> None:
+    assert closed(PREPARED, DONE, NothingChanged(), given=AT_LAST_TIER).outcome is Outcome.ESCALATED
+
+
+def test_no_change_keeps_the_report_that_still_holds() -> None:
+    step = due(*FIRST_RED, DONE, NothingChanged())
+    assert isinstance(step, RunAgent)
+    assert (step.tier, step.from_commit) == (2, C1.commit)
+    assert "test_minutes" in (step.feedback or "")
+
+
+def test_refused_changes_are_warned_of_once_and_then_block() -> None:
+    no = ChangesRefused(refusals=(".github/ci.yml is protected",))
+    again = due(PREPARED, DONE, no)
+    assert isinstance(again, RunAgent)
+    assert (again.tier, again.attempt, again.from_commit) == (0, 2, BASE)
+    assert ".github/ci.yml is protected" in (again.feedback or "")
+    end = closed(PREPARED, DONE, no, DONE, no)
+    assert end.outcome is Outcome.BLOCKED
+    assert ".github/ci.yml" in end.reason
+
+
+# --- endings -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["first tier", "last tier"])
+@pytest.mark.parametrize("ending", list(Ending))
+def test_every_ending_leads_where_the_table_says(ending: Ending, last: bool) -> None:  # noqa: FBT001 - parametrized
+    given = AT_LAST_TIER if last else INPUT
+    tier = given.start_tier
+    step = due(PREPARED, AgentEnded(ending=ending, detail="why"), given=given)
+    match ENDINGS[ending]:
+        case Reaction.COLLECT | Reaction.COLLECT_LAST:
+            assert step == Collect(attempt=1, tier=tier)
+        case Reaction.WAIT:
+            assert isinstance(step, Close)
+            assert (step.outcome, step.tier, step.retry_after_s) == (Outcome.WAITING, tier, RETRY_AFTER_S[ending])
+            assert step.resume == Resume(tier=tier, attempt=2, start_commit=None, feedback=None)
+        case Reaction.RETRY:
+            assert step == RunAgent(attempt=2, tier=tier, from_commit=BASE, feedback=None)
+        case Reaction.STOP:
+            assert isinstance(step, Close)
+            assert step.outcome is Outcome.BLOCKED
+            assert LADDER[tier].model in step.reason
+            assert "ASHIGARU_LADDER" in step.reason
+
+
+def test_the_table_in_the_docs_is_the_table_in_the_code() -> None:
+    text = (DOCS / "endings.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\| `(\w+)` \|$", text, re.MULTILINE)
+    assert dict(rows) == {ending.value: reaction.value for ending, reaction in ENDINGS.items()}
+    assert len(rows) == len(Ending)
+
+
+def test_only_waiting_endings_have_a_delay() -> None:
+    assert set(RETRY_AFTER_S) == {ending for ending, reaction in ENDINGS.items() if reaction is Reaction.WAIT}
+
+
+def test_a_quota_waits_until_the_time_that_was_named() -> None:
+    end = closed(PREPARED, AgentEnded(ending=Ending.QUOTA, retry_at=5_000.0))
+    assert (end.retry_at, end.retry_after_s) == (5_000.0, None)
+
+
+def test_a_quota_at_a_dearer_tier_resumes_there_from_the_same_files_with_the_same_feedback() -> None:
+    running = due(*FIRST_RED)
+    end = closed(*FIRST_RED, AgentEnded(ending=Ending.OVERLOADED))
+    assert isinstance(running, RunAgent)
+    assert end.resume == Resume(tier=1, attempt=3, start_commit=C1.commit, feedback=running.feedback)
+
+
+def test_a_broken_agent_is_retried_at_its_tier_and_then_escalated_with_its_work() -> None:
+    gone = AgentEnded(ending=Ending.VANISHED)
+    assert due(PREPARED, gone, gone) == RunAgent(attempt=3, tier=0, from_commit=BASE, feedback=None)
+    assert due(PREPARED, gone, gone, gone) == SaveWork(candidate=None, attempt=3)
+    end = closed(PREPARED, gone, gone, gone, WorkSaved(commit=None))
+    assert end.outcome is Outcome.ESCALATED
+    assert "no work to keep" in end.reason
+
+
+def test_the_last_money_is_judged_and_never_climbs() -> None:
+    last = (PREPARED, AgentEnded(ending=Ending.RUN_BUDGET), collected(), BASE_GREEN)
+    assert due(*last, head(GREEN)) == Publish(candidate=C1, verdict=GREEN, tier=0)
+    assert due(*last, head(RED)) == SaveWork(candidate=C1, attempt=1)
+    end = closed(*last, head(RED), WorkSaved(commit=C1.commit))
+    assert end.outcome is Outcome.ESCALATED
+    assert "$20.00" in end.reason
+    nothing = (PREPARED, AgentEnded(ending=Ending.RUN_BUDGET), NothingChanged())
+    assert closed(*nothing).outcome is Outcome.ESCALATED
+
+
+def test_a_model_unknown_at_a_dearer_tier_keeps_the_work_so_far() -> None:
+    assert due(*FIRST_RED, AgentEnded(ending=Ending.MODEL_UNKNOWN)) == SaveWork(candidate=C1, attempt=2)
+
+
+# --- trouble, cancel, unworkable -----------------------------------------------------------------------------
+
+TROUBLE = Trouble(detail="the forge did not answer", retry_after_s=30.0)
+
+
+def test_trouble_before_the_first_attempt_takes_no_attempt_number() -> None:
+    end = closed(TROUBLE)
+    assert (end.outcome, end.retry_after_s) == (Outcome.WAITING, 30.0)
+    assert end.resume == Resume(tier=0, attempt=1, start_commit=None, feedback=None)
+
+
+def test_trouble_after_the_changes_were_collected_resumes_from_them() -> None:
+    for more in ((), (BASE_GREEN,), (BASE_GREEN, head(GREEN))):
+        resume = closed(PREPARED, DONE, collected(), *more, TROUBLE).resume
+        assert resume is not None
+        assert (resume.tier, resume.attempt, resume.start_commit) == (0, 2, C1.commit)
+        assert "is in the files" in (resume.feedback or "")
+
+
+def test_trouble_before_the_changes_were_collected_resumes_from_the_start() -> None:
+    for more in ((), (DONE,), (BaseJudged(verdict=UNSURE),)):
+        assert closed(PREPARED, *more, TROUBLE).resume == Resume(tier=0, attempt=2, start_commit=None, feedback=None)
+
+
+def test_trouble_while_saving_ends_the_round_as_it_was_going_to() -> None:
+    saving = closed(*FIRST_RED, TROUBLE, given=AT_LAST_TIER)
+    assert saving.outcome is Outcome.ESCALATED
+    assert "could not be put on a branch: the forge did not answer" in saving.reason
+
+
+def test_a_cancel_before_anything_ran_just_closes() -> None:
+    assert closed(CancelSeen()).outcome is Outcome.CANCELLED
+
+
+def test_a_cancel_saves_what_there_is_and_closes() -> None:
+    assert due(PREPARED, CancelSeen()) == SaveWork(candidate=None, attempt=1)
+    assert due(*FIRST_RED, CancelSeen()) == SaveWork(candidate=C1, attempt=2)
+    end = closed(PREPARED, CancelSeen(), WorkSaved(commit="d" * 40))
+    assert end.outcome is Outcome.CANCELLED
+    assert INPUT.branch in end.reason
+
+
+def test_a_cancel_while_saving_lets_it_go_on_but_not_for_ever() -> None:
+    assert due(PREPARED, CancelSeen(), CancelSeen()) == SaveWork(candidate=None, attempt=1)
+    assert closed(PREPARED, CancelSeen(), CancelSeen(), CancelSeen()).outcome is Outcome.CANCELLED
+
+
+def test_what_cannot_work_blocks_the_run_in_its_own_words() -> None:
+    end = closed(Unworkable(reason="branch main is gone"))
+    assert (end.outcome, end.reason) == (Outcome.BLOCKED, "branch main is gone.")
+
+
+# --- judging again -------------------------------------------------------------------------------------------
+
+REJUDGE = replace(INPUT, rejudge=True, start_commit="c" * 40, first_attempt=5, pull=3)
+MERGED = Prepared(base_sha=BASE, rejudged=C2)
+
+
+@pytest.mark.parametrize("verdict", [GREEN, DOUBT, RED], ids=lambda verdict: verdict.kind)
+def test_a_rejudgement_asks_the_gates_alone_and_says_what_they_say(verdict: Verdict) -> None:
+    assert due(MERGED, given=REJUDGE) == JudgeHead(candidate=C2, attempt=5, take=1)
+    end = closed(MERGED, head(verdict, C2), given=REJUDGE)
+    assert end.outcome is Outcome.REJUDGED
+    assert "main" in end.reason
+
+
+def test_a_rejudged_tree_is_never_pushed() -> None:
+    assert closed(MERGED, CancelSeen(), given=REJUDGE).outcome is Outcome.CANCELLED
+    assert closed(MERGED, Unworkable(reason="it conflicts"), given=REJUDGE).outcome is Outcome.BLOCKED
+    unsure = head(UNSURE, C2)
+    assert closed(MERGED, unsure, unsure, unsure, given=REJUDGE).outcome is Outcome.REJUDGED
+
+
+def test_a_rejudgement_in_trouble_is_taken_up_as_it_was() -> None:
+    resume = closed(MERGED, TROUBLE, given=REJUDGE).resume
+    assert resume == Resume(tier=0, attempt=5, start_commit="c" * 40, feedback=None)
+
+
+# --- what does not fit ---------------------------------------------------------------------------------------
+
+ANY_FACTS: tuple[Fact, ...] = (
+    PREPARED,
+    Unworkable(reason="no"),
+    DONE,
+    BASE_GREEN,
+    collected(),
+    NothingChanged(),
+    ChangesRefused(refusals=("no",)),
+    head(GREEN),
+    Published(pull=1, url="u", head_sha=C1.commit),
+    WorkSaved(commit=None),
+    TROUBLE,
+    CancelSeen(),
+    RoundClosed(),
+)
+ALWAYS = (Unworkable, Trouble, CancelSeen)
+ANSWERS: tuple[tuple[tuple[Fact, ...], tuple[type, ...]], ...] = (
+    ((), (Prepared,)),
+    ((PREPARED,), (AgentEnded, BaseJudged)),
+    ((PREPARED, DONE), (Collected, NothingChanged, ChangesRefused)),
+    ((PREPARED, DONE, collected()), (BaseJudged,)),
+    ((PREPARED, DONE, collected(), BASE_GREEN), (HeadJudged,)),
+    ((PREPARED, DONE, collected(), BASE_GREEN, head(GREEN)), (Published,)),
+    ((PREPARED, CancelSeen()), (WorkSaved,)),
+)
+
+
+def test_every_fact_there_is_is_tried_here() -> None:
+    assert {type(fact) for fact in ANY_FACTS} == set(get_args(facts.Fact))
+    assert {type(due(*happened)) for happened, _ in ANSWERS} == set(get_args(facts.Step)) - {Close}
+
+
+@pytest.mark.parametrize(("happened", "answers"), ANSWERS)
+@pytest.mark.parametrize("fact", ANY_FACTS, ids=lambda fact: fact.kind)
+def test_a_step_takes_its_own_answers_and_no_others(
+    happened: tuple[Fact, ...], answers: tuple[type, ...], fact: Fact
+) -> None:
+    now, _ = play(*happened)
+    if isinstance(fact, answers + ALWAYS):
+        advance(now, fact)
+    else:
+        with pytest.raises(LadderError):
+            advance(now, fact)
+
+
+@pytest.mark.parametrize("fact", ANY_FACTS, ids=lambda fact: fact.kind)
+def test_nothing_follows_a_close(fact: Fact) -> None:
+    now, _ = play(CancelSeen())
+    with pytest.raises(LadderError):
+        advance(now, fact)
+
+
+def test_a_verdict_on_another_candidate_is_refused() -> None:
+    now, _ = play(PREPARED, DONE, collected(), BASE_GREEN)
+    with pytest.raises(LadderError):
+        advance(now, head(GREEN, C2))
+
+
+def test_a_published_head_that_was_not_the_candidate_is_refused() -> None:
+    now, _ = play(PREPARED, DONE, collected(), BASE_GREEN, head(GREEN))
+    with pytest.raises(LadderError):
+        advance(now, Published(pull=1, url="u", head_sha=C2.commit))
+
+
+def test_a_base_that_was_judged_is_not_judged_again() -> None:
+    now, _ = play(PREPARED, BASE_GREEN)
+    with pytest.raises(LadderError):
+        advance(now, BASE_GREEN)
+
+
+def test_a_round_that_starts_at_no_tier_is_refused() -> None:
+    for wrong in (replace(INPUT, start_tier=3), replace(INPUT, start_tier=-1), replace(INPUT, first_attempt=0)):
+        with pytest.raises(LadderError):
+            begin(wrong)
+
+
+# --- laws ----------------------------------------------------------------------------------------------------
+
+verdicts: st.SearchStrategy[Verdict] = st.sampled_from([GREEN, DOUBT, RED, UNSURE])
+anytime: st.SearchStrategy[Fact] = st.sampled_from([TROUBLE, CancelSeen(), Unworkable(reason="no")])
+inputs = st.builds(
+    lambda tiers, start, bounds, rejudge, feedback: replace(
+        INPUT,
+        ladder=(LADDER * 2)[:tiers],
+        start_tier=start % tiers,
+        bounds=bounds,
+        rejudge=rejudge,
+        feedback=feedback,
+        start_commit="c" * 40 if feedback or rejudge else None,
+    ),
+    st.integers(1, 4),
+    st.integers(0, 3),
+    st.builds(
+        Bounds, infra_retries=st.integers(0, 3), gate_retries=st.integers(0, 3), policy_warnings=st.integers(0, 2)
+    ),
+    st.booleans(),
+    st.none() | st.just("a reviewer's notes"),
+)
+
+
+def answer(data: st.DataObject, now: Round, step: Step, count: int) -> Fact:  # noqa: C901, PLR0911 - one for each step
+    """Some fact that an engine might answer `step` with; rarely one of those that may come at any time."""
+    if data.draw(st.integers(0, 19)) == 0:
+        return data.draw(anytime)
+    fresh = Candidate(commit=f"{count:040d}", tree=f"t{count}")
+    match step:
+        case Prepare():
+            return Prepared(base_sha=BASE, rejudged=fresh if now.input.rejudge else None)
+        case RunAgent() if not now.base_ok and data.draw(st.integers(0, 4)) == 0:
+            return BaseJudged(verdict=data.draw(verdicts))
+        case RunAgent():
+            return AgentEnded(ending=data.draw(st.sampled_from(Ending)), detail="d\x1b[0m" * 99)
+        case JudgeBase():
+            return BaseJudged(verdict=data.draw(verdicts))
+        case Collect():
+            refused = ChangesRefused(refusals=("no",) * data.draw(st.integers(0, 3)))
+            done = Collected(candidate=fresh, files=1, diff="+")
+            found: st.SearchStrategy[Fact] = st.sampled_from([done, done, done, NothingChanged(), refused])
+            return data.draw(found)
+        case JudgeHead(candidate=candidate):
+            return HeadJudged(candidate=candidate, verdict=data.draw(verdicts))
+        case Publish(candidate=candidate):
+            return Published(pull=1, url="u", head_sha=candidate.commit)
+        case SaveWork():
+            return WorkSaved(commit=data.draw(st.none() | st.just("d" * 40)))
+        case Close():
+            raise AssertionError("a closed round is asked nothing")
+
+
+@dataclass(frozen=True)
+class Played:
+    given: RoundInput
+    steps: list[Step]
+    happened: list[Fact]
+
+    @property
+    def end(self) -> Close:
+        last = self.steps[-1]
+        assert isinstance(last, Close)
+        return last
+
+
+@st.composite
+def rounds(draw: st.DrawFn) -> Played:
+    given = draw(inputs)
+    data = draw(st.data())
+    now, step = begin(given)
+    steps: list[Step] = [step]
+    happened: list[Fact] = []
+    while not isinstance(step, Close) and len(steps) <= most_steps(given):
+        fact = answer(data, now, step, len(steps))
+        now, step = advance(now, fact)
+        happened.append(fact)
+        steps.append(step)
+    return Played(given=given, steps=steps, happened=happened)
+
+
+@calm
+@given(rounds())
+def test_every_round_ends_within_its_bound(played: Played) -> None:
+    assert isinstance(played.steps[-1], Close)
+    assert len(played.steps) <= most_steps(played.given)
+
+
+@calm
+@given(rounds())
+def test_nothing_is_published_that_the_gates_did_not_allow(played: Played) -> None:
+    allowed: set[Candidate] = set()
+    refused: set[Candidate] = set()
+    base_ok = False
+    for step, fact in zip(played.steps[1:], played.happened, strict=True):
+        if isinstance(fact, BaseJudged):
+            base_ok = isinstance(fact.verdict, Passed | NeedsHuman)
+        if isinstance(fact, HeadJudged):
+            (allowed if isinstance(fact.verdict, Passed | NeedsHuman) else refused).add(fact.candidate)
+        if isinstance(step, Publish):
+            assert base_ok
+            assert step.candidate in allowed - refused
+            assert isinstance(fact, HeadJudged)
+            assert (step.candidate, step.verdict) == (fact.candidate, fact.verdict)
+    published = any(isinstance(step, Publish) for step in played.steps)
+    assert published or played.end.outcome is not Outcome.PUBLISHED
+
+
+@calm
+@given(rounds())
+def test_the_ladder_is_climbed_one_rung_at_a_time_and_only_for_a_reason(played: Played) -> None:
+    tier = played.given.start_tier
+    spent = False
+    for step, fact in zip(played.steps[1:], played.happened, strict=True):
+        spent = spent or (isinstance(fact, AgentEnded) and fact.ending is Ending.RUN_BUDGET)
+        if isinstance(step, RunAgent) and step.tier != tier:
+            assert step.tier == tier + 1
+            no = isinstance(fact, HeadJudged) and isinstance(fact.verdict, Failed)
+            assert no or isinstance(fact, NothingChanged)
+            tier = step.tier
+        if isinstance(step, RunAgent):
+            assert not spent
+
+
+@calm
+@given(rounds())
+def test_attempts_are_numbered_upwards_and_no_number_is_given_to_two(played: Played) -> None:
+    runs = [step for step in played.steps if isinstance(step, RunAgent)]
+    distinct = list(dict.fromkeys(runs))
+    first = played.given.first_attempt
+    assert [run.attempt for run in distinct] == list(range(first, first + len(distinct)))
+    if played.end.resume is not None:
+        assert played.end.resume.attempt == first + len(distinct)
+
+
+@calm
+@given(rounds())
+def test_no_work_that_passed_the_policy_is_lost(played: Played) -> None:
+    last = next((fact.candidate for fact in reversed(played.happened) if isinstance(fact, Collected)), None)
+    if last is None or played.end.outcome is Outcome.PUBLISHED:
+        return
+    if played.end.outcome is Outcome.WAITING:
+        assert played.end.resume is not None
+        assert played.end.resume.start_commit == last.commit
+    else:
+        assert any(isinstance(step, SaveWork) and step.candidate == last for step in played.steps)
+
+
+@calm
+@given(rounds())
+def test_a_rejudgement_runs_no_agent_and_pushes_nothing(played: Played) -> None:
+    if played.given.rejudge:
+        assert not any(isinstance(step, RunAgent | Collect | Publish | SaveWork) for step in played.steps)
+
+
+@calm
+@given(rounds())
+def test_a_reason_is_a_short_clean_sentence_and_only_waiting_resumes(played: Played) -> None:
+    end = played.end
+    assert 0 < len(end.reason) <= MAX_REASON_CHARS
+    assert end.reason.isprintable()
+    assert end.reason.endswith((".", "[…]"))
+    waiting = end.outcome is Outcome.WAITING
+    assert (end.resume is not None) is waiting
+    assert ((end.retry_at is None) != (end.retry_after_s is None)) is waiting
+
+
+@calm
+@given(rounds())
+def test_a_cancel_that_nothing_outran_ends_in_cancelled(played: Played) -> None:
+    for step, fact in zip(played.steps, played.happened, strict=False):
+        if isinstance(fact, CancelSeen) and not isinstance(step, SaveWork):
+            assert played.end.outcome is Outcome.CANCELLED
