@@ -1,4 +1,4 @@
-"""The only recipes of sandboxes there are, as data: agent, gate and set-up; and how the agent is launched. Pure.
+"""The only recipes of sandboxes there are, as data: agent, gate and set-up. Pure.
 
 What all have in common (no network, no capability, read-only root, …) is not said here but done by every adapter of
 `runner.ports.Containers`: a recipe cannot ask for less.
@@ -7,24 +7,16 @@ What all have in common (no network, no capability, read-only root, …) is not 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
-
-from runner.model import Mount, RelaySpec, Role, SandboxSpec, Tier, Tmpfs
+from runner.model import Mount, RelaySpec, Role, SandboxSpec, Tmpfs
 
 WORKSPACE = "/workspace"
 IN_DIR = "/ashigaru/in"
 OUT_DIR = "/ashigaru/out"
 ENV_DIR = "/ashigaru/env"
 CA_DIR = "/ashigaru/ca"
-SYSTEM_PROMPT = f"{IN_DIR}/system.md"
-"""Where the base commit's guidance to agents lies, if there is any."""
-
 MODEL_PORT = 8080
 MODEL_SOCKET = "model.sock"
 EGRESS_PORT = 3128
@@ -33,7 +25,6 @@ EGRESS_SOCKET = "egress.sock"
 IMAGE_FILES = "/usr/local/lib/ashigaru"
 """Where the images keep entrypoint.py, filetools.py (agent) and relay.py (relay)."""
 
-CLAUDE = "/usr/local/bin/claude"
 PYTHON = ("/usr/bin/python3", "-IB")
 RELAY_COMMAND = (*PYTHON, f"{IMAGE_FILES}/relay.py")
 MAX_NAME = 56
@@ -45,7 +36,8 @@ LABEL_ROLE = "ashigaru.role"
 LABEL_HOST = "ashigaru.host"
 
 _MIB = 1024 * 1024
-_PLAIN = re.compile(r"[a-z0-9][a-z0-9-]*")
+_PLAIN = re.compile(r"[a-z0-9]+")
+_DASHED = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +76,8 @@ def setup_name(run_id: str, key: str) -> str:
 def _name(role: str, *parts: str) -> str:
     """`ash-<role>-<parts>`, at most MAX_NAME of [a-z0-9-]; what does not fit or is not plain is told by a hash."""
     plain = "-".join(("ash", role, *parts))
-    # "a-b" + "c" and "a" + "b-c" must not meet, so only parts without a dash may go unhashed before the last
-    if len(plain) <= MAX_NAME and _PLAIN.fullmatch(plain) and not any("-" in part for part in parts[1:]):
+    # Only the first part may hold a dash, or "a" + "b-c" and "a-b" + "c" would meet.
+    if len(plain) <= MAX_NAME and _DASHED.fullmatch(parts[0]) and all(_PLAIN.fullmatch(part) for part in parts[1:]):
         return plain
     digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:20]
     head = re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower())[: MAX_NAME - len(f"ash-{role}--{digest}")].strip("-")
@@ -105,18 +97,14 @@ def agent_spec(  # noqa: PLR0913 - a recipe is said in full, by keyword
     limits: Limits = Limits(),
 ) -> SandboxSpec:
     """The sealed agent: edits `tree`, reads `in_dir`, writes `out_dir`, reaches the model gateway and nothing else."""
-    return SandboxSpec(
+    return _sealed(
         name=agent_name(owner.run_id, owner.attempt),
         role=Role.AGENT,
+        owner=owner,
         image=image,
         command=(*PYTHON, f"{IMAGE_FILES}/entrypoint.py"),
-        workdir=WORKSPACE,
-        environment=_ENVIRONMENT,
         mounts=(_shown(tree, WORKSPACE), _shown(in_dir, IN_DIR, read_only=True), _shown(out_dir, OUT_DIR)),
-        tmpfs=(Tmpfs(target="/tmp", size=limits.scratch),),  # noqa: S108 - inside the sandbox
-        labels=_labels(owner, Role.AGENT),
-        memory=limits.memory,
-        pids=limits.pids,
+        limits=limits,
         relay=RelaySpec(image=relay_image, socket_dir=socket_dir, ports=((MODEL_PORT, MODEL_SOCKET),), hold_s=hold_s),
     )
 
@@ -135,18 +123,14 @@ def gate_spec(  # noqa: PLR0913 - a recipe is said in full, by keyword
 ) -> SandboxSpec:
     """A gate: runs `script` with sh on `tree`, writes evidence to `out_dir`, reaches nothing at all."""
     prepared = (_shown(env_dir, ENV_DIR, read_only=True),) if env_dir is not None else ()
-    return SandboxSpec(
+    return _sealed(
         name=gate_name(owner.run_id, what, take),
         role=Role.GATE,
+        owner=owner,
         image=image,
         command=_shell(script),
-        workdir=WORKSPACE,
-        environment=_ENVIRONMENT,
         mounts=(_shown(tree, WORKSPACE), _shown(out_dir, OUT_DIR), *prepared),
-        tmpfs=(Tmpfs(target="/tmp", size=limits.scratch),),  # noqa: S108 - inside the sandbox
-        labels=_labels(owner, Role.GATE),
-        memory=limits.memory,
-        pids=limits.pids,
+        limits=limits,
     )
 
 
@@ -174,18 +158,15 @@ def setup_spec(  # noqa: PLR0913 - a recipe is said in full, by keyword
     proxied = tuple((name, proxy) for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"))
     trusted = tuple((name, f"{CA_DIR}/{ca_file}") for name in _CA_VARIABLES) if ca_dir is not None else ()
     certificates = (_shown(ca_dir, CA_DIR, read_only=True),) if ca_dir is not None else ()
-    return SandboxSpec(
+    return _sealed(
         name=setup_name(owner.run_id, key),
         role=Role.SETUP,
+        owner=owner,
         image=image,
         command=_shell(script),
-        workdir=WORKSPACE,
-        environment=(*_ENVIRONMENT, *_PIP, *proxied, *trusted, *environment),
+        environment=(*_PIP, *proxied, *trusted, *environment),
         mounts=(_shown(tree, WORKSPACE), _shown(env_dir, ENV_DIR), *certificates),
-        tmpfs=(Tmpfs(target="/tmp", size=limits.scratch),),  # noqa: S108 - inside the sandbox
-        labels=_labels(owner, Role.SETUP),
-        memory=limits.memory,
-        pids=limits.pids,
+        limits=limits,
         relay=RelaySpec(image=relay_image, socket_dir=socket_dir, ports=((EGRESS_PORT, EGRESS_SOCKET),), hold_s=hold_s),
     )
 
@@ -200,6 +181,39 @@ _PIP = (("PIP_DISABLE_PIP_VERSION_CHECK", "1"), ("PIP_NO_CACHE_DIR", "1"), ("PIP
 _CA_VARIABLES = ("CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
+def _sealed(  # noqa: PLR0913 - the parts in which recipes differ
+    *,
+    name: str,
+    role: Role,
+    owner: Owner,
+    image: str,
+    command: tuple[str, ...],
+    mounts: tuple[Mount, ...],
+    limits: Limits,
+    environment: tuple[tuple[str, str], ...] = (),
+    relay: RelaySpec | None = None,
+) -> SandboxSpec:
+    return SandboxSpec(
+        name=name,
+        role=role,
+        image=image,
+        command=command,
+        workdir=WORKSPACE,
+        environment=(*_ENVIRONMENT, *environment),
+        mounts=mounts,
+        tmpfs=(Tmpfs(target="/tmp", size=limits.scratch),),  # noqa: S108 - inside the sandbox
+        labels=(
+            (LABEL_RUN, owner.run_id),
+            (LABEL_ATTEMPT, str(owner.attempt)),
+            (LABEL_ROLE, role.value),
+            (LABEL_HOST, owner.host),
+        ),
+        memory=limits.memory,
+        pids=limits.pids,
+        relay=relay,
+    )
+
+
 def _shown(source: str, target: str, *, read_only: bool = False) -> Mount:
     return Mount(source=source, target=target, read_only=read_only)
 
@@ -207,113 +221,3 @@ def _shown(source: str, target: str, *, read_only: bool = False) -> Mount:
 def _shell(script: str) -> tuple[str, ...]:
     # One stream: from two, the engine's log would not keep the order in which they were written.
     return ("/bin/sh", "-c", f"exec 2>&1\n{script}")
-
-
-def _labels(owner: Owner, role: Role) -> tuple[tuple[str, str], ...]:
-    return (
-        (LABEL_RUN, owner.run_id),
-        (LABEL_ATTEMPT, str(owner.attempt)),
-        (LABEL_ROLE, role.value),
-        (LABEL_HOST, owner.host),
-    )
-
-
-# --- how the agent is launched -------------------------------------------------------------------------------
-
-
-def claude_argv(
-    tier: Tier, *, session_id: str, max_micro_usd: int, system_prompt_file: str | None = None
-) -> tuple[str, ...]:
-    """The command line of a headless Claude Code at that tier, spending at most `max_micro_usd`; the prompt is stdin.
-
-    session_id: a UUID never used before. system_prompt_file: an inside path whose text is added to the system prompt.
-    """
-    guidance = ("--append-system-prompt-file", system_prompt_file) if system_prompt_file is not None else ()
-    return (
-        CLAUDE,
-        "-p",
-        *("--output-format", "stream-json", "--verbose"),
-        *("--model", tier.model, "--effort", tier.effort),
-        *("--restricted", "--setting-sources", "", "--strict-mcp-config", "--disable-slash-commands"),
-        *("--permission-mode", "acceptEdits", "--permission-prompts", "none"),
-        *("--max-turns", str(tier.max_turns), "--max-budget-usd", _dollars(max_micro_usd)),
-        *("--session-id", session_id),
-        *guidance,
-        *("--mcp-config", _MCP_CONFIG),
-        # Only our own server: naming a file tool here would open files outside the tree to it.
-        *("--allowedTools", "mcp__ash"),
-        *("--tools", "Read,Edit,Write,Glob,Grep"),
-    )
-
-
-_MCP_CONFIG = json.dumps(
-    {
-        "mcpServers": {
-            "ash": {"type": "stdio", "command": PYTHON[0], "args": [*PYTHON[1:], f"{IMAGE_FILES}/filetools.py"]}
-        }
-    }
-)
-
-
-def _dollars(micro_usd: int) -> str:
-    bounded = max(1, micro_usd)  # the CLI takes no zero
-    return f"{bounded // 1_000_000}.{bounded % 1_000_000:06d}"
-
-
-def claude_environment(
-    credential_kind: Literal["api_key", "oauth"], placeholder: str, port: int = MODEL_PORT
-) -> dict[str, str]:
-    """The whole environment of Claude Code: a placeholder for the credential, and the relay's port for the model."""
-    credential = "ANTHROPIC_API_KEY" if credential_kind == "api_key" else "CLAUDE_CODE_OAUTH_TOKEN"
-    return {
-        "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{port}",
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-        "CLAUDE_CODE_MAX_RETRIES": "5",
-        "DISABLE_AUTOUPDATER": "1",
-        "HOME": "/tmp/home",  # noqa: S108 - inside the sandbox
-        "LANG": "C.UTF-8",
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "TMPDIR": "/tmp/scratch",  # noqa: S108 - inside the sandbox
-        credential: placeholder,
-    }
-
-
-def launch_file(argv: tuple[str, ...], environment: dict[str, str], *, completion_grace_s: int = 20) -> bytes:
-    """The bytes of `launch.json`, which the agent's entrypoint reads beside `prompt.txt`."""
-    launch = {
-        "argv": list(argv),
-        "environment": environment,
-        "prompt_file": "prompt.txt",
-        "completion_grace_s": completion_grace_s,
-    }
-    return json.dumps(launch, indent=1).encode("utf-8")
-
-
-class ExitReason(StrEnum):
-    """Why the agent's process is over, as its entrypoint saw it."""
-
-    EXITED = "exited"
-    GRACE = "grace"
-    OUTPUT_LIMIT = "output_limit"
-    TERMINATED = "terminated"
-    ALREADY_STARTED = "already_started"
-
-
-@dataclass(frozen=True, kw_only=True)
-class AgentExit:
-    """What `exit.json` says: an exit code or the signal that ended it (neither where it was not started)."""
-
-    code: int | None
-    signal: int | None
-    reason: ExitReason
-
-
-_EXIT: TypeAdapter[AgentExit] = TypeAdapter(AgentExit)
-
-
-def read_exit(data: bytes) -> AgentExit | None:
-    """The record that the entrypoint wrote; None for anything else."""
-    try:
-        return _EXIT.validate_json(data)
-    except ValidationError:
-        return None

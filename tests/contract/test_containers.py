@@ -22,16 +22,8 @@ from runner.errors import EngineDown, ImageMissing, RunnerError, SandboxFault
 from runner.model import RunState, SandboxSpec, SandboxStatus
 from runner.ports import Containers
 from runner.sandbox import Owner, gate_spec, setup_spec
-from tests.fakes.containers import (
-    Behaviour,
-    Ended,
-    FakeContainers,
-    Inside,
-    exits,
-    ignores_stop,
-    judges,
-    runs_until_stopped,
-)
+from tests.fakes.behaviours import Behaviour, Ended, Inside, exits, ignores_stop, judges, runs_until_stopped
+from tests.fakes.containers import FakeContainers
 from tests.sandbox.podman_lab import PodmanLab, opened_lab
 
 

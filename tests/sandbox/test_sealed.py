@@ -17,19 +17,9 @@ from typing import Any
 import pytest
 from podman import PodmanClient
 
+from runner.launch import AgentExit, ExitReason, claude_argv, claude_environment, launch_file, read_exit
 from runner.model import RunState, SandboxSpec, SandboxStatus, Tier
-from runner.sandbox import (
-    AgentExit,
-    ExitReason,
-    Owner,
-    agent_spec,
-    claude_argv,
-    claude_environment,
-    gate_spec,
-    launch_file,
-    read_exit,
-    setup_spec,
-)
+from runner.sandbox import Owner, agent_spec, gate_spec, setup_spec
 from tests.sandbox.podman_lab import PodmanLab, opened_lab
 
 pytestmark = pytest.mark.podman
@@ -271,8 +261,11 @@ def sse(turn: tuple[str, dict[str, Any]] | None, number: int, model: str) -> byt
 
 
 @contextmanager
-def scripted_model(path: Path) -> Iterator[list[dict[str, Any]]]:
-    """A Messages API on a Unix socket that plays TURNS; the requests it has had."""
+def scripted_model(path: Path, *, dies_in_turn: int | None = None) -> Iterator[list[dict[str, Any]]]:
+    """A Messages API on a Unix socket that plays TURNS; the requests it has had.
+
+    In `dies_in_turn` it answers by half and drops the connection.
+    """
     requests: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -287,6 +280,10 @@ def scripted_model(path: Path) -> Iterator[list[dict[str, Any]]]:
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
+            if said == dies_in_turn:
+                self.wfile.write(answer[: len(answer) // 2])
+                self.close_connection = True
+                return
             self.wfile.write(answer)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name for it
@@ -339,4 +336,32 @@ def test_the_real_agent_works_through_the_relay(podman_host: PodmanLab) -> None:
         for block in event["message"]["content"]
     ]
     assert answers == [(f"toolu_{number}", number >= 5) for number in range(8)], told
+    podman_host.containers.remove(spec.name)
+
+
+def test_the_real_agent_lives_through_a_restart_of_the_daemon(podman_host: PodmanLab) -> None:
+    tree = podman_host.directory("tree")
+    (tree / "calc.py").write_text("def add(a, b):\n    return a - b\n", encoding="utf-8")
+    (tree / "old.py").write_text("gone = True\n", encoding="utf-8")
+    path = podman_host.directory("sockets") / "model.sock"
+    argv = claude_argv(TIER, session_id=str(uuid.uuid4()), max_micro_usd=500_000)
+    spec = agent(podman_host, argv, claude_environment("oauth", PLACEHOLDER), prompt="Please mend the sum.")
+    with scripted_model(path, dies_in_turn=1) as before:
+        podman_host.containers.start(spec)
+        pause = threading.Event()
+        for _ in range(600):
+            if len(before) >= 2:
+                break
+            pause.wait(0.05)
+    # The socket is gone now; the agent's retry is held by the relay until it is back.
+    pause.wait(2.0)
+    assert podman_host.containers.status(spec.name).state is RunState.RUNNING
+    assert podman_host.containers.start(spec) is False
+    with scripted_model(path) as after:
+        status = ended(podman_host, spec)
+    events = (podman_host.directory("out") / "events.jsonl").read_text(encoding="utf-8")
+    assert status.exit_code == 0, events[-4000:]
+    assert (tree / "calc.py").read_text(encoding="utf-8") == "def add(a, b):\n    return a + b\n"
+    assert len(before) >= 2
+    assert len(after) >= len(TURNS) - 2
     podman_host.containers.remove(spec.name)
