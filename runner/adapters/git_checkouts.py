@@ -23,7 +23,7 @@ from runner.adapters.git_process import GitTask, complaint
 from runner.adapters.tree_listing import LS_TREE, MAX_ENTRIES, SYMLINK, TreeEntry, parse_listing
 from runner.adapters.tree_walk import walk
 from runner.adapters.tree_write import empty_directory, in_writing_order, write_tree
-from runner.errors import CheckoutFault, PushRejected
+from runner.errors import CheckoutFault, ForgeDown, PushRejected
 from runner.model import Candidate, ChangeKind, FileChange, Remote, Snapshot
 
 _MAX_READ: Final = 1024 * 1024
@@ -78,7 +78,10 @@ class GitCheckouts:
             if not mirror.exists:
                 raise CheckoutFault("There is no mirror of that repository yet; refresh it first.")
             clone.create()
-            self._fetch(clone, Remote(url=f"file://{mirror.place}"), "copy the mirror")
+            try:
+                self._fetch(clone, Remote(url=f"file://{quote(str(mirror.place))}"), "copy the mirror")
+            except ForgeDown as exc:
+                raise CheckoutFault("The mirror could not be copied; check the disk and the state directory.") from exc
 
     def remove(self, run_id: str) -> None:
         """Delete the clone's directory."""

@@ -103,6 +103,11 @@ class BareRepository:
         )
         return reply.status == 0
 
+    def fork_point(self, one: str, other: str) -> str | None:
+        """The best common ancestor of two commits; None where they have none."""
+        reply = self.ask("merge-base", checked_oid(one), checked_oid(other), deed="compare two commits", statuses=_NO)
+        return reply.text() or None
+
     def merged_tree(self, base: str, head: str) -> str | None:
         """The tree of `head` merged into `base`; None where they conflict."""
         reply = self.ask(

@@ -1,0 +1,634 @@
+"""What every `Checkouts` promises, on real git over HTTP."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.git_rig import ENVIRONMENT, SECRET, commit_all, git, make_repository, served, write
+
+from runner.adapters.git_checkouts import GitCheckouts
+from runner.adapters.git_command import GitCommand, checked_origin
+from runner.adapters.git_http import git_http_app
+from runner.adapters.git_process import GitTask
+from runner.adapters.tree_walk import WalkLimits, walk
+from runner.errors import CheckoutFault, ForgeDown, PushRejected
+from runner.model import Candidate, ChangeKind, FileChange, Remote
+from runner.ports import Checkouts
+
+FILES = {
+    "README.md": "hello\n",
+    "src/app.py": "print('one')\r\n",
+    "bin/run": "#!/bin/sh\n",
+    "data.bin": bytes(range(256)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rig:
+    """One repository served over HTTP, a work tree that a person pushes from, and the checkouts under test."""
+
+    checkouts: Checkouts
+    root: Path
+    remote: Remote
+    bare: Path
+    work: Path
+    first: str
+
+    def prepare(self, run_id: str = "run-1") -> str:
+        """Refresh and clone; the head of main."""
+        self.checkouts.refresh("acme/widgets", self.remote)
+        self.checkouts.clone(run_id, "acme/widgets")
+        head = self.checkouts.branch_head("acme/widgets", "main")
+        assert head is not None
+        return head
+
+    def push_by_hand(self, branch: str = "main") -> str:
+        """A person's commit on `branch` of the remote."""
+        write(self.work, {"by-hand.txt": f"{branch}\n"})
+        sha = commit_all(self.work, "by hand")
+        git(self.work, "push", "--quiet", str(self.bare), f"HEAD:refs/heads/{branch}")
+        return sha
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    work = tmp_path / "work"
+    write(work, {})
+    first = make_repository(work, FILES)
+    (work / "bin/run").chmod(0o755)
+    (work / "link").symlink_to("src/app.py")
+    first = commit_all(work, "modes")
+    bare = tmp_path / "served" / "acme" / "widgets.git"
+    git(tmp_path, "clone", "--quiet", "--bare", "--template=", str(work), str(bare))
+    root = tmp_path / "checkouts"
+    checkouts = GitCheckouts(root, name="Ashigaru", email="ashigaru@example.org", timeout_s=60)
+    with served(git_http_app(tmp_path / "served", SECRET)) as url:
+        remote = Remote(url=f"{url}/forge/acme/widgets.git", username="ashigaru", password=SECRET)
+        yield Rig(checkouts=checkouts, root=root, remote=remote, bare=bare, work=work, first=first)
+
+
+def a_write(path: str, content: bytes, mode: str = "100644") -> FileChange:
+    return FileChange(kind=ChangeKind.WRITE, path=path, mode=mode, content=content)
+
+
+def a_delete(path: str) -> FileChange:
+    return FileChange(kind=ChangeKind.DELETE, path=path)
+
+
+def committed(rig: Rig, base: str, *changes: FileChange, message: str = "work") -> Candidate:
+    return rig.checkouts.commit("run-1", base, base, changes, message)
+
+
+# --- mirrors and clones ----------------------------------------------------------------------------------------
+
+
+def test_a_refreshed_mirror_knows_the_remote_s_branches(rig: Rig) -> None:
+    assert rig.checkouts.branch_head("acme/widgets", "main") is None
+    assert rig.prepare() == rig.first
+    assert rig.checkouts.branch_head("acme/widgets", "nowhere") is None
+
+
+def test_a_second_refresh_follows_the_remote_and_forgets_what_is_gone(rig: Rig) -> None:
+    rig.push_by_hand("side")
+    rig.prepare()
+    assert rig.checkouts.branch_head("acme/widgets", "side") is not None
+    moved = rig.push_by_hand("main")
+    git(rig.bare, "update-ref", "-d", "refs/heads/side")
+    git(rig.bare, "update-ref", "refs/heads/side/deeper", moved)
+    assert rig.prepare() == moved
+    assert rig.checkouts.branch_head("acme/widgets", "side") is None
+    assert rig.checkouts.branch_head("acme/widgets", "side/deeper") == moved
+
+
+def test_two_runs_may_refresh_one_repository_at_once(rig: Rig) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        heads = list(pool.map(rig.prepare, [f"run-{n}" for n in range(4)]))
+    assert heads == [rig.first] * 4
+
+
+def test_what_a_killed_git_left_locked_does_not_stop_the_next_refresh(rig: Rig) -> None:
+    rig.prepare()
+    moved = rig.push_by_hand()
+    (mirror,) = (rig.root / "mirrors").iterdir()
+    for lock in ("packed-refs.lock", "config.lock", "refs/heads/main.lock"):
+        (mirror / lock).touch()
+    assert rig.prepare() == moved
+
+
+def test_a_clean_clone_shares_nothing_with_the_mirror(rig: Rig) -> None:
+    rig.prepare()
+    clone = rig.root / "clones" / "run-1.git"
+    assert not (clone / "objects/info/alternates").exists()
+    assert not (clone / "hooks").exists()
+    assert {file.stat().st_nlink for file in clone.rglob("*") if file.is_file()} == {1}
+
+
+def test_a_removed_clone_is_gone_and_may_be_removed_again(rig: Rig) -> None:
+    head = rig.prepare()
+    rig.checkouts.remove("run-1")
+    rig.checkouts.remove("run-1")
+    assert list((rig.root / "clones").iterdir()) == []
+    with pytest.raises(CheckoutFault):
+        rig.checkouts.tree_of("run-1", head)
+
+
+@pytest.mark.parametrize("run_id", ["../up", "", "a/b", ".hidden", "x" * 200])
+def test_a_run_id_that_is_no_name_is_refused(rig: Rig, run_id: str) -> None:
+    with pytest.raises(CheckoutFault):
+        rig.checkouts.clone(run_id, "acme/widgets")
+
+
+@pytest.mark.parametrize("commit", ["HEAD", "--output=/tmp/x", "abc", "A" * 40, ""])
+def test_a_commit_is_named_by_its_full_id_alone(rig: Rig, commit: str) -> None:
+    rig.prepare()
+    with pytest.raises(CheckoutFault):
+        rig.checkouts.paths("run-1", commit)
+
+
+# --- reading ---------------------------------------------------------------------------------------------------
+
+
+def test_files_are_read_at_a_commit(rig: Rig) -> None:
+    head = rig.prepare()
+    assert rig.checkouts.read("run-1", head, "src/app.py") == b"print('one')\r\n"
+    assert rig.checkouts.read("run-1", head, "src") is None
+    assert rig.checkouts.read("run-1", head, "link") is None
+    assert rig.checkouts.read("run-1", head, "nowhere") is None
+    assert rig.checkouts.read("run-1", head, "*.md") is None
+    assert rig.checkouts.paths("run-1", head) == ("README.md", "bin/run", "data.bin", "link", "src/app.py")
+
+
+def test_a_file_of_more_than_a_mebibyte_is_not_read(rig: Rig) -> None:
+    write(rig.work, {"big": b"x" * (1024 * 1024 + 1), "fits": b"x" * 1024 * 1024})
+    commit_all(rig.work)
+    rig.push_by_hand()
+    head = rig.prepare()
+    assert rig.checkouts.read("run-1", head, "big") is None
+    assert len(rig.checkouts.read("run-1", head, "fits") or b"") == 1024 * 1024
+
+
+def test_an_export_holds_the_commit_s_bytes_modes_and_symlinks(rig: Rig, tmp_path: Path) -> None:
+    head = rig.prepare()
+    tree = tmp_path / "tree"
+    write(tree, {"left-over/file": "old"})
+    (tree / "left-link").symlink_to(tmp_path / "work")
+    rig.checkouts.export("run-1", head, tree)
+    found = sorted(str(path.relative_to(tree)) for path in tree.rglob("*") if not path.is_dir())
+    assert found == ["README.md", "bin/run", "data.bin", "link", "src/app.py"]
+    assert (tree / "src/app.py").read_bytes() == FILES["src/app.py"].encode()  # type: ignore[union-attr]
+    assert (tree / "data.bin").read_bytes() == FILES["data.bin"]
+    assert (tree / "bin/run").stat().st_mode & 0o777 == 0o755
+    assert (tree / "README.md").stat().st_mode & 0o777 == 0o644
+    assert os.readlink(tree / "link") == "src/app.py"
+    assert (rig.work / "README.md").exists()
+
+
+def test_an_exported_tree_has_no_changes(rig: Rig, tmp_path: Path) -> None:
+    head = rig.prepare()
+    rig.checkouts.export("run-1", head, tmp_path / "tree")
+    snapshot = rig.checkouts.changes("run-1", head, tmp_path / "tree")
+    assert snapshot.changes == ()
+    assert snapshot.odd == ()
+
+
+def test_filters_and_line_endings_of_the_repository_are_not_obeyed(rig: Rig, tmp_path: Path) -> None:
+    write(rig.work, {".gitattributes": "*.txt filter=evil text eol=crlf\n", "a.txt": "one\ntwo\n"})
+    commit_all(rig.work)
+    rig.push_by_hand()
+    head = rig.prepare()
+    tree = tmp_path / "tree"
+    rig.checkouts.export("run-1", head, tree)
+    assert (tree / "a.txt").read_bytes() == b"one\ntwo\n"
+    (tree / "a.txt").write_bytes(b"one\r\n")
+    snapshot = rig.checkouts.changes("run-1", head, tree)
+    assert [change.content for change in snapshot.changes] == [b"one\r\n"]
+    candidate = committed(rig, head, *snapshot.changes)
+    assert rig.checkouts.read("run-1", candidate.commit, "a.txt") == b"one\r\n"
+
+
+def test_a_submodule_is_neither_exported_nor_a_change(rig: Rig, tmp_path: Path) -> None:
+    git(rig.work, "update-index", "--add", "--cacheinfo", f"160000,{rig.first},vendored")
+    git(rig.work, "commit", "--quiet", "-m", "submodule")
+    git(rig.work, "push", "--quiet", str(rig.bare), "HEAD:refs/heads/main")
+    head = rig.prepare()
+    tree = tmp_path / "tree"
+    rig.checkouts.export("run-1", head, tree)
+    assert not (tree / "vendored").exists()
+    assert rig.checkouts.changes("run-1", head, tree).changes == ()
+    candidate = committed(rig, head, a_write("new", b"x"))
+    assert "vendored" in rig.checkouts.paths("run-1", candidate.commit)
+    write(tree, {"vendored/file": "x"})
+    assert [path for path, _ in rig.checkouts.changes("run-1", head, tree).odd] == ["vendored"]
+
+
+def test_a_commit_with_a_git_directory_in_it_is_not_exported(rig: Rig, tmp_path: Path) -> None:
+    blob = git(rig.bare, "hash-object", "-w", "--stdin", feed=b"[core]\n")
+    inner = git(rig.bare, "mktree", feed=f"100644 blob {blob}\tconfig\n".encode())
+    outer = git(rig.bare, "mktree", feed=f"040000 tree {inner}\t.git\n".encode())
+    evil = git(rig.bare, "commit-tree", outer, "-m", "evil")
+    git(rig.bare, "update-ref", "refs/heads/evil", evil)
+    rig.prepare()
+    with pytest.raises(CheckoutFault):
+        rig.checkouts.export("run-1", evil, tmp_path / "tree")
+    assert not (tmp_path / "tree" / ".git").exists()
+
+
+def test_a_commit_that_writes_through_its_own_symlink_is_not_exported(rig: Rig, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    target = git(rig.bare, "hash-object", "-w", "--stdin", feed=str(outside).encode())
+    blob = git(rig.bare, "hash-object", "-w", "--stdin", feed=b"owned")
+    inner = git(rig.bare, "mktree", feed=f"100644 blob {blob}\tfile\n".encode())
+    raw = b"120000 a\0" + bytes.fromhex(target) + b"40000 a\0" + bytes.fromhex(inner)
+    outer = git(rig.bare, "hash-object", "-w", "-t", "tree", "--literally", "--stdin", feed=raw)
+    evil = git(rig.bare, "commit-tree", outer, "-m", "evil")
+    git(rig.bare, "update-ref", "refs/heads/evil", evil)
+    rig.prepare()
+    with pytest.raises(CheckoutFault):
+        rig.checkouts.export("run-1", evil, tmp_path / "tree")
+    assert list(outside.iterdir()) == []
+
+
+# --- changes ---------------------------------------------------------------------------------------------------
+
+
+def test_every_kind_of_change_is_found(rig: Rig, tmp_path: Path) -> None:
+    head = rig.prepare()
+    tree = tmp_path / "tree"
+    rig.checkouts.export("run-1", head, tree)
+    (tree / "README.md").write_text("changed\n", encoding="utf-8")
+    (tree / "bin/run").chmod(0o644)
+    (tree / "data.bin").unlink()
+    (tree / "link").unlink()
+    (tree / "link").symlink_to("README.md")
+    (tree / "src/app.py").unlink()
+    write(tree, {"src/app.py/inner.py": "x = 1\n", "neu/ä.txt": "ü"})
+    (tree / "empty").mkdir()
+    snapshot = rig.checkouts.changes("run-1", head, tree)
+    assert snapshot.odd == ()
+    assert set(snapshot.changes) == {
+        a_write("README.md", b"changed\n"),
+        a_write("bin/run", b"#!/bin/sh\n"),
+        a_delete("data.bin"),
+        a_write("link", b"README.md", "120000"),
+        a_delete("src/app.py"),
+        a_write("src/app.py/inner.py", b"x = 1\n"),
+        a_write("neu/ä.txt", "ü".encode()),
+    }
+    candidate = committed(rig, head, *snapshot.changes)
+    rig.checkouts.export("run-1", candidate.commit, tmp_path / "again")
+    assert rig.checkouts.changes("run-1", candidate.commit, tree).changes == ()
+    assert (tmp_path / "again/src/app.py/inner.py").read_text(encoding="utf-8") == "x = 1\n"
+
+
+def test_a_directory_that_became_a_file_is_a_change(rig: Rig, tmp_path: Path) -> None:
+    head = rig.prepare()
+    tree = tmp_path / "tree"
+    rig.checkouts.export("run-1", head, tree)
+    (tree / "src/app.py").unlink()
+    (tree / "src").rmdir()
+    (tree / "src").write_text("now a file\n", encoding="utf-8")
+    snapshot = rig.checkouts.changes("run-1", head, tree)
+    candidate = committed(rig, head, *snapshot.changes)
+    assert rig.checkouts.read("run-1", candidate.commit, "src") == b"now a file\n"
+    assert "src/app.py" not in rig.checkouts.paths("run-1", candidate.commit)
+
+
+def test_what_cannot_be_taken_is_odd_and_not_a_change(rig: Rig, tmp_path: Path) -> None:
+    head = rig.prepare()
+    tree = tmp_path / "tree"
+    rig.checkouts.export("run-1", head, tree)
+    os.mkfifo(tree / "pipe")
+    (tree / "data.bin").unlink()
+    os.mkfifo(tree / "data.bin")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tree / "sock"))
+    listener.close()
+    with (tree / "huge").open("wb") as file:
+        file.truncate(33 * 1024 * 1024)
+    for name in (".GIT", "git~1", ".git. ", ".g\u200cit"):
+        write(tree, {f"nested/{name}/config": "[core]"})
+    write(tree, {"src/.git": "gitdir: /elsewhere"})
+    (tree / os.fsdecode(b"bad-\xff")).touch()
+    if os.geteuid() == 0:
+        os.mknod(tree / "device", 0o020600, os.makedev(1, 3))
+    snapshot = rig.checkouts.changes("run-1", head, tree)
+    odd = {path for path, _ in snapshot.odd}
+    expected = {"pipe", "data.bin", "sock", "huge", "src/.git", "bad-\\xff"}
+    expected |= {f"nested/{name}" for name in (".GIT", "git~1", ".git. ", ".g\u200cit")}
+    assert expected <= odd
+    assert ("device" in odd) == (os.geteuid() == 0)
+    assert snapshot.changes == ()
+
+
+def test_no_symlink_is_followed(rig: Rig, tmp_path: Path) -> None:
+    head = rig.prepare()
+    tree = tmp_path / "tree"
+    rig.checkouts.export("run-1", head, tree)
+    secret = tmp_path / "secret"
+    write(secret, {"key": "top secret"})
+    (tree / "out").symlink_to(secret)
+    (tree / "README.md").unlink()
+    (tree / "README.md").symlink_to(secret / "key")
+    (tree / "loop").symlink_to(".")
+    snapshot = rig.checkouts.changes("run-1", head, tree)
+    assert set(snapshot.changes) == {
+        a_write("out", str(secret).encode(), "120000"),
+        a_write("README.md", str(secret / "key").encode(), "120000"),
+        a_write("loop", b".", "120000"),
+    }
+
+
+def test_a_tree_that_is_a_symlink_is_refused(rig: Rig, tmp_path: Path) -> None:
+    head = rig.prepare()
+    rig.checkouts.export("run-1", head, tmp_path / "tree")
+    (tmp_path / "other").symlink_to(tmp_path / "tree")
+    with pytest.raises(CheckoutFault):
+        rig.checkouts.changes("run-1", head, tmp_path / "other")
+    with pytest.raises(CheckoutFault):
+        rig.checkouts.export("run-1", head, tmp_path / "other")
+
+
+def test_a_walk_stops_at_its_limits(tmp_path: Path) -> None:
+    write(tmp_path, {f"f{n}": "x" * 10 for n in range(8)})
+    few = walk(tmp_path, {}, WalkLimits(entries=5))
+    assert few.odd[0][0] == "."
+    assert len(few.changes) <= 5
+    little = walk(tmp_path, {}, WalkLimits(total_bytes=35))
+    assert len(little.changes) == 3
+    assert len(little.odd) == 5
+    write(tmp_path, {"a/b/c/d": "x"})
+    flat = walk(tmp_path, {}, WalkLimits(depth=2))
+    assert [path for path, _ in flat.odd] == ["a/b/c"]
+
+
+def test_planted_hooks_monitors_and_filters_do_nothing(rig: Rig, tmp_path: Path) -> None:
+    head = rig.prepare()
+    fired = tmp_path / "fired"
+    script = f"#!/bin/sh\ntouch {fired}\n"
+    hooks = rig.root / "clones/run-1.git/hooks"
+    for name in ("pre-push", "post-commit", "reference-transaction", "post-index-change", "fsmonitor"):
+        write(hooks, {name: script})
+        (hooks / name).chmod(0o755)
+    tree = tmp_path / "tree"
+    rig.checkouts.export("run-1", head, tree)
+    plain = tree / "sub"
+    plain.mkdir()
+    git(plain, "init", "--quiet", "--template=")
+    write(
+        tree,
+        {
+            ".gitattributes": "* filter=evil diff=evil merge=evil\n",
+            "sub/.git/config": f"[core]\nfsmonitor={hooks}/fsmonitor\n[filter \"evil\"]\nclean={hooks}/fsmonitor\n",
+            "a.txt": "x",
+        },
+    )
+    snapshot = rig.checkouts.changes("run-1", head, tree)
+    candidate = committed(rig, head, *snapshot.changes)
+    rig.checkouts.diff("run-1", head, candidate.commit, 10_000)
+    rig.checkouts.merge("run-1", head, candidate.commit, "squash")
+    rig.checkouts.push("run-1", rig.remote, candidate.commit, "work")
+    rig.checkouts.export("run-1", candidate.commit, tmp_path / "again")
+    assert not fired.exists()
+    assert "sub/.git" in dict(snapshot.odd)
+
+
+# --- commits ---------------------------------------------------------------------------------------------------
+
+
+def test_the_same_arguments_give_the_same_commit(rig: Rig) -> None:
+    head = rig.prepare()
+    changes = (a_write("a", b"1"), a_delete("README.md"), a_write("b/run", b"#!", "100755"))
+    once = rig.checkouts.commit("run-1", head, head, changes, "Say why\n\nAt length.")
+    rig.checkouts.clone("run-2", "acme/widgets")
+    again = rig.checkouts.commit("run-2", head, head, changes, "Say why\n\nAt length.")
+    assert once == again
+    assert rig.checkouts.tree_of("run-1", once.commit) == once.tree
+    shown = git(rig.root / "clones/run-1.git", "log", "-1", "--format=%an <%ae>|%cn|%P|%B", once.commit)
+    assert shown == f"Ashigaru <ashigaru@example.org>|Ashigaru|{head}|Say why\n\nAt length."
+
+
+def test_changes_apply_to_the_base_and_the_commit_sits_on_the_parent(rig: Rig) -> None:
+    head = rig.prepare()
+    first = committed(rig, head, a_write("a", b"1"))
+    second = rig.checkouts.commit("run-1", head, first.commit, (a_write("b", b"2"),), "second")
+    assert "a" not in rig.checkouts.paths("run-1", second.commit)
+    assert git(rig.root / "clones/run-1.git", "rev-parse", f"{second.commit}^") == first.commit
+
+
+@pytest.mark.parametrize("path", [".git/config", "../up", "/abs", "a/../b", "sub/.GIT/x", "git~1/x", ""])
+def test_git_itself_refuses_a_path_that_slipped_through(rig: Rig, path: str) -> None:
+    head = rig.prepare()
+    with pytest.raises(CheckoutFault):
+        committed(rig, head, a_write(path, b"x"))
+
+
+def test_a_diff_is_cut_with_a_last_line_that_says_so(rig: Rig) -> None:
+    head = rig.prepare()
+    candidate = committed(rig, head, a_write("big", b"line\n" * 50_000))
+    whole = rig.checkouts.diff("run-1", head, candidate.commit, 1_000_000)
+    assert whole.count("+line") == 50_000
+    cut = rig.checkouts.diff("run-1", head, candidate.commit, 1000)
+    assert len(cut) < 1100
+    assert "cut" in cut.splitlines()[-1]
+
+
+def test_a_merge_is_a_squash_on_the_base(rig: Rig) -> None:
+    head = rig.prepare()
+    ours = committed(rig, head, a_write("ours", b"1"))
+    moved = rig.push_by_hand()
+    rig.prepare()
+    merged = rig.checkouts.merge("run-1", moved, ours.commit, "squash")
+    assert merged is not None
+    assert merged == rig.checkouts.merge("run-1", moved, ours.commit, "squash")
+    assert {"ours", "by-hand.txt"} <= set(rig.checkouts.paths("run-1", merged.commit))
+    assert git(rig.root / "clones/run-1.git", "log", "-1", "--format=%P", merged.commit) == moved
+
+
+def test_a_conflict_is_no_merge(rig: Rig) -> None:
+    head = rig.prepare()
+    ours = committed(rig, head, a_write("by-hand.txt", b"other\n"))
+    moved = rig.push_by_hand()
+    rig.prepare()
+    assert rig.checkouts.merge("run-1", moved, ours.commit, "squash") is None
+
+
+# --- pushing ---------------------------------------------------------------------------------------------------
+
+
+def test_pushing_twice_is_harmless(rig: Rig) -> None:
+    head = rig.prepare()
+    candidate = committed(rig, head, a_write("a", b"1"))
+    rig.checkouts.push("run-1", rig.remote, candidate.commit, "ashigaru/run-1")
+    rig.checkouts.push("run-1", rig.remote, candidate.commit, "ashigaru/run-1")
+    assert git(rig.bare, "rev-parse", "refs/heads/ashigaru/run-1") == candidate.commit
+
+
+def test_a_run_may_replace_its_own_work(rig: Rig) -> None:
+    head = rig.prepare()
+    one = committed(rig, head, a_write("a", b"1"))
+    two = committed(rig, head, a_write("a", b"2"))
+    rig.checkouts.push("run-1", rig.remote, one.commit, "work")
+    rig.checkouts.push("run-1", rig.remote, two.commit, "work")
+    assert git(rig.bare, "rev-parse", "refs/heads/work") == two.commit
+
+
+def test_a_person_s_commits_are_never_overwritten(rig: Rig) -> None:
+    head = rig.prepare()
+    candidate = committed(rig, head, a_write("a", b"1"))
+    by_hand = rig.push_by_hand("work")
+    with pytest.raises(PushRejected):
+        rig.checkouts.push("run-1", rig.remote, candidate.commit, "work")
+    rig.prepare()
+    with pytest.raises(PushRejected):
+        rig.checkouts.push("run-1", rig.remote, candidate.commit, "work")
+    assert git(rig.bare, "rev-parse", "refs/heads/work") == by_hand
+    on_top = rig.checkouts.commit("run-1", by_hand, by_hand, (a_write("a", b"1"),), "on top")
+    rig.checkouts.push("run-1", rig.remote, on_top.commit, "work")
+    assert git(rig.bare, "rev-parse", "refs/heads/work") == on_top.commit
+
+
+def test_a_push_that_the_remote_refuses_is_rejected_with_its_reason(rig: Rig) -> None:
+    head = rig.prepare()
+    candidate = committed(rig, head, a_write("a", b"1"))
+    git(rig.bare, "config", "receive.denyDeletes", "true")
+    git(rig.bare, "config", "transfer.hideRefs", "refs/heads/hidden")
+    with pytest.raises(PushRejected):
+        rig.checkouts.push("run-1", rig.remote, candidate.commit, "hidden")
+
+
+@pytest.mark.parametrize("branch", ["", "-x", "a..b", "a b", "x.lock", "/x", "x/", "a:b", "@", "+x", "a~1", "a\n"])
+def test_a_branch_that_is_no_name_is_refused(rig: Rig, branch: str) -> None:
+    head = rig.prepare()
+    if branch == "+x":
+        rig.checkouts.push("run-1", rig.remote, head, branch)
+        return
+    with pytest.raises(CheckoutFault):
+        rig.checkouts.push("run-1", rig.remote, head, branch)
+
+
+# --- the forge away, and the credential ------------------------------------------------------------------------
+
+
+def test_a_forge_that_is_away_is_down_and_says_so_in_one_sentence(rig: Rig) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(ForgeDown) as caught:
+        rig.checkouts.refresh("acme/widgets", Remote(url=f"http://127.0.0.1:{port}/forge/x.git"))
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith(".")
+
+
+def test_a_wrong_password_is_not_in_the_error(rig: Rig) -> None:
+    wrong = Remote(url=rig.remote.url, username="ashigaru", password="hunter2-wrong")
+    with pytest.raises(ForgeDown) as caught:
+        rig.checkouts.refresh("acme/widgets", wrong)
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in repr(caught.value.__cause__)
+
+
+def test_the_password_is_in_no_argument_environment_or_file(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = watch_arguments(monkeypatch)
+    head = rig.prepare()
+    candidate = committed(rig, head, a_write("a", b"1"))
+    rig.checkouts.push("run-1", rig.remote, candidate.commit, "work")
+    assert len(seen) > 10
+    assert all(SECRET not in argument for argument in seen)
+    assert all(SECRET.encode() not in file.read_bytes() for file in rig.root.rglob("*") if file.is_file())
+
+
+def watch_arguments(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every argument that any process started by this one is given from now on (the audit hook cannot be removed)."""
+    seen: list[str] = []
+    active = threading.Event()
+    active.set()
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if active.is_set() and event == "subprocess.Popen":
+            given = arguments[1]
+            seen.extend(str(part) for part in given if isinstance(part, str | bytes)) if isinstance(given, list) else None
+
+    sys.addaudithook(hook)
+    monkeypatch.setattr(sys, "_ashigaru_watch", active, raising=False)
+    return seen
+
+
+def test_git_starts_from_an_empty_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORGE_TOKEN", "leak")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "alias.leak")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "!env")
+    command = GitCommand(tmp_path / "home", timeout_s=30)
+    task = GitTask(arguments=("-c", "alias.show=!env", "show-env"), deed="look", statuses=frozenset({0, 1}))
+    shown = command.run(GitTask(arguments=("-c", "alias.seen=!env", "seen"), deed="look")).text()
+    assert "FORGE_TOKEN" not in shown
+    assert "GIT_CONFIG_KEY_0" not in shown
+    assert f"HOME={tmp_path / 'home'}" in shown.splitlines()
+    assert task.deed == "look"
+
+
+def test_a_command_ends_at_its_deadline_with_all_that_it_started(tmp_path: Path) -> None:
+    command = GitCommand(tmp_path / "home", timeout_s=0.5)
+    stuck = GitTask(arguments=("-c", "alias.stuck=!sleep 600 & sleep 600", "stuck"), deed="wait")
+    with pytest.raises(CheckoutFault) as caught:
+        command.run(stuck)
+    assert "0.5 s" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ext::sh -c id",
+        "ssh://host/x",
+        "git://host/x",
+        "/local/path",
+        "file://host/x",
+        "https://user:pw@host/x",
+        "https://host",
+        "--upload-pack=id",
+        "https://host/x?y",
+        "https://[::1/x",
+        "http://host/a b",
+        "",
+    ],
+)
+def test_a_remote_is_http_or_a_file_without_a_credential(url: str) -> None:
+    with pytest.raises(CheckoutFault):
+        checked_origin(Remote(url=url))
+
+
+def test_a_redirect_does_not_take_the_credential_along(rig: Rig) -> None:
+    asked: list[dict[bytes, bytes]] = []
+
+    async def elsewhere(scope: dict[str, object], _receive: object, send: object) -> None:
+        headers = scope["headers"]
+        assert isinstance(headers, list)
+        asked.append(dict(headers))
+        await send({"type": "http.response.start", "status": 401, "headers": [(b"www-authenticate", b"Basic")]})  # type: ignore[operator]
+        await send({"type": "http.response.body", "body": b""})  # type: ignore[operator]
+
+    with served(elsewhere) as other:  # type: ignore[arg-type]
+
+        async def redirect(_scope: object, _receive: object, send: object) -> None:
+            target = f"{other}/forge/acme/widgets.git/info/refs?service=git-upload-pack".encode()
+            await send({"type": "http.response.start", "status": 302, "headers": [(b"location", target)]})  # type: ignore[operator]
+            await send({"type": "http.response.body", "body": b""})  # type: ignore[operator]
+
+        with served(redirect) as first, pytest.raises(ForgeDown):  # type: ignore[arg-type]
+            url = f"{first}/forge/acme/widgets.git"
+            rig.checkouts.refresh("acme/widgets", Remote(url=url, username="a", password=SECRET))
+    assert asked == []
+
+
+def test_git_on_this_host_is_new_enough() -> None:
+    done = subprocess.run(["git", "merge-tree", "-h"], env=ENVIRONMENT, capture_output=True, check=False)
+    assert b"--write-tree" in done.stdout + done.stderr
