@@ -26,8 +26,8 @@ def _complain(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - a command line's output
 
 
-def _images(state_dir: Path) -> ImageSet:
-    return ensure_images(prepare_podman(state_dir).argv, state_dir, _say)
+def _images(podman_dir: Path) -> ImageSet:
+    return ensure_images(prepare_podman(podman_dir).argv, podman_dir, _say)
 
 
 def _told(images: ImageSet, url: str) -> dict[str, str]:
@@ -50,10 +50,10 @@ def _run(command: list[str], extra: dict[str, str]) -> int:
             return code if code >= 0 else 128 - code
 
 
-def _tests(state_dir: Path, command: list[str]) -> int:
+def _tests(podman_dir: Path, command: list[str]) -> int:
     try:
-        images = _images(state_dir)
-        with PodmanService(state_dir) as service:
+        images = _images(podman_dir)
+        with PodmanService(podman_dir) as service:
             return _run(command, _told(images, service.url))
     except RunnerError as fault:
         if os.environ.get("ASHIGARU_REQUIRE_PODMAN") == "1":
@@ -66,14 +66,14 @@ def _tests(state_dir: Path, command: list[str]) -> int:
 def main() -> int:
     """0, or the command's exit code, or 1 with one sentence."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--state-dir", type=Path, required=True)
+    parser.add_argument("--podman-dir", type=Path, required=True)
     parser.add_argument("--tests", action="store_true")
     parser.add_argument("command", nargs="*")
     asked = parser.parse_args()
     if asked.tests:
-        return _tests(asked.state_dir, asked.command)
+        return _tests(asked.podman_dir, asked.command)
     try:
-        _images(asked.state_dir)
+        _images(asked.podman_dir)
     except RunnerError as fault:
         _complain(f"set-up failed: {fault}")
         return 1

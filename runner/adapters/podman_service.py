@@ -58,7 +58,10 @@ def storage_drivers(traits: HostTraits) -> tuple[StorageDriver, ...]:
 
 
 def containers_conf(traits: HostTraits, private: Path, runtime: Path) -> str:
-    """Text of containers.conf. crun refuses hybrid cgroups; podman's own ulimits exceed a low hard limit."""
+    """Text of containers.conf. crun refuses hybrid cgroups; podman's own ulimits exceed a low hard limit.
+
+    `static_dir` stays podman's own, below graphroot: with another one podman 4.3 waits 20 s at each container's exit.
+    """
     wanted = ("crun", "runc") if traits.cgroups_v2 else ("runc", "crun")
     chosen = next((name for name in wanted if name in traits.runtimes), "runc")
     cgroups = "systemd" if traits.cgroups_v2 and traits.user_bus else "cgroupfs"
@@ -73,8 +76,6 @@ cgroup_manager = "{cgroups}"
 runtime = "{chosen}"
 events_logger = "file"
 tmp_dir = "{scratch}"
-static_dir = "{private}/libpod"
-volume_path = "{private}/volumes"
 
 [network]
 network_config_dir = "{private}/networks"
@@ -83,7 +84,9 @@ network_config_dir = "{private}/networks"
 
 def storage_conf(driver: StorageDriver, private: Path, runtime: Path) -> str:
     """Text of storage.conf."""
-    text = f'[storage]\ndriver = "{driver.name}"\ngraphroot = "{private}/storage"\nrunroot = "{runtime}/containers"\n'
+    # Without rootless_storage_path a rootless podman keeps to the account's usual place, whatever graphroot says.
+    places = f'graphroot = "{private}/storage"\nrootless_storage_path = "{private}/storage"\n'
+    text = f'[storage]\ndriver = "{driver.name}"\n{places}runroot = "{runtime}/containers"\n'
     if driver.mount_program:
         text += f'\n[storage.options.overlay]\nmount_program = "{driver.mount_program}"\n'
     return text

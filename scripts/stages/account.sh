@@ -43,14 +43,12 @@ copy_work_tree() {
   tar -C "$root" --create --null --files-from "$list" --owner=0 --group=0 |
     as_worker tar -C "$copy" --extract --no-same-owner --unlink-first
   if [ -f "$copy/.state/copied" ]; then
-    LC_ALL=C comm -z -13 "$list" "$copy/.state/copied" | (cd "$copy" && as_worker_here xargs -0 -r rm -f --)
+    LC_ALL=C comm -z -13 "$list" "$copy/.state/copied" | as_worker env -C "$copy" xargs -0 -r rm -f --
   fi
   as_worker tee "$copy/.state/copied" <"$list" >/dev/null
   rm -f "$list"
   say "work tree" "copied to $copy"
 }
-
-as_worker_here() { runuser -u "$account" -- "$@"; }
 
 # Where no login manager makes it, podman's run-time directory is made by hand.
 runtime_directory() {
