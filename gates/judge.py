@@ -66,9 +66,7 @@ def summarise(observations: Sequence[Observation]) -> Counts:
     """What the readable reports add up to."""
     reports = [read_junit(one.junit) for one in observations if one.junit is not None]
     read = [report for report in reports if isinstance(report, JUnit)]
-    ran = frozenset(
-        case.name for report in read for case in report.cases if case.outcome is not CaseOutcome.SKIPPED
-    )
+    ran = frozenset(case.name for report in read for case in report.cases if case.outcome is not CaseOutcome.SKIPPED)
     return Counts(
         tests=sum(len(report.cases) for report in read),
         skipped=sum(report.count(CaseOutcome.SKIPPED) for report in read),
@@ -95,7 +93,7 @@ def _held_against(base: Counts, head: Counts) -> tuple[str, ...]:
     return tuple(findings)
 
 
-def _one(seen: Observation) -> Verdict | None:  # noqa: PLR0911 - one line for each way a gate can end
+def _one(seen: Observation) -> Verdict | None:
     """What one gate says against the tree; None if it is green."""
     name = seen.gate.name
     if not seen.started:

@@ -101,9 +101,7 @@ def _from_file(data: bytes) -> GatePlan:
     return GatePlan(
         image=told.image,
         setup=setup,
-        gates=tuple(
-            Gate(name=one.name, run=one.run, junit=one.junit, timeout_s=one.timeout_s) for one in told.gate
-        ),
+        gates=tuple(Gate(name=one.name, run=one.run, junit=one.junit, timeout_s=one.timeout_s) for one in told.gate),
         environment=tuple(sorted(told.environment.items())),
     )
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from mcp_ashigaru.client import CallRefused, Caller, DaemonAway, connect
+from mcp_ashigaru.client import Caller, CallRefused, DaemonAway, connect
 from mcp_ashigaru.commands import demo as demo_command
 from mcp_ashigaru.commands import forge as forge_commands
 from mcp_ashigaru.commands import health

@@ -13,11 +13,11 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import TextContent
 
 
-class CallRefused(Exception):  # noqa: N818 - the daemon's sentence, not our error
+class CallRefused(Exception):
     """The daemon answered with a sentence instead of a result."""
 
 
-class DaemonAway(Exception):  # noqa: N818 - a state of the world
+class DaemonAway(Exception):
     """No daemon answers at that address."""
 
 

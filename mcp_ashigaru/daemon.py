@@ -8,7 +8,7 @@ import secrets
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,15 +36,18 @@ from runner.agent_run import AgentRunner, ModelAccess
 from runner.closing import Closing
 from runner.engine import Engine
 from runner.gate_run import GateRunner
-from runner.gateway.access import EgressAccess, GatewayAccess
+from runner.gateway.access import Gateways, RecordedSpending, gateways, upstream_from
+from runner.gateway.egress import Egress as EgressPolicy
+from runner.gateway.metering import Price, PriceTable
+from runner.gateway.model_gateway import Credential
 from runner.layout import Layout
-from runner.policy import ChangeLimits
 from runner.model import RoundInput
+from runner.policy import ChangeLimits
 from runner.ports import Clock, Containers
 from runner.publishing import Publisher
 from runner.recipes import Recipes
-from runner.sandbox import Limits
 from runner.rounds import Rounds
+from runner.sandbox import Limits
 from runner.sandbox_run import SandboxRunner
 from runner.service import Policy, Service
 from runner.setup_run import Egress, SetUp
@@ -108,10 +111,10 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         )
         checkouts = GitCheckouts(layout.mirrors_and_clones, name=settings.commit_name, email=settings.commit_email)
         containers = given.containers or _podman(settings, stack)
-        model = given.model or stack.enter_context(GatewayAccess.from_settings(settings, records, clock))
-        egress = given.egress or stack.enter_context(
-            EgressAccess(allowed=settings.setup_egress, private_hosts=settings.setup_private_hosts)
-        )
+        model, egress = given.model, given.egress
+        if model is None or egress is None:
+            walls = stack.enter_context(_gateways(settings, records, clock))
+            model, egress = model or walls.model, egress or walls.egress
         pool = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="base-gate")
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         late = _Late()
@@ -221,6 +224,26 @@ def _recipes(settings: Settings, containers: Containers) -> Recipes:
         hold_s=settings.relay_hold_s,
         setup_environment=tuple(sorted(settings.setup_environment.items())),
         ca_bundle=settings.setup_ca_bundle,
+    )
+
+
+def _gateways(settings: Settings, records: SqlRecords, clock: Clock) -> AbstractContextManager[Gateways]:
+    token, kind = settings.anthropic_api_key, "api_key"
+    if token is None:
+        token, kind = settings.claude_code_oauth_token, "oauth"
+    upstream = upstream_from(settings.model_upstream, settings.model_url)
+    credential = None
+    if token is not None and upstream.needs_credential:
+        credential = Credential(kind="api_key" if kind == "api_key" else "oauth", value=token.get_secret_value())
+    return gateways(
+        upstream=upstream,
+        credential=credential,
+        prices=PriceTable(prices={name: Price(**price.model_dump()) for name, price in settings.prices.items()}),
+        ledger=RecordedSpending(records=records, clock=clock),
+        egress=EgressPolicy(
+            allowed=frozenset(one.lower() for one in settings.setup_egress),
+            private_hosts=frozenset(one.lower() for one in settings.setup_private_hosts),
+        ),
     )
 
 

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Final, Literal, Protocol, TypeAlias
 
 from runner.brief import prompt, system_prompt
+from runner.conclusion import ExitReport, Stopped, UpstreamFailure, conclude
 from runner.facts import AgentEnded, RunAgent
 from runner.files import read_untrusted, remove_tree, write_whole
+from runner.launch import SYSTEM_PROMPT, claude_argv, claude_environment, launch_file, read_exit
 from runner.layout import AttemptDirs, Layout
 from runner.model import Ending, RoundInput, RunState, Tier
 from runner.ports import Checkouts, Clock, Containers
+from runner.recipes import Recipes
 from runner.records import AttemptRecord, Records
 from runner.rounds import Interrupted
-from runner.recipes import Recipes
-from runner.sandbox import SYSTEM_PROMPT, agent_name, claude_argv, claude_environment, launch_file, read_exit
+from runner.sandbox import agent_name
 from runner.sandbox_run import Cancelled, SandboxRunner
-from runner.conclusion import ExitReport, Stopped, UpstreamFailure, conclude
 from runner.transcript import Transcript, read_events
 
 CredentialKind: TypeAlias = Literal["api_key", "oauth"]
@@ -150,7 +151,7 @@ class AgentRunner:
             )
         )
 
-    def _lay_out(  # noqa: PLR0913 - what an attempt is told has this many parts
+    def _lay_out(
         self,
         round_input: RoundInput,
         step: RunAgent,

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+from gates.text import clean, clip, plain
 from gates.verdict import Failed
 from runner.model import Ending
-from gates.text import clean, clip, plain
 
 MAX_FEEDBACK_BYTES: Final = 64 * 1024
 MAX_GUIDANCE_BYTES: Final = 32 * 1024
@@ -48,7 +48,7 @@ How this works:
 - Finish by saying in a few sentences what you changed and why."""
 
 
-def prompt(  # noqa: PLR0913 - named, and each is said once
+def prompt(
     *,
     repo: str,
     issue: int,

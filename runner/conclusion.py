@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, assert_never
 
+from gates.text import clean
 from runner.facts import AgentEnded
 from runner.model import Ending
-from gates.text import clean
 from runner.transcript import Result, Transcript
 
 

@@ -9,8 +9,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gates.text import clean, usd
 from runner.model import WORKING_PHASES, Phase
-from runner.text import clean, usd
 
 MAX_HEADLINE_CHARS: Final = 600
 MAX_ACTIONS: Final = 10

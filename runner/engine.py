@@ -14,7 +14,6 @@ from runner.agent_run import AgentRunner
 from runner.closing import Closing
 from runner.errors import CheckoutFault, ImageMissing, PushRejected, RunnerError, Unavailable, UnknownRepo
 from runner.facts import (
-    AgentEnded,
     BaseJudged,
     CancelSeen,
     ChangesRefused,
@@ -26,10 +25,10 @@ from runner.facts import (
     JudgeBase,
     JudgeHead,
     NothingChanged,
+    Outcome,
     Prepare,
     Prepared,
     Publish,
-    Outcome,
     RoundClosed,
     RunAgent,
     SaveWork,
@@ -289,7 +288,7 @@ class Engine:
             return f"{GATE_FILE} on {round_input.base_branch}: {exc}"
         return found.reason if isinstance(found, NoGate) else found
 
-    def _question(  # noqa: PLR0913 - a question has this many parts
+    def _question(
         self,
         round_input: RoundInput,
         base_sha: str,

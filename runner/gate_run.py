@@ -14,8 +14,8 @@ from runner.files import read_untrusted, remove_tree, write_whole
 from runner.layout import GateDirs, Layout
 from runner.model import RunState
 from runner.ports import Checkouts, Clock, Containers
-from runner.records import Judgement, Records
 from runner.recipes import Recipes
+from runner.records import Judgement, Records
 from runner.sandbox import gate_name
 from runner.sandbox_run import Ran, SandboxRunner
 from runner.setup_run import Environment, SetUp

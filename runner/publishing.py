@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed
-from runner.brief import TierTried, pull_body, pull_title
+from gates.verdict import NeedsHuman, Passed
 from runner.errors import CheckoutFault
-from runner.facts import Published, Publish
+from runner.facts import Publish, Published
 from runner.model import CheckState, PullDraft, RoundInput
 from runner.ports import Checkouts, Clock, Forge
+from runner.pull_text import Allowing, PullStory, pull_body, pull_title
 from runner.records import Records, RunRecord
+from runner.view import view_of
 
 CHECK_NAME: Final = "ashigaru/gate"
-_FILES_SHOWN: Final = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,23 +31,19 @@ class Publisher:
         candidate = step.candidate
         if self.checkouts.tree_of(run.run_id, candidate.commit) != candidate.tree:
             raise CheckoutFault("The commit to be pushed does not hold the tree that was judged; nothing was pushed.")
-        match step.verdict:
-            case Passed(summary=summary):
-                needs_human: tuple[str, ...] = ()
-            case NeedsHuman(summary=summary, findings=found):
-                needs_human = found
-            case Failed() | Inconclusive():
-                raise CheckoutFault("A tree that the gates did not pass is never published.")
+        verdict = step.verdict
+        if not isinstance(verdict, Passed | NeedsHuman):
+            raise CheckoutFault("A tree that the gates did not pass is never published.")
         self.checkouts.push(run.run_id, self.forge.remote(run.repo), candidate.commit, run.branch)
-        self.forge.set_check(run.repo, candidate.commit, CHECK_NAME, CheckState.PASSED, summary)
+        self.forge.set_check(run.repo, candidate.commit, CHECK_NAME, CheckState.PASSED, verdict.summary)
         pull = self.forge.open_pull(
             PullDraft(
                 repo=run.repo,
                 head_branch=run.branch,
                 base_branch=run.base_branch,
-                title=pull_title(issue=run.issue, brief=run.brief),
-                body=self._body(run, candidate.commit, summary, needs_human),
-                draft=bool(needs_human),
+                title=pull_title(run.issue, run.brief),
+                body=self._body(run, candidate.commit, verdict),
+                draft=isinstance(verdict, NeedsHuman),
             )
         )
         if pull.head_sha != candidate.commit:
@@ -69,25 +65,18 @@ class Publisher:
         self.records.save_checks(run.run_id, self.forge.checks(run.repo, candidate.commit), now)
         return Published(pull=pull.number, url=pull.url, head_sha=candidate.commit)
 
-    def _body(self, run: RunRecord, commit: str, summary: str, needs_human: tuple[str, ...]) -> str:
-        base = run.base_sha or commit
-        stat = self.checkouts.diff(run.run_id, base, commit, 256 * 1024)
-        files = [line.removeprefix("+++ b/") for line in stat.splitlines() if line.startswith("+++ b/")]
-        judged = {j.attempt: j.verdict for j in self.records.judgements(run.run_id) if j.what == "head"}
+    def _body(self, run: RunRecord, commit: str, verdict: Allowing) -> str:
+        diff = self.checkouts.diff(run.run_id, run.base_sha or commit, commit, 256 * 1024)
+        named = {line[6:] for line in diff.splitlines() if line.startswith(("+++ b/", "--- a/"))}
+        view = view_of(self.records, run, budget_micro_usd=None)
         return pull_body(
-            brief=run.brief,
-            issue=run.issue,
-            run_id=run.run_id,
-            files=tuple(files[:_FILES_SHOWN]),
-            tiers=tuple(
-                TierTried(tier=a.tier, attempt=a.attempt, ending=a.ending or "", verdict=_word(judged.get(a.attempt)))
-                for a in self.records.attempts(run.run_id)
-            ),
-            gate_summary=summary,
-            findings=needs_human,
-            micro_usd=self.records.spent(run.run_id),
+            PullStory(
+                run_id=run.run_id,
+                issue=run.issue,
+                brief=run.brief,
+                files=tuple(sorted(named)),
+                tiers=view.tiers_tried,
+                verdict=verdict,
+                spent_micro_usd=view.spent_micro_usd,
+            )
         )
-
-
-def _word(verdict: Passed | Failed | NeedsHuman | Inconclusive | None) -> str:
-    return "" if verdict is None else verdict.kind

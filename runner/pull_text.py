@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from gates.text import clean, clip, plain, usd
 from gates.verdict import NeedsHuman, Passed
 from runner.digest import TierTried
-from runner.text import clean, clip, plain, usd
 
 MAX_TITLE_CHARS: Final = 100
 MAX_BODY_BYTES: Final = 64 * 1024

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Final
 
+from gates.text import clean, usd
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
 from runner.model import Ending, Tier
-from gates.text import clean, usd
 
 MAX_REASON_CHARS: Final = 400
 _MAX_QUOTE_CHARS: Final = 160

@@ -40,7 +40,7 @@ class Recipes:
             limits=self.agent_limits,
         )
 
-    def gate(  # noqa: PLR0913 - a gate's sandbox has this many parts
+    def gate(
         self, *, run_id: str, what: str, take: int, image: str, dirs: GateDirs, environment: Path | None, script: str
     ) -> SandboxSpec:
         """A gate's sandbox. image is an id."""
@@ -56,7 +56,7 @@ class Recipes:
             limits=self.gate_limits,
         )
 
-    def setup(  # noqa: PLR0913 - a set-up's sandbox has this many parts
+    def setup(
         self, *, run_id: str, key: str, image: str, tree: Path, environment: Path, sockets: Path, script: str
     ) -> SandboxSpec:
         """A set-up's sandbox. image is an id. Raises ImageMissing."""

@@ -84,7 +84,7 @@ def _name(role: str, *parts: str) -> str:
     return f"ash-{role}-{head}-{digest}" if head else f"ash-{role}-{digest}"
 
 
-def agent_spec(  # noqa: PLR0913 - a recipe is said in full, by keyword
+def agent_spec(
     *,
     owner: Owner,
     image: str,
@@ -109,7 +109,7 @@ def agent_spec(  # noqa: PLR0913 - a recipe is said in full, by keyword
     )
 
 
-def gate_spec(  # noqa: PLR0913 - a recipe is said in full, by keyword
+def gate_spec(
     *,
     owner: Owner,
     what: str,
@@ -181,7 +181,7 @@ _PIP = (("PIP_DISABLE_PIP_VERSION_CHECK", "1"), ("PIP_NO_CACHE_DIR", "1"), ("PIP
 _CA_VARIABLES = ("CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
-def _sealed(  # noqa: PLR0913 - the parts in which recipes differ
+def _sealed(
     *,
     name: str,
     role: Role,

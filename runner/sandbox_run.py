@@ -23,7 +23,7 @@ class Ran:
     timed_out: bool = False
 
 
-class Cancelled(Exception):  # noqa: N818 - not an error: the caller asked for it
+class Cancelled(Exception):
     """The run's cancel flag was seen and the sandbox has been stopped."""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gates.plan import GatePlan, SetupPlan, setup_script
+from gates.text import plain
 from gates.verdict import Inconclusive
 from runner.files import remove_tree, write_whole
 from runner.layout import Layout
@@ -18,7 +19,6 @@ from runner.ports import Checkouts, Clock, Containers
 from runner.recipes import Recipes
 from runner.sandbox import setup_name
 from runner.sandbox_run import SandboxRunner
-from gates.text import plain
 
 _TAIL_BYTES = 4096
 
@@ -84,7 +84,7 @@ class SetUp:
             digest.update(path.encode() + b"\0" + (self.checkouts.read(run_id, base_sha, path) or b"") + b"\0")
         return digest.hexdigest()
 
-    def _make(  # noqa: PLR0913 - one deed, all of whose parts are needed
+    def _make(
         self,
         run_id: str,
         base_sha: str,

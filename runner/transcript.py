@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from gates.text import clean
 from runner.agent_events import (
     MAX_SUMMARY_CHARS,
     Event,
@@ -23,7 +24,6 @@ from runner.agent_events import (
     text_of,
     told_by,
 )
-from gates.text import clean
 
 __all__ = [
     "MAX_LINE_BYTES",

@@ -33,7 +33,7 @@ _JOB_S: Final = 600.0
 _DOWN_S: Final = 15.0
 
 
-class DemoFailed(Exception):  # noqa: N818 - the demo's ending, as a sentence
+class DemoFailed(Exception):
     """The demo came to nothing; one sentence that says what and what to do."""
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.git_rig import ENVIRONMENT, SECRET, commit_all, git, make_repository, served, write
 
 from runner.adapters.git_checkouts import GitCheckouts
 from runner.adapters.git_command import GitCommand, checked_origin
@@ -23,6 +22,7 @@ from runner.adapters.tree_walk import WalkLimits, walk
 from runner.errors import CheckoutFault, ForgeDown, PushRejected
 from runner.model import Candidate, ChangeKind, FileChange, Remote
 from runner.ports import Checkouts
+from tests.git_rig import ENVIRONMENT, SECRET, commit_all, git, make_repository, served, write
 
 FILES = {
     "README.md": "hello\n",
@@ -388,7 +388,7 @@ def test_planted_hooks_monitors_and_filters_do_nothing(rig: Rig, tmp_path: Path)
         tree,
         {
             ".gitattributes": "* filter=evil diff=evil merge=evil\n",
-            "sub/.git/config": f"[core]\nfsmonitor={hooks}/fsmonitor\n[filter \"evil\"]\nclean={hooks}/fsmonitor\n",
+            "sub/.git/config": f'[core]\nfsmonitor={hooks}/fsmonitor\n[filter "evil"]\nclean={hooks}/fsmonitor\n',
             "a.txt": "x",
         },
     )
@@ -555,7 +555,9 @@ def watch_arguments(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def hook(event: str, arguments: tuple[object, ...]) -> None:
         if active.is_set() and event == "subprocess.Popen":
             given = arguments[1]
-            seen.extend(str(part) for part in given if isinstance(part, str | bytes)) if isinstance(given, list) else None
+            seen.extend(str(part) for part in given if isinstance(part, str | bytes)) if isinstance(
+                given, list
+            ) else None
 
     sys.addaudithook(hook)
     monkeypatch.setattr(sys, "_ashigaru_watch", active, raising=False)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gates.text import clean, clip, plain, usd
 from gates.verdict import Failed, NeedsHuman, Passed
 from runner.brief import (
     MAX_FEEDBACK_BYTES,
@@ -25,7 +26,6 @@ from runner.brief import (
 from runner.digest import TierTried
 from runner.model import Ending
 from runner.pull_text import MAX_BODY_BYTES, MAX_TITLE_CHARS, PullStory, harmless, pull_body, pull_title
-from runner.text import clean, clip, plain, usd
 
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 HIDDEN = "\x1b\u202e\u200b\u2066\U000e0041\x00\x07\u3164\ufeff\ud800"

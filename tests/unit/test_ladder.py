@@ -486,7 +486,7 @@ inputs = st.builds(
 )
 
 
-def answer(data: st.DataObject, now: Round, step: Step, count: int) -> Fact:  # noqa: C901, PLR0911 - one for each step
+def answer(data: st.DataObject, now: Round, step: Step, count: int) -> Fact:  # noqa: C901 - one for each step
     """Some fact that an engine might answer `step` with; rarely one of those that may come at any time."""
     if data.draw(st.integers(0, 19)) == 0:
         return data.draw(anytime)

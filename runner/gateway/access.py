@@ -1,0 +1,114 @@
+"""The gateways as the runner's ports want them: started together, closed together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.agent_run import Allowance, CredentialKind
+from runner.conclusion import UpstreamFailure
+from runner.errors import BadIntent
+from runner.gateway.cassette import load_cassette
+from runner.gateway.egress import Egress, EgressProxy
+from runner.gateway.loop import GatewayLoop
+from runner.gateway.metering import PriceTable
+from runner.gateway.model_gateway import Credential, Grant, ModelGateway
+from runner.gateway.recorder import Recording
+from runner.gateway.upstream import Anthropic, Replay, Upstream
+from runner.ports import Clock
+from runner.records import Records
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedSpending:
+    """`metering.Ledger` in the daemon's records."""
+
+    records: Records
+    clock: Clock
+
+    def spent(self, run_id: str) -> int:
+        """See `Ledger.spent`."""
+        return self.records.spent(run_id)
+
+    def add(self, run_id: str, attempt: int, micro_usd: int) -> None:
+        """See `Ledger.add`."""
+        self.records.spend(run_id, attempt, micro_usd, self.clock.now())
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayAccess:
+    """`runner.agent_run.ModelAccess` over the model gateway."""
+
+    gateway: ModelGateway
+    credential_kind: CredentialKind
+
+    def open(self, allowance: Allowance) -> None:
+        """See `ModelAccess.open`."""
+        self.gateway.open(
+            Grant(
+                run_id=allowance.run_id,
+                attempt=allowance.attempt,
+                placeholder=allowance.placeholder,
+                socket=allowance.sockets / "model.sock",
+                run_micro_usd=allowance.run_micro_usd,
+            )
+        )
+
+    def shut(self, run_id: str, attempt: int) -> None:
+        """See `ModelAccess.shut`."""
+        self.gateway.shut(run_id, attempt)
+
+    def exhausted(self, run_id: str) -> bool:
+        """See `ModelAccess.exhausted`."""
+        return self.gateway.exhausted(run_id)
+
+    def failure(self, run_id: str, attempt: int) -> UpstreamFailure | None:
+        """See `ModelAccess.failure`."""
+        last = self.gateway.failure(run_id, attempt)
+        return None if last is None else UpstreamFailure(status=last.status, type=last.type, retry_at=last.retry_at)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gateways:
+    """What crosses the wall, both ways in."""
+
+    model: GatewayAccess
+    egress: EgressProxy
+
+
+def upstream_from(setting: str, base_url: str) -> Upstream:
+    """The upstream that `anthropic`, `record:<file>` or `replay:<file>` names. Raises BadIntent."""
+    kind, _, rest = setting.partition(":")
+    if kind == "anthropic" and not rest:
+        return Anthropic(base_url)
+    if kind == "replay" and rest:
+        return Replay(cassette=load_cassette(Path(rest)))
+    if kind == "record" and rest:
+        return Recording(Anthropic(base_url), Path(rest))
+    raise BadIntent("ASHIGARU_MODEL_UPSTREAM must be anthropic, record:<file> or replay:<file>.")
+
+
+@contextmanager
+def gateways(
+    *, upstream: Upstream, credential: Credential | None, prices: PriceTable, ledger: RecordedSpending, egress: Egress
+) -> Iterator[Gateways]:
+    """Both gateways, up until the block ends. Raises BadIntent where the upstream needs a token and there is none."""
+    if upstream.needs_credential and credential is None:
+        raise BadIntent(
+            "No model token: set ANTHROPIC_API_KEY_FILE or CLAUDE_CODE_OAUTH_TOKEN_FILE, or replay a cassette."
+        )
+    loop = GatewayLoop()
+    loop.start()
+    try:
+        yield Gateways(
+            model=GatewayAccess(
+                gateway=ModelGateway(loop, upstream, credential, prices, ledger),
+                credential_kind="api_key" if credential is None else credential.kind,
+            ),
+            egress=EgressProxy(loop, egress),
+        )
+    finally:
+        loop.run(upstream.close())
+        loop.close()
