@@ -299,6 +299,8 @@ def test_the_last_money_is_judged_and_never_climbs() -> None:
     assert end.outcome is Outcome.ESCALATED
     assert "$20.00" in end.reason
     nothing = (PREPARED, AgentEnded(ending=Ending.RUN_BUDGET), NothingChanged())
+    refused = (PREPARED, AgentEnded(ending=Ending.RUN_BUDGET), ChangesRefused(refusals=("no",)))
+    assert closed(*refused).outcome is Outcome.BLOCKED
     assert closed(*nothing).outcome is Outcome.ESCALATED
 
 
@@ -436,6 +438,11 @@ def test_nothing_follows_a_close(fact: Fact) -> None:
     now, _ = play(CancelSeen())
     with pytest.raises(LadderError):
         advance(now, fact)
+
+
+def test_a_new_candidate_has_no_verdict_yet() -> None:
+    assert play(*FIRST_RED)[0].verdict == RED
+    assert play(*FIRST_RED, DONE, collected(C2))[0].verdict is None
 
 
 def test_a_verdict_on_another_candidate_is_refused() -> None:
