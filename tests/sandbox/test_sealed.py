@@ -207,6 +207,7 @@ def inside(lab: PodmanLab, name: str, script: str) -> tuple[int, str]:
     """Run a shell script in a container that is up."""
     with PodmanClient(base_url=lab.url, timeout=30) as client:
         code, printed = client.containers.get(name).exec_run(["sh", "-c", script], demux=True)
+    assert isinstance(printed, tuple)
     return int(code or 0), (printed[0] or b"").decode("utf-8")
 
 
@@ -237,7 +238,7 @@ TURNS: tuple[tuple[str, dict[str, Any]] | None, ...] = (
 def sse(turn: tuple[str, dict[str, Any]] | None, number: int, model: str) -> bytes:
     """One assistant message as the Messages API streams it."""
     usage = {"input_tokens": 100, "output_tokens": 1}
-    message = {
+    message: dict[str, Any] = {
         "id": f"msg_{number}",
         "type": "message",
         "role": "assistant",
