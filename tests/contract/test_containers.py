@@ -122,18 +122,22 @@ def podman_host() -> Iterator[PodmanLab]:
         yield lab
 
 
+def on_podman(lab: PodmanLab) -> World:
+    return World(
+        containers=lab.containers,
+        image=lab.gate_image,
+        relay_image=lab.relay_image,
+        directory=lab.directory,
+        programs={},
+    )
+
+
 @pytest.fixture(params=["fake", pytest.param("podman", marks=pytest.mark.podman)])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     programs: dict[str, Program] = {}
     if request.param == "podman":
         lab: PodmanLab = request.getfixturevalue("podman_host")
-        return World(
-            containers=lab.containers,
-            image=lab.gate_image,
-            relay_image=lab.relay_image,
-            directory=lab.directory,
-            programs=programs,
-        )
+        return on_podman(lab)
 
     def directory(name: str) -> Path:
         (tmp_path / name).mkdir(exist_ok=True)
@@ -316,13 +320,7 @@ def test_an_unknown_image_is_missing_and_leaves_nothing(world: World) -> None:
 
 @pytest.mark.podman
 def test_a_sandbox_created_but_never_started_is_started(podman_host: PodmanLab) -> None:
-    world = World(
-        containers=podman_host.containers,
-        image=podman_host.gate_image,
-        relay_image=podman_host.relay_image,
-        directory=podman_host.directory,
-        programs={},
-    )
+    world = on_podman(podman_host)
     spec = world.setup(Program(script="exit 5", behaviour=exits(5)))
     with PodmanClient(base_url=podman_host.url, timeout=30) as client:
         client.pods.create(**pod_arguments(spec))
@@ -337,13 +335,7 @@ def test_a_sandbox_created_but_never_started_is_started(podman_host: PodmanLab) 
 
 @pytest.mark.podman
 def test_a_pod_left_alone_is_taken_up_and_removed(podman_host: PodmanLab) -> None:
-    world = World(
-        containers=podman_host.containers,
-        image=podman_host.gate_image,
-        relay_image=podman_host.relay_image,
-        directory=podman_host.directory,
-        programs={},
-    )
+    world = on_podman(podman_host)
     spec = world.setup(Program(script="exit 5", behaviour=exits(5)))
     with PodmanClient(base_url=podman_host.url, timeout=30) as client:
         client.pods.create(**pod_arguments(spec))
@@ -357,13 +349,7 @@ def test_a_pod_left_alone_is_taken_up_and_removed(podman_host: PodmanLab) -> Non
 
 @pytest.mark.podman
 def test_a_strangers_container_is_neither_adopted_nor_removed(podman_host: PodmanLab) -> None:
-    world = World(
-        containers=podman_host.containers,
-        image=podman_host.gate_image,
-        relay_image=podman_host.relay_image,
-        directory=podman_host.directory,
-        programs={},
-    )
+    world = on_podman(podman_host)
     spec = world.gate(COUNTS)
     with PodmanClient(base_url=podman_host.url, timeout=30) as client:
         stranger = client.containers.create(podman_host.gate_image, ["true"], name=spec.name, network_mode="none")
@@ -373,6 +359,17 @@ def test_a_strangers_container_is_neither_adopted_nor_removed(podman_host: Podma
             world.containers.remove(spec.name)
         assert client.containers.exists(spec.name)
         stranger.remove()
+
+
+@pytest.mark.podman
+def test_a_relay_that_does_not_come_up_is_a_fault_that_says_why(podman_host: PodmanLab) -> None:
+    world = on_podman(podman_host)
+    world.relay_image = world.image  # it has no relay.py
+    spec = world.setup(COUNTS)
+    with pytest.raises(SandboxFault, match=r"relay\.py"):
+        world.containers.start(spec)
+    assert world.containers.status(spec.name).state is RunState.ABSENT
+    world.containers.remove(spec.name)
 
 
 # --- faults, which need no podman ----------------------------------------------------------------------------

@@ -113,7 +113,7 @@ class AgentAtWork:
 
     @property
     def prompt(self) -> str:
-        return (self.inside.host(IN_DIR) / self.launch["prompt_file"]).read_text(encoding="utf-8")
+        return (self.inside.host(IN_DIR) / str(self.launch["prompt_file"])).read_text(encoding="utf-8")
 
     def event(self, event: dict[str, Any]) -> None:
         """Append one event line."""

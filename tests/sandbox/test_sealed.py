@@ -8,7 +8,7 @@ import socket
 import socketserver
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from podman import PodmanClient
 
-from runner.launch import AgentExit, ExitReason, claude_argv, claude_environment, launch_file, read_exit
+from runner.launch import SYSTEM_PROMPT, AgentExit, ExitReason, claude_argv, claude_environment, launch_file, read_exit
 from runner.model import RunState, SandboxSpec, SandboxStatus, Tier
-from runner.sandbox import Owner, agent_spec, gate_spec, setup_spec
+from runner.sandbox import MODEL_PORT, Owner, agent_spec, gate_spec, setup_spec
 from tests.sandbox.podman_lab import PodmanLab, opened_lab
 
 pytestmark = pytest.mark.podman
@@ -87,6 +87,15 @@ def ended(lab: PodmanLab, spec: SandboxSpec, within_s: float = 60) -> SandboxSta
             return status
         pause.wait(0.05)
     raise AssertionError(lab.said())
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(600):
+        if condition():
+            return
+        pause.wait(0.05)
+    raise AssertionError("it did not come to pass")
 
 
 def gate(lab: PodmanLab, script: str, env_dir: Path | None = None) -> SandboxSpec:
@@ -198,6 +207,7 @@ def inside(lab: PodmanLab, name: str, script: str) -> tuple[int, str]:
     """Run a shell script in a container that is up."""
     with PodmanClient(base_url=lab.url, timeout=30) as client:
         code, printed = client.containers.get(name).exec_run(["sh", "-c", script], demux=True)
+    assert isinstance(printed, tuple)
     return int(code or 0), (printed[0] or b"").decode("utf-8")
 
 
@@ -228,7 +238,7 @@ TURNS: tuple[tuple[str, dict[str, Any]] | None, ...] = (
 def sse(turn: tuple[str, dict[str, Any]] | None, number: int, model: str) -> bytes:
     """One assistant message as the Messages API streams it."""
     usage = {"input_tokens": 100, "output_tokens": 1}
-    message = {
+    message: dict[str, Any] = {
         "id": f"msg_{number}",
         "type": "message",
         "role": "assistant",
@@ -312,7 +322,8 @@ def test_the_real_agent_works_through_the_relay(podman_host: PodmanLab) -> None:
     (tree / "old.py").write_text("gone = True\n", encoding="utf-8")
     (tree / "notes.txt").write_text("notes\n", encoding="utf-8")
     (tree / "run.sh").write_text("#!/bin/sh\n", encoding="utf-8")
-    argv = claude_argv(TIER, session_id=str(uuid.uuid4()), max_micro_usd=500_000)
+    (podman_host.directory("in") / "system.md").write_text("Guidance of the base commit.", encoding="utf-8")
+    argv = claude_argv(TIER, session_id=str(uuid.uuid4()), max_micro_usd=500_000, system_prompt_file=SYSTEM_PROMPT)
     spec = agent(podman_host, argv, claude_environment("api_key", PLACEHOLDER), prompt="Please mend the sum.")
     with scripted_model(podman_host.directory("sockets") / "model.sock") as requests:
         podman_host.containers.start(spec)
@@ -329,6 +340,7 @@ def test_the_real_agent_works_through_the_relay(podman_host: PodmanLab) -> None:
     assert (tree / "docs" / "notes.txt").read_text(encoding="utf-8") == "notes\n", told
     assert (tree / "run.sh").stat().st_mode & 0o777 == 0o755, told
     assert {request["key"] for request in requests} == {PLACEHOLDER}
+    assert "Guidance of the base commit." in json.dumps(requests[-1]["body"]["system"])
     answers = [
         (block["tool_use_id"], bool(block.get("is_error")))
         for event in events
@@ -348,13 +360,10 @@ def test_the_real_agent_lives_through_a_restart_of_the_daemon(podman_host: Podma
     spec = agent(podman_host, argv, claude_environment("oauth", PLACEHOLDER), prompt="Please mend the sum.")
     with scripted_model(path, dies_in_turn=1) as before:
         podman_host.containers.start(spec)
-        pause = threading.Event()
-        for _ in range(600):
-            if len(before) >= 2:
-                break
-            pause.wait(0.05)
-    # The socket is gone now; the agent's retry is held by the relay until it is back.
-    pause.wait(2.0)
+        eventually(lambda: len(before) >= 2)
+    # The socket is gone now: the agent's next try is a connection that the relay holds.
+    held = f"grep -c ':{MODEL_PORT:04X} [0-9A-F]*:[0-9A-F]* 01 ' /proc/net/tcp"
+    eventually(lambda: inside(podman_host, f"{spec.name}-relay", held)[0] == 0)
     assert podman_host.containers.status(spec.name).state is RunState.RUNNING
     assert podman_host.containers.start(spec) is False
     with scripted_model(path) as after:

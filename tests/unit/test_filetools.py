@@ -75,6 +75,12 @@ def test_a_rename_never_replaces(tree: Path) -> None:
     assert (tree / "b.py").read_text(encoding="utf-8") == "b\n"
 
 
+def test_a_rename_does_not_replace_a_symlink_that_leads_nowhere(tree: Path) -> None:
+    (tree / "dangling").symlink_to("nobody")
+    assert not call(tree, "rename_file", source="src/a.py", destination="dangling")[0]
+    assert (tree / "dangling").is_symlink()
+
+
 def test_the_executable_bit_is_set_and_cleared(tree: Path) -> None:
     file = tree / "src" / "a.py"
     assert call(tree, "set_executable", path="src/a.py", executable=True)[0]
@@ -213,6 +219,19 @@ def test_no_input_ends_the_server(chunks: list[bytes]) -> None:
     source = io.BytesIO(b"\n".join(chunks) + b"\n" + line(id=99, method="ping"))
     serve(Server(Tree("/nonexistent")), source, sink)
     assert json.loads(sink.getvalue().splitlines()[-1])["id"] == 99
+
+
+def test_no_more_than_a_line_is_ever_asked_for(tree: Path) -> None:
+    asked: list[int | None] = []
+
+    class Source(io.BytesIO):
+        def readline(self, size: int | None = -1, /) -> bytes:
+            asked.append(size)
+            return super().readline(size)
+
+    serve(Server(Tree(str(tree))), Source(b"x" * (3 * MAX_LINE) + b"\n"), io.BytesIO())
+    assert asked
+    assert all(size is not None and 0 < size <= MAX_LINE + 1 for size in asked)
 
 
 def test_the_tools_are_exactly_three(tree: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -194,9 +195,15 @@ def test_routes_lead_into_the_socket_directory() -> None:
 
 
 def test_sigterm_ends_it_at_once_even_while_connections_are_held() -> None:
-    command = [sys.executable, "-I", str(relay_module.__file__), "--hold", "600", "39287:nobody.sock"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-I", str(relay_module.__file__), "--hold", "600", f"{port}:nobody.sock"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ)) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(DEADLINE_S) == 0
+        with socket.create_connection(("127.0.0.1", port), DEADLINE_S):
+            process.send_signal(signal.SIGTERM)
+            try:
+                assert process.wait(DEADLINE_S) == 0
+            finally:
+                process.kill()
