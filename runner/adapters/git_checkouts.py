@@ -22,7 +22,7 @@ from runner.adapters.git_plumbing import BareRepository, Identity, branch_ref
 from runner.adapters.git_process import GitTask, complaint
 from runner.adapters.tree_listing import LS_TREE, MAX_ENTRIES, SYMLINK, TreeEntry, parse_listing
 from runner.adapters.tree_walk import walk
-from runner.adapters.tree_write import empty_directory, in_writing_order, write_tree
+from runner.adapters.tree_write import empty_directory, in_writing_order, is_plain, write_tree
 from runner.errors import CheckoutFault, ForgeDown, PushRejected
 from runner.model import Candidate, ChangeKind, FileChange, Remote, Snapshot
 
@@ -149,7 +149,12 @@ class GitCheckouts:
             index = {"GIT_INDEX_FILE": f"{scratch}/index"}
             clone.ask("read-tree", checked_oid(base), deed="read the base commit", variables=index)
             feed = self._index_lines(clone, changes, Path(scratch), width=len(base))
-            clone.ask("update-index", "-z", "--index-info", deed="apply the changes", feed=feed, variables=index)
+            applied = clone.ask(
+                "update-index", "-z", "--index-info", deed="apply the changes", feed=feed, variables=index
+            )
+            # Git skips a path that it finds unsafe and calls that a success.
+            if applied.err.strip():
+                raise CheckoutFault("Git would not take every changed path; the policy must refuse them.")
             tree = clone.ask("write-tree", deed="write the new tree", variables=index).text()
             return self._own(clone, tree, parent, message)
 
@@ -281,8 +286,8 @@ class GitCheckouts:
         lines, written, files = [], [], []
         for number, change in enumerate(changes):
             path = change.path.encode("utf-8", "surrogateescape")
-            if "\0" in change.path:
-                raise CheckoutFault("A path holds a NUL character; the policy must refuse it.")
+            if not is_plain(path):
+                raise CheckoutFault("A changed path is not one inside the repository; the policy must refuse it.")
             if change.kind is ChangeKind.DELETE:
                 lines.append(b"0 %s\t%s\0" % (b"0" * width, path))
                 continue

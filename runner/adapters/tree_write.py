@@ -53,11 +53,17 @@ def write_tree(entries: Sequence[TreeEntry], blobs: IO[bytes], destination: Path
         raise CheckoutFault("A checkout could not be written; check the disk's free space and rights.") from exc
 
 
-def _place(destination: Path, path: bytes) -> Path:
+def is_plain(path: bytes) -> bool:
+    """Whether a tree's path leads to one place inside the tree, and not into git's own directory."""
     parts = path.split(b"/")
-    if any(part in {b"", b".", b".."} or is_dot_git(part.decode("utf-8", "replace")) for part in parts):
+    strange = any(part in {b"", b".", b".."} or is_dot_git(part.decode("utf-8", "replace")) for part in parts)
+    return not strange and b"\0" not in path
+
+
+def _place(destination: Path, path: bytes) -> Path:
+    if not is_plain(path):
         raise CheckoutFault("The commit holds a path that no checkout may have; repair the repository.")
-    return destination.joinpath(*(os.fsdecode(part) for part in parts))
+    return destination.joinpath(*(os.fsdecode(part) for part in path.split(b"/")))
 
 
 def _write(entry: TreeEntry, blobs: IO[bytes], place: Path) -> None:
