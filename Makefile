@@ -1,5 +1,7 @@
 # Each target does all the set-up it needs, in stages that say so and are skipped when they are already there.
 .DEFAULT_GOAL := help
+COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --custom-compile-command "make pins"
 .PHONY: help demo test check images clean pins
 
 help: ## this list
@@ -20,7 +22,6 @@ images: ## the sandboxes' images, built once
 clean: ## forget the environment and the tools' caches; state and images stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 
-pins: ## write requirements/dev.txt anew (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --custom-compile-command 'make pins' --group pyproject.toml:dev \
-	  pyproject.toml requirements/build.in --output-file requirements/dev.txt
+pins: ## write the pinned requirements anew (needs uv)
+	uv $(COMPILE) --group pyproject.toml:dev pyproject.toml requirements/build.in --output-file requirements/dev.txt
+	uv $(COMPILE) --constraint requirements/dev.txt pyproject.toml requirements/build.in --output-file requirements/daemon.txt

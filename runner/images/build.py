@@ -16,6 +16,7 @@ from runner.errors import SandboxFault
 from runner.images import debian
 from runner.images.claude import have_claude, place
 from runner.images.recipe import (
+    CLAUDE_SHA256,
     GATE_ROOT,
     PLAIN_ROOT,
     REGISTRY_ROOT,
@@ -41,7 +42,12 @@ Progress = Callable[[str], None]
 
 
 def ensure_images(
-    podman_argv: Sequence[str], state_dir: Path, progress: Progress, *, cache_dir: Path | None = None
+    podman_argv: Sequence[str],
+    state_dir: Path,
+    progress: Progress,
+    *,
+    cache_dir: Path | None = None,
+    claude_sha256: str = CLAUDE_SHA256,
 ) -> ImageSet:
     """The images of this version, built if they are not in podman's storage yet.
 
@@ -60,7 +66,7 @@ def ensure_images(
             if any(recipe.root == root for recipe in lacking):
                 bench.have_root(root)
         for recipe in lacking:
-            claude = have_claude(cache_dir or default_cache()) if recipe.carries_claude else None
+            claude = have_claude(cache_dir or default_cache(), claude_sha256) if recipe.carries_claude else None
             bench.build(recipe, wanted[recipe.name], claude)
         for reference in wanted.values():
             bench.tag(reference, latest(reference))

@@ -25,7 +25,7 @@ def cached_claude(cache_dir: Path) -> Path:
     return cache_dir / f"claude-{CLAUDE_VERSION}"
 
 
-def have_claude(cache_dir: Path, sha256: str = CLAUDE_SHA256) -> Path:
+def have_claude(cache_dir: Path, sha256: str = CLAUDE_SHA256, machine: str | None = None) -> Path:
     """The verified binary's path, fetched if it is not in the cache. Raises SandboxFault with the cure."""
     kept = cached_claude(cache_dir)
     if kept.is_file():
@@ -33,10 +33,9 @@ def have_claude(cache_dir: Path, sha256: str = CLAUDE_SHA256) -> Path:
             if _copied_digest(source, None) == sha256:
                 return kept
         kept.unlink()
-    if platform.machine() not in {"x86_64", "AMD64"}:
-        raise SandboxFault(
-            f"Only the x86-64 Claude Code is pinned, and this is {platform.machine()}; use an x86-64 host."
-        )
+    machine = machine or platform.machine()
+    if machine not in {"x86_64", "AMD64"}:
+        raise SandboxFault(f"Only the x86-64 Claude Code is pinned, and this is {machine}; use an x86-64 host.")
     if shutil.which("npm") is None:
         raise SandboxFault(f"npm is needed once to fetch Claude Code; install npm, or put the binary at {kept}.")
     cache_dir.mkdir(parents=True, exist_ok=True)
