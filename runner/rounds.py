@@ -1,0 +1,52 @@
+"""The durable engine, as the runner needs it: rounds in, facts checkpointed, nothing done twice that was recorded."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol
+
+from runner.model import RoundInput
+
+
+class Interrupted(BaseException):
+    """The daemon is leaving in the middle of a step: the step is not recorded and will be done again at the next start.
+
+    Not an Exception, so that neither our own handlers nor the durable engine take it for the step's outcome.
+    """
+
+
+class RoundState(StrEnum):
+    """What the durable engine knows of a round."""
+
+    QUEUED = "queued"
+    DELAYED = "delayed"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    ABSENT = "absent"
+
+
+class Rounds(Protocol):
+    """Runs rounds to their end, across restarts of this process. All but `close` raise RecordsFault."""
+
+    def launch(self) -> None:
+        """Start taking work, and go on with what was in flight when the last process of this host ended."""
+
+    def submit(self, round_input: RoundInput, *, delay_s: float = 0.0) -> None:
+        """Have the round run once, however often it is submitted; it is known by (run_id, number).
+
+        With a delay it holds no slot and no thread until it is due. May be called from within a step.
+        """
+
+    def hasten(self, run_id: str, number: int) -> None:
+        """Have a delayed round run now; anything else is left as it is."""
+
+    def state(self, run_id: str, number: int) -> RoundState:
+        """What is known of the round. FAILED: it died of a fault of ours."""
+
+    def close(self, deadline_s: float) -> bool:
+        """Stop taking work and return within the deadline; what is in flight goes on at the next launch.
+
+        False: a step did not leave in time. Its thread keeps the interpreter from ending, so the process should
+        leave by `os._exit`; nothing is lost, the step is done again.
+        """
