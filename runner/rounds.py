@@ -27,7 +27,7 @@ class RoundState(StrEnum):
 
 
 class Rounds(Protocol):
-    """Runs rounds to their end, across restarts of this process."""
+    """Runs rounds to their end, across restarts of this process. All but `close` raise RecordsFault."""
 
     def launch(self) -> None:
         """Start taking work, and go on with what was in flight when the last process of this host ended."""
@@ -35,7 +35,7 @@ class Rounds(Protocol):
     def submit(self, round_input: RoundInput, *, delay_s: float = 0.0) -> None:
         """Have the round run once, however often it is submitted; it is known by (run_id, number).
 
-        With a delay it holds no slot and no thread until it is due.
+        With a delay it holds no slot and no thread until it is due. May be called from within a step.
         """
 
     def hasten(self, run_id: str, number: int) -> None:
@@ -44,5 +44,9 @@ class Rounds(Protocol):
     def state(self, run_id: str, number: int) -> RoundState:
         """What is known of the round. FAILED: it died of a fault of ours."""
 
-    def close(self, deadline_s: float) -> None:
-        """Stop taking work and return within the deadline; what is in flight goes on at the next launch."""
+    def close(self, deadline_s: float) -> bool:
+        """Stop taking work and return within the deadline; what is in flight goes on at the next launch.
+
+        False: a step did not leave in time. Its thread keeps the interpreter from ending, so the process should
+        leave by `os._exit`; nothing is lost, the step is done again.
+        """

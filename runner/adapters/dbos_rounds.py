@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import Context
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
-from dbos._serialization import Serializer
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID, error
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
+from runner.adapters.dbos_json import JsonOnly, refuse_pickle
+from runner.errors import RecordsFault, UnknownRun
 from runner.facts import Close, Fact, Step, fact_from_json, fact_to_json, input_from_json, input_to_json
 from runner.model import ENGINE_PROTOCOL, RoundInput
 from runner.rounds import Interrupted, RoundState
 
 _LOG: Final = logging.getLogger(__name__)
 _INTAKE: Final = "intake"
+_INTAKES_AT_ONCE: Final = 16
 _STATES: Final = {
     "ENQUEUED": RoundState.QUEUED,
     "DELAYED": RoundState.DELAYED,
@@ -31,21 +36,11 @@ _STATES: Final = {
 }
 # A round is recovered at every restart of the daemon while it is in flight: that is no sign of a fault.
 _MAX_RECOVERIES: Final = 10_000
+# How much of close's time is kept for the engine's own threads.
+_ENGINE_SHARE: Final = 0.4
 
 State = TypeVar("State")
-
-
-class _Json(Serializer):
-    """Inputs, facts and faults as JSON: a database that somebody could write must not be able to run code here."""
-
-    def serialize(self, data: Any) -> str:
-        return json.dumps(data, default=repr, separators=(",", ":"))
-
-    def deserialize(self, serialized_data: str) -> Any:  # type: ignore[override]
-        return json.loads(serialized_data)
-
-    def name(self) -> str:
-        return "json"
+Answer = TypeVar("Answer")
 
 
 class DbosRounds:
@@ -62,10 +57,15 @@ class DbosRounds:
         advance: Callable[[State, Fact], tuple[State, Step]],
         on_fault: Callable[[RoundInput, str], None],
         stopping: threading.Event,
+        choose_host: Callable[[RoundInput], str] | None = None,
         polling_s: float = 0.1,
         protocol: int = ENGINE_PROTOCOL,
     ) -> None:
-        """Configure; nothing is opened before `launch`. slots: rounds at work at once on this host."""
+        """Configure; nothing is opened before `launch`.
+
+        slots: rounds at work at once on this host. on_fault: told when a round died of a fault of ours.
+        choose_host: which host a new round goes to; None for the one that happens to take it in.
+        """
         self._url = database_url
         self._host_id = host_id
         self._slots = slots
@@ -74,103 +74,173 @@ class DbosRounds:
         self._advance: Callable[[Any, Fact], tuple[Any, Step]] = advance
         self._on_fault = on_fault
         self._stopping = stopping
+        self._choose_host = choose_host or (lambda _: host_id)
         self._polling_s = polling_s
         self._protocol = protocol
+        self._at_work = 0
+        self._left = threading.Condition()
 
     def launch(self) -> None:
         """See `Rounds.launch`."""
-        _wal(self._url)
         config: DBOSConfig = {
             "name": "ashigaru",
             "system_database_url": self._url,
             "executor_id": self._host_id,
             "application_version": f"protocol-{self._protocol}",
-            "serializer": _Json(),
+            "serializer": JsonOnly(),
             "log_level": "WARNING",
             "console_log_level": "WARNING",
             "enable_otlp": False,
             "use_listen_notify": False,
             "notification_listener_polling_interval_sec": self._polling_s,
-            "max_executor_threads": self._slots + 16,
+            "max_executor_threads": self._slots + _INTAKES_AT_ONCE,
         }
-        DBOS.destroy(destroy_registry=True)
-        DBOS(config=config)
-        # DBOS writes attributes on what it registers, which a bound method does not take.
-        self._round = DBOS.workflow(name="round", max_recovery_attempts=_MAX_RECOVERIES)(
-            lambda data: self._round_body(data)
-        )
-        self._intake = DBOS.workflow(name="intake", max_recovery_attempts=_MAX_RECOVERIES)(
-            lambda data: self._intake_body(data)
-        )
-        DBOS.listen_queues([self._own_queue, _INTAKE])
-        DBOS.launch()
-        DBOS.register_queue(_INTAKE, worker_concurrency=16, polling_interval_sec=self._polling_s)
-        DBOS.register_queue(self._own_queue, worker_concurrency=self._slots, polling_interval_sec=self._polling_s)
+        refuse_pickle()
+        with _translated():
+            _wal(self._url)
+            DBOS.destroy(destroy_registry=True)
+            DBOS(config=config)
+            self._round = _workflow("round", self._round_body)
+            self._intake = _workflow("intake", self._intake_body)
+            # Before the launch, or it listens to every queue there is; the queues themselves need the launched engine.
+            DBOS.listen_queues([_host_queue(self._host_id), _INTAKE])
+            DBOS.launch()
+            self._register(_INTAKE, _INTAKES_AT_ONCE)
+            self._register(_host_queue(self._host_id), self._slots)
 
     def submit(self, round_input: RoundInput, *, delay_s: float = 0.0) -> None:
         """See `Rounds.submit`."""
-        options = SetEnqueueOptions(delay_seconds=delay_s) if delay_s > 0 else SetEnqueueOptions()
-        with SetWorkflowID(_intake_id(round_input.run_id, round_input.number)), options:
-            DBOS.enqueue_workflow(_INTAKE, self._intake, input_to_json(round_input))
+
+        def enqueue() -> None:
+            options = SetEnqueueOptions(delay_seconds=delay_s) if delay_s > 0 else SetEnqueueOptions()
+            with SetWorkflowID(_intake_id(round_input.run_id, round_input.number)), options:
+                DBOS.enqueue_workflow(_INTAKE, self._intake, input_to_json(round_input))
+
+        _outside(enqueue)
 
     def hasten(self, run_id: str, number: int) -> None:
         """See `Rounds.hasten`."""
-        if self.state(run_id, number) is RoundState.DELAYED:
-            DBOS.set_workflow_delay(_intake_id(run_id, number), delay_seconds=0)
+        # The engine leaves alone whatever is not delayed (any more).
+        _outside(lambda: DBOS.set_workflow_delay(_intake_id(run_id, number), delay_seconds=0))
 
     def state(self, run_id: str, number: int) -> RoundState:
         """See `Rounds.state`."""
-        known = DBOS.get_workflow_status(_round_id(run_id, number))
+        known = _outside(lambda: DBOS.get_workflow_status(_round_id(run_id, number)))
         if known is None:
-            known = DBOS.get_workflow_status(_intake_id(run_id, number))
+            known = _outside(lambda: DBOS.get_workflow_status(_intake_id(run_id, number)))
             if known is not None and known.status == "SUCCESS":
+                # It was assigned to a host between the two questions.
                 return RoundState.QUEUED
         return RoundState.ABSENT if known is None else _STATES[known.status]
 
     def evict(self, run_id: str, number: int, to_host: str) -> None:
-        """Have another host take over a round whose own host is gone for good; it goes on from the next step."""
-        DBOS.resume_workflow(_round_id(run_id, number), queue_name=_host_queue(to_host))
+        """Have another host take over a round whose own host is gone for good; it goes on from the next step.
 
-    def close(self, deadline_s: float) -> None:
+        An ended round is left as it is. Raises UnknownRun when no host was ever assigned to it.
+        """
+        if _outside(lambda: DBOS.get_workflow_status(_round_id(run_id, number))) is None:
+            raise UnknownRun(f"No host has round {number} of run {run_id}; there is nothing to move.")
+        _outside(lambda: DBOS.resume_workflow(_round_id(run_id, number), queue_name=_host_queue(to_host)))
+
+    def close(self, deadline_s: float) -> bool:
         """See `Rounds.close`. Steps that poll `stopping` leave by Interrupted; one that does not is left behind."""
+        ends = time.monotonic() + deadline_s
         self._stopping.set()
-        closing = threading.Thread(target=lambda: DBOS.destroy(workflow_completion_timeout_sec=0), daemon=True)
+        with self._left:
+            # First the steps: one that is about to be done can still be recorded while the engine is up.
+            idle = self._left.wait_for(lambda: self._at_work == 0, timeout=deadline_s * (1 - _ENGINE_SHARE))
+        closing = threading.Thread(target=DBOS.destroy, name="rounds-closing", daemon=True)
         closing.start()
-        closing.join(deadline_s)
+        closing.join(max(0.0, ends - time.monotonic()))
+        return idle and not closing.is_alive()
 
-    # --- workflows ---
+    # --- inner ---
 
-    @property
-    def _own_queue(self) -> str:
-        return _host_queue(self._host_id)
+    def _register(self, queue: str, at_once: int) -> None:
+        # always_update: otherwise a process that is not of the newest protocol could not change its own slots.
+        DBOS.register_queue(
+            queue,
+            worker_concurrency=at_once,
+            polling_interval_sec=self._polling_s,
+            on_conflict="always_update",
+        )
 
     def _intake_body(self, data: dict[str, Any]) -> None:
         """Only assigns a host: the work itself must not be taken by whoever happens to listen."""
         round_input = input_from_json(data)
-        with SetWorkflowID(_round_id(round_input.run_id, round_input.number)):
-            DBOS.enqueue_workflow(self._own_queue, self._round, data)
+        with self._watched(round_input), SetWorkflowID(_round_id(round_input.run_id, round_input.number)):
+            DBOS.enqueue_workflow(_host_queue(self._choose_host(round_input)), self._round, data)
 
     def _round_body(self, data: dict[str, Any]) -> None:
         round_input = input_from_json(data)
-        if round_input.protocol != self._protocol:
-            self._on_fault(round_input, f"written under engine protocol {round_input.protocol}")
-            return
-        try:
+        with self._counted(), self._watched(round_input):
+            if round_input.protocol != self._protocol:
+                raise _Fenced(f"written under engine protocol {round_input.protocol}, this is {self._protocol}")
             state, step = self._begin(round_input)
             while True:
                 fact = fact_from_json(DBOS.run_step({"name": step.kind}, self._one_step, round_input, step))
                 if isinstance(step, Close):
                     return
                 state, step = self._advance(state, fact)
-        except Exception as exc:  # the top of the round: what comes here is a fault of ours
-            _LOG.exception("a round failed", extra={"run": round_input.run_id})
-            self._on_fault(round_input, repr(exc))
-            raise
 
     def _one_step(self, round_input: RoundInput, step: Step) -> dict[str, Any]:
         if self._stopping.is_set():
             raise Interrupted
         return fact_to_json(self._carry_out(round_input, step))
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._left:
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._left:
+                self._at_work -= 1
+                self._left.notify_all()
+
+    @contextmanager
+    def _watched(self, round_input: RoundInput) -> Iterator[None]:
+        """Tell a fault of ours from the engine being gone or unable to write, which leaves the round in flight."""
+        extra = {"run": round_input.run_id}
+        try:
+            yield
+        except SQLAlchemyError as exc:
+            _LOG.exception("a round's fact could not be recorded; the round goes on at the next start", extra=extra)
+            raise Interrupted from exc
+        except Exception as exc:  # the top of the round: what comes here is a fault of ours
+            if self._stopping.is_set():
+                # `close` took the engine from under a step that was slow to leave.
+                raise Interrupted from exc
+            _LOG.exception("a round failed", extra=extra)
+            self._on_fault(round_input, repr(exc))
+            raise
+
+
+class _Fenced(Exception):
+    """The round was written under another engine protocol: its steps may not mean what ours mean."""
+
+
+def _workflow(name: str, body: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    def registered(data: dict[str, Any]) -> None:
+        # DBOS writes attributes on what it registers, which a bound method does not take.
+        body(data)
+
+    return DBOS.workflow(name=name, max_recovery_attempts=_MAX_RECOVERIES)(registered)
+
+
+def _outside(deed: Callable[[], Answer]) -> Answer:
+    """Do it as if from outside any workflow: the engine would number it as a step of the round it is called from."""
+    with _translated():
+        return Context().run(deed)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (error.DBOSException, SQLAlchemyError, sqlite3.Error) as exc:
+        raise RecordsFault("The round engine's database cannot be used; see the log and `doctor`.") from exc
 
 
 def _round_id(run_id: str, number: int) -> str:
@@ -190,6 +260,8 @@ def _wal(url: str) -> None:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        with sqlite3.connect(parsed.database) as connection:
+        connection = sqlite3.connect(parsed.database)
+        try:
             connection.execute("PRAGMA journal_mode=WAL")
-        connection.close()
+        finally:
+            connection.close()

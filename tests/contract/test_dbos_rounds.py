@@ -1,0 +1,354 @@
+"""What `runner.rounds.Rounds` promises, asked of the real engine across real processes that are really killed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pickle
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.adapters.dbos_json import JsonOnly
+from tests.fakes.rounds_host import HostProcess
+
+ALL_STEPS = ["prepare", "run_agent", "collect", "save_work", "close"]
+FROM_THE_AGENT = ALL_STEPS[1:]
+IN_THE_AGENT = "r1:run_agent"
+
+
+class Fleet:
+    """The hosts of one test, on one database."""
+
+    def __init__(self, database: Path) -> None:
+        self.database = database
+        self._all: list[HostProcess] = []
+
+    def start(self, host: str, *options: str) -> HostProcess:
+        process = HostProcess(f"sqlite:///{self.database}", host, *options)
+        self._all.append(process)
+        process.heard(event="launched")
+        return process
+
+    def end(self) -> None:
+        for process in self._all:
+            if not process.gone:
+                process.leave()
+
+    def network(self) -> list[dict[str, Any]]:
+        return [said for process in self._all for said in process.told("network")]
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    hosts = Fleet(tmp_path / "engine" / "engine.db")
+    try:
+        yield hosts
+    finally:
+        hosts.end()
+    assert hosts.network() == []
+
+
+def run_through(host: HostProcess, run: str, at: str, number: int = 1) -> None:
+    """Have a whole round done, which shows that the host takes work."""
+    host.ask("submit", run=run, host=at, number=number)
+    host.heard(event="ended", run=run, number=number, step="close")
+
+
+def killed_in_the_agent(fleet: Fleet, *options: str) -> HostProcess:
+    """A host that was killed in the middle of r1's second step."""
+    host = fleet.start("a", "--hold", IN_THE_AGENT, *options)
+    host.ask("submit", run="r1", host="a")
+    host.heard(event="begun", run="r1", step="run_agent")
+    host.kill()
+    assert host.steps("r1") == ["prepare", "run_agent"]
+    return host
+
+
+def test_a_round_runs_each_step_once_and_is_done(fleet: Fleet) -> None:
+    a = fleet.start("a")
+    assert a.ask("state", run="r1") == "absent"
+    run_through(a, "r1", "a")
+    run_through(a, "r2", "a")
+    assert a.steps("r1") == ALL_STEPS
+    assert a.told("fault") == []
+
+
+def test_a_killed_host_goes_on_from_the_step_it_was_killed_in(fleet: Fleet) -> None:
+    killed_in_the_agent(fleet)
+    again = fleet.start("a")
+    again.heard(event="ended", run="r1", step="close")
+    run_through(again, "r2", "a")
+    assert again.steps("r1") == FROM_THE_AGENT
+    assert again.ask("state", run="r1") == "done"
+
+
+def test_a_neighbour_does_not_take_the_round_of_a_killed_host(fleet: Fleet) -> None:
+    b = fleet.start("b")
+    killed_in_the_agent(fleet)
+    run_through(b, "r2", "b")
+    # The neighbour asks for work fifty times as often, so it would be the first to see the round re-enqueued.
+    again = fleet.start("a", "--polling-s", "1.0")
+    again.heard(event="ended", run="r1", step="close")
+    run_through(b, "r3", "b")
+    assert again.steps("r1") == FROM_THE_AGENT
+    assert b.steps("r1") == []
+
+
+def test_an_evicted_round_goes_on_at_its_new_host_and_only_there(fleet: Fleet) -> None:
+    killed_in_the_agent(fleet)
+    b = fleet.start("b")
+    b.ask("evict", run="r1", host="b")
+    b.heard(event="ended", run="r1", step="close")
+    again = fleet.start("a")
+    run_through(again, "r2", "a")
+    assert b.steps("r1") == FROM_THE_AGENT
+    assert again.steps("r1") == []
+
+
+def test_what_was_never_assigned_cannot_be_evicted(fleet: Fleet) -> None:
+    a = fleet.start("a")
+    assert a.ask("evict", run="r1", host="b") == "UnknownRun"
+
+
+def test_cancel_is_seen_by_the_step_and_the_round_still_cleans_up(fleet: Fleet) -> None:
+    a = fleet.start("a", "--hold", IN_THE_AGENT)
+    a.ask("submit", run="r1", host="a")
+    a.heard(event="begun", run="r1", step="run_agent")
+    a.ask("cancel")
+    a.heard(event="ended", run="r1", step="close")
+    assert a.steps("r1") == ["prepare", "run_agent", "save_work", "close"]
+    assert a.heard(event="begun", step="close")["how"] == "cancelled"
+
+
+def test_another_protocol_leaves_a_round_alone_and_the_same_one_finishes_it(fleet: Fleet) -> None:
+    killed_in_the_agent(fleet)
+    newer = fleet.start("a", "--protocol", "2")
+    run_through(newer, "r2", "a")
+    newer.kill()
+    same = fleet.start("a")
+    same.heard(event="ended", run="r1", step="close")
+    assert newer.steps("r1") == []
+    assert same.steps("r1") == FROM_THE_AGENT
+
+
+def test_another_protocol_does_not_dequeue_a_round_that_waits(fleet: Fleet) -> None:
+    first = fleet.start("a", "--slots", "1", "--hold", IN_THE_AGENT)
+    first.ask("submit", run="r1", host="a")
+    first.heard(event="begun", run="r1", step="run_agent")
+    first.ask("submit", run="r2", host="a")
+    first.kill()
+    newer = fleet.start("a", "--protocol", "2")
+    run_through(newer, "r3", "a")
+    assert newer.steps("r1") == []
+    assert newer.steps("r2") == []
+
+
+def test_a_round_written_under_another_protocol_is_fenced(fleet: Fleet) -> None:
+    a = fleet.start("a")
+    a.ask("submit", run="r1", host="a", protocol=0)
+    fault = a.heard(event="fault", run="r1")
+    run_through(a, "r2", "a")
+    assert "protocol 0" in fault["detail"]
+    assert a.steps("r1") == []
+    assert a.ask("state", run="r1") == "failed"
+
+
+def test_changed_settings_do_not_change_a_round_in_flight(fleet: Fleet) -> None:
+    killed_in_the_agent(fleet, "--model", "sonnet")
+    again = fleet.start("a", "--model", "opus")
+    run_through(again, "r2", "a")
+    assert again.heard(event="begun", run="r1", step="run_agent")["model"] == "sonnet"
+    assert again.heard(event="begun", run="r2", step="run_agent")["model"] == "opus"
+
+
+def test_a_delayed_round_holds_no_slot_and_outlives_its_host(fleet: Fleet) -> None:
+    a = fleet.start("a", "--slots", "1")
+    a.ask("submit", run="r1", host="a", delay_s=3600.0)
+    run_through(a, "r2", "a")
+    assert a.ask("state", run="r1") == "delayed"
+    a.kill()
+    again = fleet.start("a", "--slots", "1")
+    assert again.ask("state", run="r1") == "delayed"
+    again.ask("hasten", run="r1")
+    again.heard(event="ended", run="r1", step="close")
+    assert again.steps("r1") == ALL_STEPS
+
+
+def test_a_delay_runs_out_by_itself(fleet: Fleet) -> None:
+    a = fleet.start("a")
+    a.ask("submit", run="r1", host="a", delay_s=0.2)
+    a.heard(event="ended", run="r1", step="close")
+    assert a.steps("r1") == ALL_STEPS
+
+
+def test_no_more_rounds_than_slots_are_at_work(fleet: Fleet) -> None:
+    a = fleet.start("a", "--slots", "1", "--hold", IN_THE_AGENT)
+    a.ask("submit", run="r1", host="a")
+    a.heard(event="begun", run="r1", step="run_agent")
+    a.ask("submit", run="r2", host="a")
+    # Another host's round passes through the same intake meanwhile, so r2 has had its chance.
+    b = fleet.start("b")
+    run_through(b, "r3", "b")
+    assert a.steps("r2") == []
+    a.ask("release", key=IN_THE_AGENT)
+    a.heard(event="ended", run="r2", step="close")
+
+
+def test_a_round_submitted_again_runs_once(fleet: Fleet) -> None:
+    a = fleet.start("a")
+    a.ask("submit", run="r1", host="a")
+    run_through(a, "r1", "a")
+    a.ask("submit", run="r1", host="a")
+    run_through(a, "r2", "a")
+    a.kill()
+    again = fleet.start("a")
+    again.ask("submit", run="r1", host="a")
+    run_through(again, "r3", "a")
+    assert a.steps("r1") == ALL_STEPS
+    assert again.steps("r1") == []
+
+
+def test_a_step_may_submit_the_next_round(fleet: Fleet) -> None:
+    a = fleet.start("a", "--follow", "--hold", "r1:close")
+    a.ask("submit", run="r1", host="a")
+    a.heard(event="begun", run="r1", step="close")
+    a.ask("release", key="r1:close")
+    a.heard(event="ended", run="r1", step="close")
+    a.kill()
+    again = fleet.start("a", "--follow")
+    again.ask("hasten", run="r1", number=2)
+    again.heard(event="ended", run="r1", number=2, step="close")
+    assert again.steps("r1", 2) == ALL_STEPS
+    # What was submitted from a step is a round of its own, and not one of the step's own records.
+    with sqlite3.connect(fleet.database) as found:
+        names = [
+            row[0]
+            for row in found.execute("select function_name from operation_outputs where workflow_uuid='round:r1:1'")
+        ]
+    found.close()
+    assert set(names) <= set(ALL_STEPS)
+
+
+def test_a_fault_of_ours_ends_the_round_and_is_told_once(fleet: Fleet) -> None:
+    a = fleet.start("a", "--broken", IN_THE_AGENT)
+    a.ask("submit", run="r1", host="a")
+    a.heard(event="fault", run="r1")
+    run_through(a, "r2", "a")
+    a.kill()
+    again = fleet.start("a")
+    run_through(again, "r3", "a")
+    assert a.steps("r1") == ["prepare", "run_agent"]
+    assert again.steps("r1") == []
+    assert len(a.told("fault")) == 1
+    assert again.ask("state", run="r1") == "failed"
+
+
+def test_closing_leaves_the_step_in_flight_for_the_next_process(fleet: Fleet) -> None:
+    a = fleet.start("a", "--hold", IN_THE_AGENT)
+    a.ask("submit", run="r1", host="a")
+    a.heard(event="begun", run="r1", step="run_agent")
+    assert a.ask("close", deadline_s=10.0) is True
+    a.leave()
+    again = fleet.start("a")
+    again.heard(event="ended", run="r1", step="close")
+    assert again.steps("r1") == FROM_THE_AGENT
+    assert a.told("fault") + again.told("fault") == []
+
+
+def test_closing_returns_though_a_step_does_not_leave(fleet: Fleet) -> None:
+    a = fleet.start("a", "--hold", IN_THE_AGENT, "--deaf")
+    a.ask("submit", run="r1", host="a")
+    a.heard(event="begun", run="r1", step="run_agent")
+    assert a.ask("close", deadline_s=1.0) is False
+    # The step comes to its end after all, with nothing left to record it: that is no fault of the round.
+    a.ask("release", key=IN_THE_AGENT)
+    assert a.ask("quiet") is True
+    a.leave()
+    again = fleet.start("a")
+    again.heard(event="ended", run="r1", step="close")
+    assert again.steps("r1") == FROM_THE_AGENT
+    assert a.told("fault") == []
+
+
+def test_a_step_that_ends_while_closing_is_recorded(fleet: Fleet) -> None:
+    a = fleet.start("a", "--hold", IN_THE_AGENT, "--deaf")
+    a.ask("submit", run="r1", host="a")
+    a.heard(event="begun", run="r1", step="run_agent")
+    a.ask("release_at_close", key=IN_THE_AGENT)
+    assert a.ask("close", deadline_s=10.0) is True
+    a.leave()
+    again = fleet.start("a")
+    again.heard(event="ended", run="r1", step="close")
+    assert again.steps("r1") == ["collect", "save_work", "close"]
+
+
+def test_a_fact_that_cannot_be_written_leaves_the_round_in_flight(fleet: Fleet) -> None:
+    a = fleet.start("a", "--hold", IN_THE_AGENT)
+    a.ask("submit", run="r1", host="a")
+    a.heard(event="begun", run="r1", step="run_agent")
+    with sqlite3.connect(fleet.database) as breaking:
+        breaking.execute("alter table operation_outputs rename to elsewhere")
+    a.ask("release", key=IN_THE_AGENT)
+    assert a.ask("quiet") is True
+    a.kill()
+    with breaking:
+        breaking.execute("alter table elsewhere rename to operation_outputs")
+    breaking.close()
+    again = fleet.start("a")
+    again.heard(event="ended", run="r1", step="close")
+    assert again.steps("r1") == FROM_THE_AGENT
+    assert a.told("fault") == []
+
+
+def test_the_database_holds_json_only_and_is_in_wal_mode(fleet: Fleet) -> None:
+    a = fleet.start("a", "--broken", IN_THE_AGENT)
+    a.ask("submit", run="r1", host="a")
+    a.heard(event="fault", run="r1")
+    run_through(a, "r2", "a")
+    a.leave()
+    found = sqlite3.connect(fleet.database)
+    assert found.execute("pragma journal_mode").fetchone() == ("wal",)
+    statuses = found.execute("select serialization, inputs, output, error from workflow_status").fetchall()
+    steps = found.execute("select serialization, output, error from operation_outputs").fetchall()
+    found.close()
+    assert len(statuses) == 4
+    for serialization, *values in statuses + steps:
+        assert serialization in {"json", None}
+        for value in values:
+            json.loads(value or "null")
+    assert any("r1:run_agent is broken" in (error or "") for *_, error in steps)
+
+
+class Bomb:
+    """Makes a directory when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (str(self._path),)
+
+
+def test_a_row_marked_as_a_pickle_is_not_unpickled(fleet: Fleet, tmp_path: Path) -> None:
+    crater = tmp_path / "crater"
+    a = fleet.start("a")
+    a.ask("submit", run="r1", host="a", delay_s=3600.0)
+    with sqlite3.connect(fleet.database) as tampering:
+        inputs = base64.b64encode(pickle.dumps(Bomb(crater))).decode()
+        change = "update workflow_status set inputs=?, serialization='py_pickle' where workflow_uuid='intake:r1:1'"
+        assert tampering.execute(change, (inputs,)).rowcount == 1
+    tampering.close()
+    a.ask("hasten", run="r1")
+    run_through(a, "r2", "a")
+    a.ask("state", run="r1")
+    assert not crater.exists()
+
+
+def test_what_is_not_json_is_not_written() -> None:
+    with pytest.raises(TypeError):
+        JsonOnly().serialize({"a": object()})
