@@ -1,4 +1,7 @@
-"""`mcp-ashigaru`: the commands for people. Exit 0 ok, 1 the job came to nothing, 2 misconfigured or refused, 3 our bug."""
+"""`mcp-ashigaru`: the commands for people.
+
+Exit status: 0 ok, 1 the job came to nothing, 2 misconfigured or refused, 3 a fault of ours.
+"""
 
 from __future__ import annotations
 
@@ -164,7 +167,7 @@ def doctor() -> None:
 @app.command()
 def images() -> None:
     """Build the sandbox images, once."""
-    health.build_images(load_settings())
+    health.build(load_settings())
 
 
 def _ask(job: Callable[[Caller], Awaitable[None]]) -> None:
@@ -177,16 +180,8 @@ def _ask(job: Callable[[Caller], Awaitable[None]]) -> None:
 
     try:
         asyncio.run(session())
-    except* (CallRefused, DaemonAway) as group:
-        first: BaseException = group
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        _refuse(str(first))
-    except* typer.Exit as group:
-        leaving: BaseException = group
-        while isinstance(leaving, BaseExceptionGroup):
-            leaving = leaving.exceptions[0]
-        raise leaving from None
+    except (CallRefused, DaemonAway) as exc:
+        _refuse(str(exc))
 
 
 def _refuse(sentence: str) -> NoReturn:
@@ -203,7 +198,7 @@ def _guarded(run: Callable[[], Any]) -> None:
         sys.exit(2)
     except (SystemExit, KeyboardInterrupt):
         raise
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the outermost boundary: a trace for us, a status for the shell
         _LOG.exception("a fault of mcp-ashigaru itself; please report it with this trace")
         sys.exit(3)
 

@@ -46,8 +46,19 @@ async def connect(url: str, token: str | None) -> AsyncIterator[Caller]:
             (await probe.get(f"{url}/healthz")).raise_for_status()
     except httpx2.HTTPError as exc:
         raise DaemonAway(f"No daemon answers at {url}; start one with `mcp-ashigaru serve`.") from exc
-    async with (
-        httpx2.AsyncClient(headers=headers, timeout=timeout) as http,
-        Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client,
-    ):
-        yield Caller(client=client)
+    try:
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=timeout) as http,
+            Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client,
+        ):
+            yield Caller(client=client)
+    except BaseExceptionGroup as group:
+        # The SDK's task groups wrap whatever leaves the block, each once.
+        raise _innermost(group) from None
+
+
+def _innermost(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from runner.adapters.git_checkouts import GitCheckouts
 from runner.adapters.git_http import git_http_app
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.podman_containers import PodmanContainers
-from runner.adapters.podman_service import PodmanService
+from runner.adapters.podman_service import PodmanService, prepare_podman
 from runner.adapters.sql_records import SqlRecords, migrate, open_engine
 from runner.adapters.system_clock import SystemClock
 from runner.agent_run import AgentRunner, ModelAccess
@@ -40,6 +41,7 @@ from runner.gateway.access import Gateways, RecordedSpending, gateways, upstream
 from runner.gateway.egress import Egress as EgressPolicy
 from runner.gateway.metering import Price, PriceTable
 from runner.gateway.model_gateway import Credential
+from runner.images.build import ensure_images
 from runner.layout import Layout
 from runner.model import RoundInput
 from runner.policy import ChangeLimits
@@ -51,6 +53,8 @@ from runner.sandbox import Limits
 from runner.sandbox_run import SandboxRunner
 from runner.service import Policy, Service
 from runner.setup_run import Egress, SetUp
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +91,18 @@ def open_forge(settings: Settings) -> LocalForge:
 def records_url(settings: Settings) -> str:
     """Where the records are."""
     return settings.database_url or f"sqlite:///{settings.state_dir}/ashigaru.db"
+
+
+def podman_argv(settings: Settings) -> tuple[str, ...]:
+    """The command line that reaches the daemon's podman."""
+    if settings.podman_url is not None:
+        return ("podman", "--remote", "--url", settings.podman_url)
+    return prepare_podman(settings.podman_dir).argv
+
+
+def build_images(settings: Settings, progress: Callable[[str], None]) -> None:
+    """Have the sandboxes' images in the daemon's podman. Raises SandboxFault, EngineDown."""
+    ensure_images(podman_argv(settings), settings.podman_dir, progress)
 
 
 @contextmanager
@@ -190,8 +206,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         server = build_server(service)
         app = _asgi(settings, server, forge, layout)
         rounds.launch()
-        stack.callback(rounds.close, 4.0)
-        stack.callback(stopping.set)
+        stack.callback(_leave, rounds, stopping)
         service.recover()
         yield Daemon(app=app, server=server, service=service, forge=forge, stopping=stopping)
 
@@ -210,6 +225,13 @@ class _Late:
     def faulted(self, round_input: RoundInput, detail: str) -> None:
         if self.service is not None:
             self.service.faulted(round_input, detail)
+
+
+def _leave(rounds: DbosRounds, stopping: threading.Event) -> None:
+    """Steps leave at their next look at `stopping`; one that hangs does not hold the process."""
+    stopping.set()
+    if not rounds.close(4.0):
+        _LOG.warning("a step did not leave in time; it is done again at the next start")
 
 
 def _recipes(settings: Settings, containers: Containers) -> Recipes:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from importlib.metadata import version
 from typing import Any, Final
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import MCPServer
 from mcp.types import CallToolResult, TextContent
+from pydantic import ValidationError
 
+from mcp_ashigaru import __version__
 from mcp_ashigaru.toolsets import observe, pipeline
 from runner.service import Service
 
@@ -28,7 +29,7 @@ def build_server(service: Service) -> MCPServer[Any]:
         "mcp-ashigaru",
         title="Ashigaru",
         instructions=INSTRUCTIONS,
-        version=version("mcp-ashigaru"),
+        version=__version__,
         middleware=[plain_errors],
         log_level="WARNING",
     )
@@ -40,11 +41,25 @@ def build_server(service: Service) -> MCPServer[Any]:
 async def plain_errors(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
     """Have a failed tool call answer with one sentence, without the SDK's prefix or a validator's report."""
     result = await call_next(ctx)
-    if ctx.method != "tools/call" or not isinstance(result, CallToolResult) or not result.is_error:
+    if ctx.method != "tools/call":
+        return result
+    told = result if isinstance(result, CallToolResult) else _as_tool_result(result)
+    if told is None or not told.is_error:
         return result
     name = str((ctx.params or {}).get("name", ""))
-    text = " ".join(block.text for block in result.content if isinstance(block, TextContent))
-    return CallToolResult(content=[TextContent(type="text", text=sentence(name, text))], is_error=True)
+    text = " ".join(block.text for block in told.content if isinstance(block, TextContent))
+    plain = CallToolResult(content=[TextContent(type="text", text=sentence(name, text))], is_error=True)
+    return (
+        plain if isinstance(result, CallToolResult) else plain.model_dump(mode="json", by_alias=True, exclude_none=True)
+    )
+
+
+def _as_tool_result(result: HandlerResult) -> CallToolResult | None:
+    """A result that the SDK has put into its wire form already, read back; None for any other result."""
+    try:
+        return CallToolResult.model_validate(result)
+    except ValidationError:
+        return None
 
 
 def sentence(tool: str, text: str) -> str:

@@ -165,12 +165,18 @@ _SECRETS = {
 }
 
 
+def secret_file(variable: str) -> Path | None:
+    """The file that holds the secret of that variable, where it comes from one."""
+    path = os.environ.get(f"{variable}_FILE")
+    return Path(path) if path else None
+
+
 def _secrets_from_files() -> dict[str, SecretStr]:
     found = {}
     for field, variable in _SECRETS.items():
-        if path := os.environ.get(f"{variable}_FILE"):
+        if path := secret_file(variable):
             try:
-                found[field] = SecretStr(Path(path).read_text(encoding="utf-8").strip())
+                found[field] = SecretStr(path.read_text(encoding="utf-8").strip())
             except OSError as exc:
                 raise ConfigError(
                     f"{variable}_FILE names a file that cannot be read; correct the path or its mode."
@@ -188,7 +194,7 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigError(f"Setting {where} is wrong: {first['msg']}.") from exc
     if not settings.is_loopback and settings.mcp_token is None:
         raise ConfigError(
-            f"Refusing to serve on {settings.host} without a token: set ASHIGARU_MCP_TOKEN_FILE, or use --host 127.0.0.1."
+            f"Serving on {settings.host} needs a token: set ASHIGARU_MCP_TOKEN_FILE, or use --host 127.0.0.1."
         )
     if len(str(settings.state_dir.absolute())) > 70:
         raise ConfigError(

@@ -97,7 +97,7 @@ def _register_status(server: MCPServer[Any], service: Service) -> None:
         since: Annotated[int | None, Field(description="The cursor of your last status.")] = None,
         wait_s: Annotated[float, Field(description="Seconds to wait for a change, 0 to 300.")] = 0,
     ) -> Digest:
-        """Tell where a run is: phase, tier, recent actions, verdicts, checks, pull request, money, what happens next."""
+        """Tell where a run is: phase, tier, actions, verdicts, checks, pull request, money, what happens next."""
         identity = intents.run_identity(run_id)
         if not 0 <= wait_s <= intents.MAX_WAIT_S:
             raise BadIntent(f"wait_s must be from 0 to {intents.MAX_WAIT_S:.0f} seconds.")
