@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from runner.ports import Containers
 from runner.sandbox import Owner, gate_spec, setup_spec
 from tests.fakes.behaviours import Behaviour, Ended, Inside, exits, ignores_stop, judges, runs_until_stopped
 from tests.fakes.containers import FakeContainers
-from tests.sandbox.podman_lab import PodmanLab, opened_lab
+from tests.sandbox.podman_lab import PodmanLab
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,12 +114,6 @@ class World:
                 return
             pause.wait(0.02)
         raise AssertionError(f"{name} does not come up")
-
-
-@pytest.fixture
-def podman_host() -> Iterator[PodmanLab]:
-    with opened_lab() as lab:
-        yield lab
 
 
 def on_podman(lab: PodmanLab) -> World:

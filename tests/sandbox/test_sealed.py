@@ -20,7 +20,7 @@ from podman import PodmanClient
 from runner.launch import SYSTEM_PROMPT, AgentExit, ExitReason, claude_argv, claude_environment, launch_file, read_exit
 from runner.model import RunState, SandboxSpec, SandboxStatus, Tier
 from runner.sandbox import MODEL_PORT, Owner, agent_spec, gate_spec, setup_spec
-from tests.sandbox.podman_lab import PodmanLab, opened_lab
+from tests.sandbox.podman_lab import PodmanLab
 
 pytestmark = pytest.mark.podman
 
@@ -70,12 +70,6 @@ print(json.dumps({
 
 ENGINE_FILES = {"/", "/tmp", "/etc/hosts", "/etc/hostname", "/etc/passwd", "/etc/group", "/run/.containerenv"}  # noqa: S108
 READ_ONLY = "OSError 30"
-
-
-@pytest.fixture
-def podman_host() -> Iterator[PodmanLab]:
-    with opened_lab() as lab:
-        yield lab
 
 
 def ended(lab: PodmanLab, spec: SandboxSpec, within_s: float = 60) -> SandboxStatus:

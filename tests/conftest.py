@@ -1,0 +1,43 @@
+"""What every test gets: no credential, no home, no network but loopback; and real podman where `make test` gave it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.sandbox.podman_lab import PodmanLab, opened_lab
+
+_KEPT = ("ASHIGARU_TEST_", "ASHIGARU_REQUIRE_")
+_SCRUBBED = ("ASHIGARU_", "ANTHROPIC_", "CLAUDE_", "GH_", "GITHUB_", "GIT_", "DBOS_")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def poisoned_defaults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A test that forgets to choose finds an empty home and no token."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith(_SCRUBBED) and not name.startswith(_KEPT):
+                patch.delenv(name)
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.delenv("XDG_STATE_HOME", raising=False)
+        patch.setattr(socket.socket, "connect", _only_here(socket.socket.connect))
+        yield
+
+
+def _only_here(connect):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - the socket's own signature
+    def guarded(self, address):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        if self.family in {socket.AF_INET, socket.AF_INET6} and address[0] not in {"127.0.0.1", "::1", "localhost"}:
+            raise AssertionError(f"a test reached for {address[0]}; tests talk to loopback only")
+        return connect(self, address)
+
+    return guarded
+
+
+@pytest.fixture
+def podman_host() -> Iterator[PodmanLab]:
+    """Real rootless podman; the test must leave no container, pod, mount or socket behind."""
+    with opened_lab() as lab:
+        yield lab
