@@ -25,9 +25,10 @@ from runner.model import Candidate, ChangeKind, FileChange, Remote
 from runner.ports import Checkouts
 from tests.git_rig import ENVIRONMENT, SECRET, commit_all, git, make_repository, served, write
 
-FILES = {
+APP = b"print('one')\r\n"
+FILES: dict[str, str | bytes] = {
     "README.md": "hello\n",
-    "src/app.py": "print('one')\r\n",
+    "src/app.py": APP,
     "bin/run": "#!/bin/sh\n",
     "data.bin": bytes(range(256)),
 }
@@ -185,7 +186,7 @@ def test_an_export_holds_the_commit_s_bytes_modes_and_symlinks(rig: Rig, tmp_pat
     rig.checkouts.export("run-1", head, tree)
     found = sorted(str(path.relative_to(tree)) for path in tree.rglob("*") if not path.is_dir())
     assert found == ["README.md", "bin/run", "data.bin", "link", "src/app.py"]
-    assert (tree / "src/app.py").read_bytes() == FILES["src/app.py"].encode()  # type: ignore[union-attr]
+    assert (tree / "src/app.py").read_bytes() == APP
     assert (tree / "data.bin").read_bytes() == FILES["data.bin"]
     assert (tree / "bin/run").stat().st_mode & 0o777 == 0o755
     assert (tree / "README.md").stat().st_mode & 0o777 == 0o644

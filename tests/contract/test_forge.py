@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -249,7 +250,8 @@ def test_merging_again_gives_the_same_commit(rig: Rig) -> None:
 def test_a_moved_head_is_not_merged(rig: Rig) -> None:
     rig.branch("work", a="changed\n")
     reviewed = rig.reviewed(rig.forge.open_pull(draft()))
-    rig.branch("work", a="changed after the judgement\n")
+    git(rig.work, "commit", "--quiet", "--amend", "-m", "the same files in another commit")
+    rig.push("work")
     before = rig.tip("main")
     assert isinstance(rig.forge.merge(reviewed, "Fix it", ""), MergeRefused)
     assert rig.tip("main") == before
@@ -258,7 +260,7 @@ def test_a_moved_head_is_not_merged(rig: Rig) -> None:
 def test_a_moved_base_is_not_merged_onto(rig: Rig) -> None:
     rig.branch("work", a="changed\n")
     reviewed = rig.reviewed(rig.forge.open_pull(draft()))
-    moved = rig.main(b="moved\n")
+    moved = rig.main()
     assert isinstance(rig.forge.merge(reviewed, "Fix it", ""), MergeRefused)
     assert rig.tip("main") == moved
 
@@ -354,6 +356,14 @@ def test_a_source_that_is_no_repository_here_or_on_the_web_is_refused(parts: Loc
         parts.forge.add(bad, "name")
 
 
+def test_a_repository_of_another_user_can_be_added(parts: Local, tmp_path: Path) -> None:
+    work = source(tmp_path)
+    if os.geteuid() == 0:
+        for path in (work, *work.rglob("*")):
+            os.chown(path, 12345, 12345)
+    assert parts.forge.add(str(work)) == "work"
+
+
 def test_a_directory_without_git_in_it_leaves_nothing_behind(parts: Local, tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     with pytest.raises(ForgeDown):
@@ -439,16 +449,18 @@ class DyingStore(SqlForgeStore):
         raise CutOff(repo, number)
 
 
-def test_a_merge_that_was_cut_off_is_finished_by_the_next_look(parts: Local, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["look", "merge"])
+def test_a_merge_that_was_cut_off_is_finished_by_the_next(parts: Local, tmp_path: Path, by: str) -> None:
     pull, reviewed = opened(parts, tmp_path)
     dying = LocalForge(parts.root, DyingStore(parts.engine), "http://forge.test", SECRET, timeout_s=60)
     with pytest.raises(CutOff):
         dying.merge(reviewed, "Fix it", "")
-    seen = parts.forge.pull(REPO, pull.number)
-    assert seen is not None
-    assert seen.state is PullState.MERGED
-    assert seen.merged_sha == git(parts.root / f"{REPO}.git", "rev-parse", "main")
-    assert parts.forge.merge(reviewed, "Other words", "") == Merged(sha=seen.merged_sha)
+    squash = git(parts.root / f"{REPO}.git", "rev-parse", "main")
+    if by == "look":
+        seen = parts.forge.pull(REPO, pull.number)
+        assert seen is not None
+        assert (seen.state, seen.merged_sha) == (PullState.MERGED, squash)
+    assert parts.forge.merge(reviewed, "Other words", "") == Merged(sha=squash)
     assert git(parts.root / f"{REPO}.git", "branch", "--list", "work") == ""
 
 
