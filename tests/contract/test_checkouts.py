@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import Receive, Scope, Send
 
@@ -25,6 +27,7 @@ from runner.model import Candidate, ChangeKind, FileChange, Remote
 from runner.ports import Checkouts
 from tests.git_rig import ENVIRONMENT, SECRET, commit_all, git, make_repository, served, write
 
+BASIC = base64.b64encode(f"ashigaru:{SECRET}".encode()).decode()
 APP = b"print('one')\r\n"
 FILES: dict[str, str | bytes] = {
     "README.md": "hello\n",
@@ -213,6 +216,7 @@ def test_filters_and_line_endings_of_the_repository_are_not_obeyed(rig: Rig, tmp
     (tree / "a.txt").write_bytes(b"one\r\n")
     snapshot = rig.checkouts.changes("run-1", head, tree)
     assert [change.content for change in snapshot.changes] == [b"one\r\n"]
+    write(rig.root / "clones/run-1.git/info", {"attributes": "* text eol=lf\n"})
     candidate = committed(rig, head, *snapshot.changes)
     assert rig.checkouts.read("run-1", candidate.commit, "a.txt") == b"one\r\n"
 
@@ -415,8 +419,9 @@ def test_the_same_arguments_give_the_same_commit(rig: Rig) -> None:
     again = rig.checkouts.commit("run-2", head, head, changes, "Say why\n\nAt length.")
     assert once == again
     assert rig.checkouts.tree_of("run-1", once.commit) == once.tree
-    shown = git(rig.root / "clones/run-1.git", "log", "-1", "--format=%an <%ae>|%cn|%P|%B", once.commit)
-    assert shown == f"Ashigaru <ashigaru@example.org>|Ashigaru|{head}|Say why\n\nAt length."
+    shown = git(rig.root / "clones/run-1.git", "log", "-1", "--format=%an <%ae>|%cn|%P|%at|%ct|%B", once.commit)
+    dated = int(git(rig.work, "log", "-1", "--format=%ct", head)) + 1
+    assert shown == f"Ashigaru <ashigaru@example.org>|Ashigaru|{head}|{dated}|{dated}|Say why\n\nAt length."
 
 
 def test_changes_apply_to_the_base_and_the_commit_sits_on_the_parent(rig: Rig) -> None:
@@ -427,7 +432,9 @@ def test_changes_apply_to_the_base_and_the_commit_sits_on_the_parent(rig: Rig) -
     assert git(rig.root / "clones/run-1.git", "rev-parse", f"{second.commit}^") == first.commit
 
 
-@pytest.mark.parametrize("path", [".git/config", "../up", "/abs", "a/../b", "sub/.GIT/x", "git~1/x", ""])
+@pytest.mark.parametrize(
+    "path", [".git/config", "../up", "/abs", "a/../b", "sub/.GIT/x", "git~1/x", "git~2/x", "a\\.git\\x", "a\0b", ""]
+)
 def test_a_path_that_slipped_past_the_policy_is_not_committed(rig: Rig, path: str) -> None:
     head = rig.prepare()
     with pytest.raises(CheckoutFault):
@@ -536,6 +543,19 @@ def test_a_wrong_password_is_not_in_the_error(rig: Rig) -> None:
         rig.checkouts.refresh("acme/widgets", wrong)
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in repr(caught.value.__cause__)
+
+
+def test_a_password_that_the_remote_sends_back_is_not_in_the_error(rig: Rig) -> None:
+    async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {"WWW-Authenticate": "Basic"} if "authorization" not in Headers(scope=scope) else None
+        answer = PlainTextResponse(f"you said {SECRET}, or {BASIC}", 401 if headers else 403, headers)
+        await answer(scope, receive, send)
+
+    with served(echo) as url:
+        remote = replace(rig.remote, url=f"{url}/forge/acme/widgets.git")
+        with pytest.raises(ForgeDown) as caught:
+            rig.checkouts.refresh("acme/widgets", remote)
+    assert "you said ***, or ***" in str(caught.value)
 
 
 def test_the_password_is_in_no_argument_environment_or_file(rig: Rig, started: list[str]) -> None:
