@@ -18,19 +18,18 @@ from urllib.parse import quote
 
 from runner.adapters.file_lock import held
 from runner.adapters.git_command import GitCommand, checked_oid, checked_origin
-from runner.adapters.git_plumbing import BareRepository, Identity, branch_ref
-from runner.adapters.git_process import GitTask, complaint
+from runner.adapters.git_plumbing import BareRepository, Identity
+from runner.adapters.git_process import GitTask
+from runner.adapters.git_push import push_commit, remember
 from runner.adapters.tree_listing import LS_TREE, MAX_ENTRIES, SYMLINK, TreeEntry, parse_listing
 from runner.adapters.tree_walk import walk
 from runner.adapters.tree_write import empty_directory, in_writing_order, is_plain, write_tree
-from runner.errors import CheckoutFault, ForgeDown, PushRejected
+from runner.errors import CheckoutFault, ForgeDown
 from runner.model import Candidate, ChangeKind, FileChange, Remote, Snapshot
 
 _MAX_READ: Final = 1024 * 1024
-_MAX_FOREIGN: Final = 1000
 _MODES: Final = frozenset({"100644", "100755", SYMLINK})
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_OWN: Final = "refs/ashigaru/own/"
 
 
 class GitCheckouts:
@@ -169,56 +168,7 @@ class GitCheckouts:
 
     def push(self, run_id: str, remote: Remote, commit: str, branch: str) -> None:
         """Push one commit to one branch, on condition that the branch is still where it was just seen."""
-        clone, ref = self._existing(run_id), branch_ref(branch)
-        there = self._remote_head(clone, remote, ref)
-        if there == checked_oid(commit):
-            return
-        if there is not None and not self._is_ours_to_move(clone, there, commit):
-            raise PushRejected(f"Branch {branch} holds commits that this run did not make; take them in or rename it.")
-        arguments = (
-            "push",
-            "--porcelain",
-            "--no-verify",
-            f"--force-with-lease={ref}:{there or ''}",
-            remote.url,
-            f"{commit}:{ref}",
-        )
-        task = GitTask(
-            arguments=arguments,
-            deed="push to the remote",
-            repository=clone.place,
-            remote=remote,
-            statuses=frozenset({0, 1}),
-        )
-        reply = self._git.run(task)
-        if reply.status == 0:
-            return
-        said = reply.out.decode("utf-8", "replace")
-        if not any(line.startswith("!") for line in said.splitlines()):
-            raise task.fault(complaint(reply.err, remote))
-        why = complaint("\n".join(line.replace("\t", " ") for line in said.splitlines() if line[:1] == "!"), remote)
-        raise PushRejected(f"The remote refused branch {branch} ({why}); refresh and try again.")
-
-    def _remote_head(self, clone: BareRepository, remote: Remote, ref: str) -> str | None:
-        task = GitTask(
-            arguments=("ls-remote", "--refs", remote.url, ref),
-            deed="ask the remote for a branch",
-            repository=clone.place,
-            remote=remote,
-        )
-        for line in self._git.run(task).text().splitlines():
-            oid, _, name = line.partition("\t")
-            if name == ref:
-                return checked_oid(oid)
-        return None
-
-    def _is_ours_to_move(self, clone: BareRepository, there: str, commit: str) -> bool:
-        if not clone.holds(there):
-            return False
-        arguments = ("rev-list", f"--max-count={_MAX_FOREIGN}", there, f"^{checked_oid(commit)}")
-        foreign = clone.ask(*arguments, deed="compare with the remote branch").text().split()
-        own = clone.ask("for-each-ref", "--format=%(objectname)", _OWN, deed="list own commits").text().split()
-        return len(foreign) < _MAX_FOREIGN and set(foreign) <= set(own)
+        push_commit(self._existing(run_id), remote, commit, branch)
 
     # --- shared ------------------------------------------------------------------------------------------------
 
@@ -276,8 +226,7 @@ class GitCheckouts:
 
     def _own(self, clone: BareRepository, tree: str, parent: str, message: str) -> Candidate:
         commit = clone.commit_tree(tree, parent, message, self._identity)
-        if not clone.point(f"{_OWN}{commit}", commit):
-            raise CheckoutFault("A new commit could not be remembered in the clean clone; check the disk.")
+        remember(clone, commit)
         return Candidate(commit=commit, tree=tree)
 
     def _index_lines(

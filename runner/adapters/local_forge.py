@@ -49,12 +49,17 @@ class LocalForge:
         base_url: str,
         secret: str,
         *,
+        git_url: str | None = None,
         timeout_s: float = 300.0,
     ) -> None:
-        """base_url: the daemon's address, without a trailing slash; secret: the password of `git_http_app`."""
+        """base_url: the daemon's address as people reach it; secret: the password of `git_http_app`.
+
+        git_url: the address at which the daemon's own git reaches that app, where it is another.
+        """
         self._root = root.absolute()
         self._store = store
         self._base_url = base_url.rstrip("/")
+        self._git_url = (git_url or base_url).rstrip("/")
         self._secret = secret
         self._timeout_s = timeout_s
         self._git = GitCommand(self._root / ".home", timeout_s=timeout_s)
@@ -64,7 +69,7 @@ class LocalForge:
     def remote(self, repo: str) -> Remote:
         """Our own address; the password does not expire."""
         self._known(repo)
-        return Remote(url=f"{self._base_url}/forge/{repo}.git", username=USERNAME, password=self._secret)
+        return Remote(url=f"{self._git_url}/forge/{repo}.git", username=USERNAME, password=self._secret)
 
     def default_branch(self, repo: str) -> str:
         """The branch that was HEAD where the repository came from."""

@@ -393,6 +393,15 @@ def test_issues_and_pull_requests_share_their_numbers(parts: Local, tmp_path: Pa
     assert [pull.number for pull in parts.forge.pulls(REPO)] == [2]
 
 
+def test_git_may_reach_the_forge_at_another_address_than_people(parts: Local, tmp_path: Path) -> None:
+    pull, _ = opened(parts, tmp_path)
+    forge = LocalForge(parts.root, parts.store, "https://forge.test/", SECRET, git_url="http://127.0.0.1:1/")
+    assert forge.remote(REPO).url == "http://127.0.0.1:1/forge/acme/widgets.git"
+    seen = forge.pull(REPO, pull.number)
+    assert seen is not None
+    assert seen.url == f"https://forge.test/forge/acme/widgets/pulls/{pull.number}"
+
+
 def test_many_issues_at_once_have_each_a_number(parts: Local, tmp_path: Path) -> None:
     parts.forge.add(str(source(tmp_path)), REPO)
     with ThreadPoolExecutor(4) as pool:
