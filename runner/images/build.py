@@ -16,6 +16,7 @@ from runner.errors import SandboxFault
 from runner.images import debian
 from runner.images.claude import have_claude, place
 from runner.images.recipe import (
+    BUILD_OPTIONS,
     CLAUDE_SHA256,
     GATE_ROOT,
     PLAIN_ROOT,
@@ -113,7 +114,7 @@ class _Bench:
                 (context / path.name).chmod(0o644)
             if claude is not None:
                 place(claude, context / "claude")
-            options = ("--network=none", "--pull=never", f"--build-arg=ROOT={root_reference(recipe.root, RUNNER)}")
+            options = ("--network=none", f"--build-arg=ROOT={root_reference(recipe.root, RUNNER)}")
             self._build(recipe.containerfile, context, reference, options)
         # The first start with keep-id copies the layers with new owners; and it proves that containers work here.
         start = ("run", "--rm", "--network=none", "--userns=keep-id", f"--entrypoint={recipe.proof[0]}")
@@ -163,7 +164,7 @@ class _Bench:
             self._must(("import", "--quiet", str(archive), reference), BUILD_S, "a root image could not be imported")
 
     def _build(self, containerfile: Path, context: Path, reference: str, options: tuple[str, ...]) -> None:
-        argv = ("build", "--quiet", *options, f"--file={containerfile}", f"--tag={reference}", str(context))
+        argv = ("build", *BUILD_OPTIONS, *options, f"--file={containerfile}", f"--tag={reference}", str(context))
         self._must(argv, BUILD_S, f"{reference} could not be built")
 
     def _must(self, arguments: tuple[str, ...], seconds: float, failure: str) -> None:

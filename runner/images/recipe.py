@@ -11,6 +11,9 @@ REGISTRY_ROOT = "docker.io/library/debian:bookworm-slim"
 PLAIN_PACKAGES = ("ca-certificates", "python3")
 GATE_PACKAGES = (*PLAIN_PACKAGES, "git", "make", "python3-pip", "python3-pytest", "python3-venv")
 
+BUILD_OPTIONS = ("--quiet", "--pull=never", "--identity-label=false")
+"""No label of the builder's: containers inherit an image's labels, and ours shall be the only ones."""
+
 CLAUDE_VERSION = "2.1.329"
 CLAUDE_SHA256 = "30e2724e2aecb1bf5dc9f3130901afb71c5fa229051c190a6d7ad9aff6378d6d"
 
@@ -82,7 +85,8 @@ def recipes(package: Path) -> tuple[ImageRecipe, ...]:
 
 def root_reference(recipe: RootRecipe, package: Path) -> str:
     """Reference of a root; changes with its packages and its Containerfile."""
-    parts = (recipe.name.encode(), " ".join(recipe.packages).encode(), REGISTRY_ROOT.encode())
+    options = " ".join(BUILD_OPTIONS).encode()
+    parts = (recipe.name.encode(), options, " ".join(recipe.packages).encode(), REGISTRY_ROOT.encode())
     return f"{REPOSITORY}/{recipe.name}:{_key(*parts, (package / 'images' / 'root' / 'Containerfile').read_bytes())}"
 
 
