@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from runner.adapters.dbos_json import JsonOnly
+from runner.adapters.dbos_json import JsonOnly, RecordedFault
 from tests.fakes.rounds_host import HostProcess
 
 ALL_STEPS = ["prepare", "run_agent", "collect", "save_work", "close"]
@@ -128,6 +128,20 @@ def test_an_evicted_round_goes_on_at_its_new_host_and_only_there(fleet: Fleet) -
     run_through(again, "r2", "a")
     assert b.steps("r1") == FROM_THE_AGENT
     assert again.steps("r1") == []
+
+
+def test_a_host_that_lost_a_round_by_eviction_stops_at_its_next_checkpoint(fleet: Fleet) -> None:
+    a = fleet.start("a", "--hold", IN_THE_AGENT)
+    a.ask("submit", run="r1", host="a")
+    a.heard(event="begun", run="r1", step="run_agent")
+    b = fleet.start("b")
+    b.ask("evict", run="r1", host="b")
+    b.heard(event="ended", run="r1", step="close")
+    a.ask("release", key=IN_THE_AGENT)
+    assert a.ask("quiet") is True
+    assert a.steps("r1") == ["prepare", "run_agent"]
+    assert b.steps("r1") == FROM_THE_AGENT
+    assert a.told("fault") == []
 
 
 def test_a_host_that_starts_does_not_touch_what_its_neighbour_is_doing(fleet: Fleet) -> None:
@@ -380,3 +394,13 @@ def test_a_row_marked_as_a_pickle_is_not_unpickled(fleet: Fleet, tmp_path: Path)
 def test_what_is_not_json_is_not_written() -> None:
     with pytest.raises(TypeError):
         JsonOnly().serialize({"a": object()})
+
+
+def test_a_fault_that_was_written_down_can_be_raised_again() -> None:
+    written = JsonOnly().serialize(ValueError("no such branch"))
+    with pytest.raises(RecordedFault, match="no such branch"):
+        raise JsonOnly().deserialize(written)
+
+
+def test_a_long_fault_is_cut() -> None:
+    assert len(JsonOnly().serialize(ValueError("x" * 1_000_000))) < 3000
