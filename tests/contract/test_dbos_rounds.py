@@ -6,14 +6,16 @@ import base64
 import json
 import os
 import pickle
+import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runner.adapters.dbos_json import JsonOnly
+from runner.adapters.dbos_json import JsonOnly, RecordedFault
 from tests.fakes.rounds_host import HostProcess
 
 ALL_STEPS = ["prepare", "run_agent", "collect", "save_work", "close"]
@@ -43,9 +45,27 @@ class Fleet:
         return [said for process in self._all for said in process.told("network")]
 
 
+def sql(fleet: Fleet, statement: str, *values: str) -> list[Any]:
+    """One statement on the engine's database, from outside."""
+    with closing(sqlite3.connect(fleet.database, timeout=30.0, isolation_level=None)) as connection:
+        return connection.execute(statement, values).fetchall()
+
+
+@pytest.fixture(scope="module")
+def seasoned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database on which both hosts have been: a queue's very first start costs a second."""
+    hosts = Fleet(tmp_path_factory.mktemp("seasoned") / "engine.db")
+    hosts.start("a")
+    hosts.start("b")
+    hosts.end()
+    sql(hosts, "pragma wal_checkpoint(truncate)")
+    return hosts.database
+
+
 @pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    hosts = Fleet(tmp_path / "engine" / "engine.db")
+def fleet(tmp_path: Path, seasoned: Path) -> Iterator[Fleet]:
+    hosts = Fleet(tmp_path / "engine.db")
+    shutil.copy(seasoned, hosts.database)
     try:
         yield hosts
     finally:
@@ -108,6 +128,33 @@ def test_an_evicted_round_goes_on_at_its_new_host_and_only_there(fleet: Fleet) -
     run_through(again, "r2", "a")
     assert b.steps("r1") == FROM_THE_AGENT
     assert again.steps("r1") == []
+
+
+def test_a_host_that_lost_a_round_by_eviction_stops_at_its_next_checkpoint(fleet: Fleet) -> None:
+    a = fleet.start("a", "--hold", IN_THE_AGENT)
+    a.ask("submit", run="r1", host="a")
+    a.heard(event="begun", run="r1", step="run_agent")
+    b = fleet.start("b")
+    b.ask("evict", run="r1", host="b")
+    b.heard(event="ended", run="r1", step="close")
+    a.ask("release", key=IN_THE_AGENT)
+    assert a.ask("quiet") is True
+    assert a.steps("r1") == ["prepare", "run_agent"]
+    assert b.steps("r1") == FROM_THE_AGENT
+    assert a.told("fault") == []
+
+
+def test_a_host_that_starts_does_not_touch_what_its_neighbour_is_doing(fleet: Fleet) -> None:
+    b = fleet.start("b", "--hold", IN_THE_AGENT)
+    b.ask("submit", run="r1", host="b")
+    b.heard(event="begun", run="r1", step="run_agent")
+    a = fleet.start("a")
+    run_through(a, "r2", "a")
+    run_through(b, "r3", "b")
+    b.ask("release", key=IN_THE_AGENT)
+    b.heard(event="ended", run="r1", step="close")
+    assert b.steps("r1") == ALL_STEPS
+    assert a.steps("r1") == []
 
 
 def test_what_was_never_assigned_cannot_be_evicted(fleet: Fleet) -> None:
@@ -225,13 +272,8 @@ def test_a_step_may_submit_the_next_round(fleet: Fleet) -> None:
     again.heard(event="ended", run="r1", number=2, step="close")
     assert again.steps("r1", 2) == ALL_STEPS
     # What was submitted from a step is a round of its own, and not one of the step's own records.
-    with sqlite3.connect(fleet.database) as found:
-        names = [
-            row[0]
-            for row in found.execute("select function_name from operation_outputs where workflow_uuid='round:r1:1'")
-        ]
-    found.close()
-    assert set(names) <= set(ALL_STEPS)
+    steps = sql(fleet, "select function_name from operation_outputs where workflow_uuid = 'round:r1:1'")
+    assert {name for (name,) in steps} <= set(ALL_STEPS)
 
 
 def test_a_fault_of_ours_ends_the_round_and_is_told_once(fleet: Fleet) -> None:
@@ -291,37 +333,39 @@ def test_a_fact_that_cannot_be_written_leaves_the_round_in_flight(fleet: Fleet) 
     a = fleet.start("a", "--hold", IN_THE_AGENT)
     a.ask("submit", run="r1", host="a")
     a.heard(event="begun", run="r1", step="run_agent")
-    with sqlite3.connect(fleet.database) as breaking:
-        breaking.execute("alter table operation_outputs rename to elsewhere")
+    sql(fleet, "alter table operation_outputs rename to elsewhere")
     a.ask("release", key=IN_THE_AGENT)
     assert a.ask("quiet") is True
     a.kill()
-    with breaking:
-        breaking.execute("alter table elsewhere rename to operation_outputs")
-    breaking.close()
+    sql(fleet, "alter table elsewhere rename to operation_outputs")
     again = fleet.start("a")
     again.heard(event="ended", run="r1", step="close")
     assert again.steps("r1") == FROM_THE_AGENT
     assert a.told("fault") == []
 
 
-def test_the_database_holds_json_only_and_is_in_wal_mode(fleet: Fleet) -> None:
+def test_a_new_database_is_in_wal_mode(tmp_path: Path) -> None:
+    hosts = Fleet(tmp_path / "new" / "engine.db")
+    run_through(hosts.start("a"), "r1", "a")
+    hosts.end()
+    assert sql(hosts, "pragma journal_mode") == [("wal",)]
+
+
+def test_the_database_holds_json_only(fleet: Fleet) -> None:
     a = fleet.start("a", "--broken", IN_THE_AGENT)
     a.ask("submit", run="r1", host="a")
     a.heard(event="fault", run="r1")
     run_through(a, "r2", "a")
     a.leave()
-    found = sqlite3.connect(fleet.database)
-    assert found.execute("pragma journal_mode").fetchone() == ("wal",)
-    statuses = found.execute("select serialization, inputs, output, error from workflow_status").fetchall()
-    steps = found.execute("select serialization, output, error from operation_outputs").fetchall()
-    found.close()
-    assert len(statuses) == 4
-    for serialization, *values in statuses + steps:
-        assert serialization in {"json", None}
-        for value in values:
-            json.loads(value or "null")
-    assert any("r1:run_agent is broken" in (error or "") for *_, error in steps)
+    inputs = sql(fleet, "select inputs from workflow_input")
+    outputs = sql(fleet, "select output from workflow_output union all select error from workflow_output")
+    facts = sql(fleet, "select output from operation_outputs union all select error from operation_outputs")
+    assert len(inputs) == 4
+    values = [json.loads(value) for (value,) in inputs + outputs + facts if value is not None]
+    assert {"kind": "prepared", "base_sha": "b" * 40, "rejudged": None} in values
+    assert any("r1:run_agent is broken" in json.dumps(value) for value in values)
+    marks = sql(fleet, "select serialization from workflow_status union select serialization from operation_outputs")
+    assert {mark for (mark,) in marks} <= {"json", None}
 
 
 class Bomb:
@@ -336,19 +380,27 @@ class Bomb:
 
 def test_a_row_marked_as_a_pickle_is_not_unpickled(fleet: Fleet, tmp_path: Path) -> None:
     crater = tmp_path / "crater"
-    a = fleet.start("a")
-    a.ask("submit", run="r1", host="a", delay_s=3600.0)
-    with sqlite3.connect(fleet.database) as tampering:
-        inputs = base64.b64encode(pickle.dumps(Bomb(crater))).decode()
-        change = "update workflow_status set inputs=?, serialization='py_pickle' where workflow_uuid='intake:r1:1'"
-        assert tampering.execute(change, (inputs,)).rowcount == 1
-    tampering.close()
-    a.ask("hasten", run="r1")
-    run_through(a, "r2", "a")
-    a.ask("state", run="r1")
+    killed_in_the_agent(fleet)
+    bomb = base64.b64encode(pickle.dumps(Bomb(crater))).decode()
+    sql(fleet, "update workflow_input set inputs = ? where workflow_uuid = 'round:r1:1'", bomb)
+    sql(fleet, "update workflow_status set serialization = 'py_pickle' where workflow_uuid = 'round:r1:1'")
+    # With one slot the tampered round, being older, is read before the next one can be done.
+    again = fleet.start("a", "--slots", "1")
+    run_through(again, "r2", "a")
     assert not crater.exists()
+    assert again.ask("state", run="r1") == "failed"
 
 
 def test_what_is_not_json_is_not_written() -> None:
     with pytest.raises(TypeError):
         JsonOnly().serialize({"a": object()})
+
+
+def test_a_fault_that_was_written_down_can_be_raised_again() -> None:
+    written = JsonOnly().serialize(ValueError("no such branch"))
+    with pytest.raises(RecordedFault, match="no such branch"):
+        raise JsonOnly().deserialize(written)
+
+
+def test_a_long_fault_is_cut() -> None:
+    assert len(JsonOnly().serialize(ValueError("x" * 1_000_000))) < 3000
