@@ -310,6 +310,7 @@ def test_a_model_unknown_at_a_dearer_tier_keeps_the_work_so_far() -> None:
 
 # --- trouble, cancel, unworkable -----------------------------------------------------------------------------
 
+LONG = "d\x1b[0m" * 999
 TROUBLE = Trouble(detail="the forge did not answer", retry_after_s=30.0)
 
 
@@ -358,6 +359,11 @@ def test_a_cancel_while_saving_lets_it_go_on_but_not_for_ever() -> None:
 def test_what_cannot_work_blocks_the_run_in_its_own_words() -> None:
     end = closed(Unworkable(reason="branch main is gone"))
     assert (end.outcome, end.reason) == (Outcome.BLOCKED, "branch main is gone.")
+
+
+def test_a_long_report_does_not_crowd_out_the_cure() -> None:
+    end = closed(PREPARED, BaseJudged(verdict=Failed(summary=LONG, report="")))
+    assert end.reason.endswith("Repair main, then dispatch the ticket again.")
 
 
 # --- judging again -------------------------------------------------------------------------------------------
@@ -504,7 +510,7 @@ def answer(data: st.DataObject, now: Round, step: Step, count: int) -> Fact:  # 
         case RunAgent() if not now.base_ok and data.draw(st.integers(0, 4)) == 0:
             return BaseJudged(verdict=data.draw(verdicts))
         case RunAgent():
-            return AgentEnded(ending=data.draw(st.sampled_from(Ending)), detail="d\x1b[0m" * 99)
+            return AgentEnded(ending=data.draw(st.sampled_from(Ending)), detail=LONG)
         case JudgeBase():
             return BaseJudged(verdict=data.draw(verdicts))
         case Collect():
@@ -567,7 +573,10 @@ def test_nothing_is_published_that_the_gates_did_not_allow(played: Played) -> No
         if isinstance(fact, BaseJudged):
             base_ok = isinstance(fact.verdict, Passed | NeedsHuman)
         if isinstance(fact, HeadJudged):
-            (allowed if isinstance(fact.verdict, Passed | NeedsHuman) else refused).add(fact.candidate)
+            if isinstance(fact.verdict, Passed | NeedsHuman):
+                allowed.add(fact.candidate)
+            elif isinstance(fact.verdict, Failed):
+                refused.add(fact.candidate)
         if isinstance(step, Publish):
             assert base_ok
             assert step.candidate in allowed - refused

@@ -107,6 +107,7 @@ def test_the_same_stream_with_a_failing_exit_status_is_no_success(name: str) -> 
         {"is_error": "false"},
         {"num_turns": 0},
         {"num_turns": None},
+        {"num_turns": 10**30},
         {"terminal_reason": None},
         {"terminal_reason": "something new"},
     ],
@@ -180,6 +181,8 @@ def test_a_quota_carries_the_time_the_upstream_named() -> None:
     named = UpstreamFailure(status=429, type="rate_limit_error", retry_at=5_000.0)
     assert conclude(transcript, EXITED_1, None, named).retry_at == 5_000.0
     limited = line(type="rate_limit_event", rate_limit_info={"status": "rejected", "resetsAt": 7_000})
+    well = line(type="rate_limit_event", rate_limit_info={"status": "allowed", "resetsAt": 9_000})
+    assert conclude(read_whole(well + captured("error_429"))[0], EXITED_1).retry_at is None
     by_event = read_whole(limited + captured("error_429"))[0]
     assert conclude(by_event, EXITED_1).retry_at == 7_000.0
     assert conclude(transcript, EXITED_1).retry_at is None
