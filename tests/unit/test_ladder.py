@@ -374,7 +374,7 @@ MERGED = Prepared(base_sha=BASE, rejudged=C2)
 
 @pytest.mark.parametrize("verdict", [GREEN, DOUBT, RED], ids=lambda verdict: verdict.kind)
 def test_a_rejudgement_asks_the_gates_alone_and_says_what_they_say(verdict: Verdict) -> None:
-    assert due(MERGED, given=REJUDGE) == JudgeHead(candidate=C2, attempt=5, take=1)
+    assert due(MERGED, given=REJUDGE) == JudgeHead(candidate=C2, attempt=5, take=1, base_sha=BASE)
     end = closed(MERGED, head(verdict, C2), given=REJUDGE)
     assert end.outcome is Outcome.REJUDGED
     assert "main" in end.reason
