@@ -366,6 +366,11 @@ def test_a_long_report_does_not_crowd_out_the_cure() -> None:
     assert end.reason.endswith("Repair main, then dispatch the ticket again.")
 
 
+def test_a_reason_is_bounded_whatever_the_branch_is_called() -> None:
+    named = replace(INPUT, base_branch="m" * 600)
+    assert len(closed(PREPARED, BaseJudged(verdict=RED), given=named).reason) <= MAX_REASON_CHARS
+
+
 # --- judging again -------------------------------------------------------------------------------------------
 
 REJUDGE = replace(INPUT, rejudge=True, start_commit="c" * 40, first_attempt=5, pull=3)

@@ -272,6 +272,11 @@ def test_the_model_that_runs_is_known_whatever_was_asked_for() -> None:
     assert transcript.micro_usd == 4_340
 
 
+@pytest.mark.parametrize("cost", [float("nan"), float("inf"), -1.0, 1e300, "1", None])
+def test_a_cost_that_makes_no_sense_is_no_cost(cost: object) -> None:
+    assert read_whole(result_line(total_cost_usd=cost))[0].micro_usd == 0
+
+
 def test_nothing_hidden_reaches_a_summary() -> None:
     text = "a\x1b[31mb\x1b]0;title\x07c\u202ed\u200be\U000e0041f\x00g\ufe0fh\u2028i"
     (event,) = parse_line(line(type="assistant", message={"content": [{"type": "text", "text": text}]}), 0)
