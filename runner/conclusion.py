@@ -121,7 +121,7 @@ def _stopped_by_us(transcript: Transcript, stopped: Stopped, upstream: UpstreamF
 
 def _succeeded(result: Result, exit_report: ExitReport | None) -> bool:
     # A process that has said its result and then will not leave has done its work all the same.
-    left = exit_report is not None and not exit_report.oom and (exit_report.code == 0 or exit_report.reason == "grace")
+    left = exit_report is not None and (exit_report.code == 0 or exit_report.reason == "grace")
     return left and not result.is_error and result.terminal_reason == "completed" and result.num_turns >= 1
 
 

@@ -28,7 +28,7 @@ from runner.model import Ending
 from runner.pull_text import MAX_BODY_BYTES, MAX_TITLE_CHARS, PullStory, harmless, pull_body, pull_title
 
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-HIDDEN = "\x1b\u202e\u200b\u2066\U000e0041\x00\x07\u3164\ufeff\ud800"
+HIDDEN = "\x1b\u202e\u200b\u2066\U000e0041\U000e0100\ufe0f\x00\x07\u3164\ufeff\ud800"
 FENCE = re.compile(r"^===== ([0-9a-f]{24}) (?:begin .+|end)$", re.MULTILINE)
 nasty = st.text(st.sampled_from("ab1 \n/@#`=>[]:." + HIDDEN + "é漢😀"), max_size=80)
 huge = st.sampled_from(["x" * 70_000, "漢\n" * 20_000, "`" * 20_000, "\n" * 20_000, "@a #1 " * 5_000])

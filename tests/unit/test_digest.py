@@ -113,6 +113,7 @@ def test_a_digest_is_bounded_and_hides_nothing(
         verdicts=(verdict,) * 50,
         retry_at=retry_at,
         pull=PULL,
+        tier=said,
     )
     told = describe(view)
     assert len(told.headline) <= MAX_HEADLINE_CHARS

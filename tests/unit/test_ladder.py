@@ -310,6 +310,7 @@ def test_a_model_unknown_at_a_dearer_tier_keeps_the_work_so_far() -> None:
 
 # --- trouble, cancel, unworkable -----------------------------------------------------------------------------
 
+LONG = "d\x1b[0m" * 999
 TROUBLE = Trouble(detail="the forge did not answer", retry_after_s=30.0)
 
 
@@ -360,6 +361,16 @@ def test_what_cannot_work_blocks_the_run_in_its_own_words() -> None:
     assert (end.outcome, end.reason) == (Outcome.BLOCKED, "branch main is gone.")
 
 
+def test_a_long_report_does_not_crowd_out_the_cure() -> None:
+    end = closed(PREPARED, BaseJudged(verdict=Failed(summary=LONG, report="")))
+    assert end.reason.endswith("Repair main, then dispatch the ticket again.")
+
+
+def test_a_reason_is_bounded_whatever_the_branch_is_called() -> None:
+    named = replace(INPUT, base_branch="m" * 600)
+    assert len(closed(PREPARED, BaseJudged(verdict=RED), given=named).reason) <= MAX_REASON_CHARS
+
+
 # --- judging again -------------------------------------------------------------------------------------------
 
 REJUDGE = replace(INPUT, rejudge=True, start_commit="c" * 40, first_attempt=5, pull=3)
@@ -368,7 +379,7 @@ MERGED = Prepared(base_sha=BASE, rejudged=C2)
 
 @pytest.mark.parametrize("verdict", [GREEN, DOUBT, RED], ids=lambda verdict: verdict.kind)
 def test_a_rejudgement_asks_the_gates_alone_and_says_what_they_say(verdict: Verdict) -> None:
-    assert due(MERGED, given=REJUDGE) == JudgeHead(candidate=C2, attempt=5, take=1)
+    assert due(MERGED, given=REJUDGE) == JudgeHead(candidate=C2, attempt=5, take=1, base_sha=BASE)
     end = closed(MERGED, head(verdict, C2), given=REJUDGE)
     assert end.outcome is Outcome.REJUDGED
     assert "main" in end.reason
@@ -504,7 +515,7 @@ def answer(data: st.DataObject, now: Round, step: Step, count: int) -> Fact:  # 
         case RunAgent() if not now.base_ok and data.draw(st.integers(0, 4)) == 0:
             return BaseJudged(verdict=data.draw(verdicts))
         case RunAgent():
-            return AgentEnded(ending=data.draw(st.sampled_from(Ending)), detail="d\x1b[0m" * 99)
+            return AgentEnded(ending=data.draw(st.sampled_from(Ending)), detail=LONG)
         case JudgeBase():
             return BaseJudged(verdict=data.draw(verdicts))
         case Collect():
@@ -567,7 +578,10 @@ def test_nothing_is_published_that_the_gates_did_not_allow(played: Played) -> No
         if isinstance(fact, BaseJudged):
             base_ok = isinstance(fact.verdict, Passed | NeedsHuman)
         if isinstance(fact, HeadJudged):
-            (allowed if isinstance(fact.verdict, Passed | NeedsHuman) else refused).add(fact.candidate)
+            if isinstance(fact.verdict, Passed | NeedsHuman):
+                allowed.add(fact.candidate)
+            elif isinstance(fact.verdict, Failed):
+                refused.add(fact.candidate)
         if isinstance(step, Publish):
             assert base_ok
             assert step.candidate in allowed - refused

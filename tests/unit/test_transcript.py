@@ -107,6 +107,7 @@ def test_the_same_stream_with_a_failing_exit_status_is_no_success(name: str) -> 
         {"is_error": "false"},
         {"num_turns": 0},
         {"num_turns": None},
+        {"num_turns": 10**30},
         {"terminal_reason": None},
         {"terminal_reason": "something new"},
     ],
@@ -180,6 +181,8 @@ def test_a_quota_carries_the_time_the_upstream_named() -> None:
     named = UpstreamFailure(status=429, type="rate_limit_error", retry_at=5_000.0)
     assert conclude(transcript, EXITED_1, None, named).retry_at == 5_000.0
     limited = line(type="rate_limit_event", rate_limit_info={"status": "rejected", "resetsAt": 7_000})
+    well = line(type="rate_limit_event", rate_limit_info={"status": "allowed", "resetsAt": 9_000})
+    assert conclude(read_whole(well + captured("error_429"))[0], EXITED_1).retry_at is None
     by_event = read_whole(limited + captured("error_429"))[0]
     assert conclude(by_event, EXITED_1).retry_at == 7_000.0
     assert conclude(transcript, EXITED_1).retry_at is None
@@ -267,6 +270,11 @@ def test_the_model_that_runs_is_known_whatever_was_asked_for() -> None:
     transcript = read_whole(captured("resume"))[0]
     assert transcript.model == "claude-opus-5-5"
     assert transcript.micro_usd == 4_340
+
+
+@pytest.mark.parametrize("cost", [float("nan"), float("inf"), -1.0, 1e300, "1", None])
+def test_a_cost_that_makes_no_sense_is_no_cost(cost: object) -> None:
+    assert read_whole(result_line(total_cost_usd=cost))[0].micro_usd == 0
 
 
 def test_nothing_hidden_reaches_a_summary() -> None:
