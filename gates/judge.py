@@ -1,21 +1,42 @@
-"""From what was observed of each gate to a verdict. Evidence, not exit codes. Pure."""
+"""From what was observed of each gate to a verdict. Evidence, not exit codes. Pure.
+
+| a gate … | says |
+|---|---|
+| never ran, vanished, was killed from outside or for memory | Inconclusive |
+| did not finish in time | Failed |
+| exits 126 or 127 (no such command), or pytest exits 3 or 4 (cannot work) | Inconclusive on a base, Failed on a head |
+| exits with anything else but 0 | Failed |
+| exits 0, and the report it promised is missing, malformed, red, or tells of no test that passed | Failed |
+| exits 0, and what it promised bears that out | green |
+
+A head is judged only once its base was found green in the same image with the same set-up: a command that has gone, or
+a pytest that no longer starts, is then the work of the changes, and what is printed is what a model needs to repair it.
+
+A kill for memory is Inconclusive although the changes may have caused it: the kernel does not tell whose memory it
+was, and asking again is bounded. It never passes.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
-from gates.evidence import BadReport, CaseOutcome, JUnit, read_junit
+from gates.evidence import BadReport, CaseOutcome, Evidence, JUnit, read_junit
 from gates.plan import Gate, GatePlan
 from gates.report import failure_report
 from gates.text import clean
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
 
 _NOT_FOUND: Final = (126, 127)
+# A shell's 128 + SIGKILL and 128 + SIGTERM: what stopping a sandbox, or a machine short of memory, looks like.
+_KILLED: Final = (137, 143)
 # pytest's exit codes (docs.pytest.org, "Exit codes"): 3 internal error, 4 usage error, 5 no tests collected.
 _PYTEST_BROKEN: Final = (3, 4)
 _PYTEST_NOTHING: Final = 5
+_PYTEST: Final = re.compile(r"(?<![\w-])(?:pytest|py\.test)(?![\w-])")
+_NAMED: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,24 +58,38 @@ class Observation:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How many tests the gates' reports tell of, all gates together."""
+    """How many tests the gates' readable reports tell of, all gates together.
+
+    tests: all of them, the skipped ones too. failed: failures and errors. names: those that ran, whatever came of them.
+    """
 
     tests: int = 0
     skipped: int = 0
+    failed: int = 0
     names: frozenset[str] = frozenset()
+
+    @property
+    def ran(self) -> int:
+        """How many were carried out."""
+        return self.tests - self.skipped
+
+    @property
+    def passed(self) -> int:
+        """How many were carried out and found good."""
+        return self.ran - self.failed
 
 
 def judge(plan: GatePlan, observations: Sequence[Observation], base: Counts | None = None) -> Verdict:
-    """The verdict on a tree. base: the counts at the base commit, to be held against; None when judging the base.
+    """The verdict on a tree. base: the counts at its green base, to be held against; None when judging a base.
 
-    The first gate that does not pass decides. A gate that could not run says nothing (Inconclusive); one that ran out
-    of time or reported nothing where it promised to says no.
+    observations: in the plan's order; none need follow the first that is not green, and that one decides. Where all
+    are green, tests that ran on the base and did not run here, or are skipped here, are findings for a person.
     """
-    for observation in observations:
-        verdict = _one(observation)
+    for seen in observations:
+        verdict = _against(seen, on_base=base is None)
         if verdict is not None:
             return verdict
-    if len(observations) < len(plan.gates):
+    if tuple(seen.gate for seen in observations) != plan.gates:
         return Inconclusive(reason="not every gate was run")
     counts = summarise(observations)
     findings = () if base is None else _held_against(base, counts)
@@ -63,14 +98,15 @@ def judge(plan: GatePlan, observations: Sequence[Observation], base: Counts | No
 
 
 def summarise(observations: Sequence[Observation]) -> Counts:
-    """What the readable reports add up to."""
-    reports = [read_junit(one.junit) for one in observations if one.junit is not None]
-    read = [report for report in reports if isinstance(report, JUnit)]
-    ran = frozenset(case.name for report in read for case in report.cases if case.outcome is not CaseOutcome.SKIPPED)
+    """What the readable reports add up to; a report that cannot be read adds nothing."""
+    reports = [report for seen in observations if isinstance(report := _evidence(seen), JUnit)]
     return Counts(
-        tests=sum(len(report.cases) for report in read),
-        skipped=sum(report.count(CaseOutcome.SKIPPED) for report in read),
-        names=ran,
+        tests=sum(report.tests for report in reports),
+        skipped=sum(report.count(CaseOutcome.SKIPPED) for report in reports),
+        failed=sum(len(report.red) for report in reports),
+        names=frozenset(
+            case.full_name for report in reports for case in report.cases if case.outcome is not CaseOutcome.SKIPPED
+        ),
     )
 
 
@@ -79,74 +115,97 @@ def _told(plan: GatePlan, counts: Counts) -> str:
     if not counts.tests:
         return f"{gates}: green"
     skipped = f", {counts.skipped} skipped" if counts.skipped else ""
-    return f"{gates}: {counts.tests - counts.skipped} tests passed{skipped}"
+    return f"{gates}: {_many(counts.passed, 'test')} passed{skipped}"
 
 
 def _held_against(base: Counts, head: Counts) -> tuple[str, ...]:
     findings = []
     gone = sorted(base.names - head.names)
-    if gone:
-        shown = ", ".join(clean(name, 120) for name in gone[:5])
-        findings.append(f"{len(gone)} tests that ran on the base did not run: {shown}")
+    # Two tests may bear one name, so that fewer run although no name is gone.
+    fewer = max(len(gone), base.ran - head.ran)
+    if fewer > 0:
+        shown = ", ".join(clean(name, 120) for name in gone[:_NAMED]) + (", …" if len(gone) > _NAMED else "")
+        findings.append(f"{_many(fewer, 'test')} that ran on the base did not run{': ' if shown else ''}{shown}")
     if head.skipped > base.skipped:
-        findings.append(f"{head.skipped - base.skipped} more tests are skipped than on the base")
+        more = head.skipped - base.skipped
+        findings.append(f"{_many(more, 'more test')} {'is' if more == 1 else 'are'} skipped than on the base")
     return tuple(findings)
 
 
-def _one(seen: Observation) -> Verdict | None:
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _against(seen: Observation, *, on_base: bool) -> Failed | Inconclusive | None:
     """What one gate says against the tree; None if it is green."""
-    name = seen.gate.name
+    name, code = seen.gate.name, seen.exit_code
     if not seen.started:
         return Inconclusive(reason=f"gate {name} never ran")
     if seen.oom:
         return Inconclusive(reason=f"gate {name} was killed for memory; give it more with ASHIGARU_GATE_MEMORY")
     if seen.timed_out:
         return _no(seen, f"gate {name} did not finish within {seen.gate.timeout_s} s")
-    if seen.exit_code in _NOT_FOUND:
-        return Inconclusive(reason=f"gate {name}'s command is not in its image: {_last_line(seen.output)}")
-    pytest = "pytest" in seen.gate.run
-    if pytest and seen.exit_code in _PYTEST_BROKEN:
-        return Inconclusive(reason=f"gate {name}: pytest could not do its work: {_last_line(seen.output)}")
-    if pytest and seen.exit_code == _PYTEST_NOTHING:
-        return _no(seen, f"gate {name} found no tests to run")
-    if seen.exit_code != 0:
-        return _no(seen, _count_failures(seen))
+    if code is None:
+        return Inconclusive(reason=f"gate {name} vanished before it ended")
+    if code in _KILLED:
+        return Inconclusive(reason=f"gate {name} was killed from outside (exit {code})")
+    broken = _broken(seen, code)
+    if broken is not None:
+        return Inconclusive(reason=f"{broken}: {_last_line(seen.output)}") if on_base else _no(seen, broken)
+    if code == _PYTEST_NOTHING and _PYTEST.search(seen.gate.run):
+        return _no(seen, f"gate {name}: no tests ran")
+    if code != 0:
+        return _no(seen, _count_failures(seen, code))
     return _green_without_evidence(seen)
 
 
-def _green_without_evidence(seen: Observation) -> Verdict | None:
+def _broken(seen: Observation, code: int) -> str | None:
+    """Why the gate could not do its work at all; None if it could."""
+    if code in _NOT_FOUND:
+        return f"gate {seen.gate.name}'s command cannot be run (exit {code})"
+    if code in _PYTEST_BROKEN and _PYTEST.search(seen.gate.run):
+        return f"gate {seen.gate.name}: pytest could not do its work (exit {code})"
+    return None
+
+
+def _green_without_evidence(seen: Observation) -> Failed | None:
     """An exit status of 0 is a claim; where a report was promised, it has to bear it out."""
-    name = seen.gate.name
     if seen.gate.junit is None:
         return None
-    if seen.junit is None:
-        return _no(seen, f"gate {name} exited 0 but left no report")
-    match read_junit(seen.junit):
+    claim = f"gate {seen.gate.name} exited 0 but"
+    match _evidence(seen):
+        case None:
+            return _no(seen, f"{claim} left no {seen.gate.junit}, so there is no word that a test ran")
         case BadReport(reason=reason):
-            return _no(seen, f"gate {name} exited 0 but {reason}")
-        case JUnit() as report if report.count(CaseOutcome.FAILED, CaseOutcome.ERROR):
-            return _no(seen, f"gate {name} exited 0 but its report tells of failures")
-        case JUnit() as report if report.count(CaseOutcome.PASSED) == 0:
-            return _no(seen, f"gate {name} exited 0 but no test passed")
-        case _:
+            return _no(seen, f"{claim} {reason}")
+        case JUnit(cases=()):
+            return _no(seen, f"{claim} ran no test")
+        case JUnit(red=red) if red:
+            return _no(seen, f"{claim} its report tells of {_many(len(red), 'failed test')}")
+        case JUnit() as report if not report.count(CaseOutcome.PASSED):
+            return _no(seen, f"{claim} every test was skipped")
+        case JUnit():
             return None
+        case never:
+            assert_never(never)
 
 
-def _count_failures(seen: Observation) -> str:
-    report = None if seen.junit is None else read_junit(seen.junit)
-    if isinstance(report, JUnit) and (bad := report.count(CaseOutcome.FAILED, CaseOutcome.ERROR)):
-        return f"gate {seen.gate.name}: {bad} of {len(report.cases)} tests failed"
-    return f"gate {seen.gate.name} exited {seen.exit_code}"
+def _count_failures(seen: Observation, code: int) -> str:
+    report = _evidence(seen)
+    if isinstance(report, JUnit) and report.red:
+        return f"gate {seen.gate.name}: {len(report.red)} of {_many(report.tests, 'test')} failed"
+    return f"gate {seen.gate.name} exited {code}"
 
 
 def _no(seen: Observation, summary: str) -> Failed:
-    report = None if seen.junit is None else read_junit(seen.junit)
-    bad = (
-        [case for case in report.cases if case.outcome in {CaseOutcome.FAILED, CaseOutcome.ERROR}]
-        if isinstance(report, JUnit)
-        else []
-    )
-    return Failed(summary=summary, report=failure_report(f"{summary} (command: {seen.gate.run})", bad, seen.output))
+    report = _evidence(seen)
+    red = report.red if isinstance(report, JUnit) else ()
+    return Failed(summary=summary, report=failure_report(f"{summary} (command: {seen.gate.run})", red, seen.output))
+
+
+def _evidence(seen: Observation) -> Evidence | None:
+    """The report, where one was promised and left."""
+    return None if seen.gate.junit is None or seen.junit is None else read_junit(seen.junit)
 
 
 def _last_line(output: bytes) -> str:

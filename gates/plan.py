@@ -6,20 +6,37 @@ import fnmatch
 import hashlib
 import json
 import shlex
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from gates.python_project import PYTHON_MANIFESTS, is_python, needs_of, tests_in
 from gates.spec import GATE_FILE, parse_gate_file
 
-__all__ = ["GATE_FILE", "Gate", "GatePlan", "NoGate", "SetupPlan", "plan", "setup_script", "shell_script"]
+__all__ = [
+    "GATE_FILE",
+    "OUT",
+    "VENV",
+    "WORKSPACE",
+    "Gate",
+    "GatePlan",
+    "NoGate",
+    "Read",
+    "SetupPlan",
+    "plan",
+    "setup_script",
+    "shell_script",
+]
 
 Read = Callable[[str], bytes | None]
+"""The content of a path at the commit that is planned for; None where there is no such file."""
 
+WORKSPACE: Final = "/workspace"
 OUT: Final = "/ashigaru/out"
 VENV: Final = "/ashigaru/env/venv"
-_PYTHON_MANIFESTS: Final = ("pyproject.toml", "requirements*.txt", "setup.py", "setup.cfg", "uv.lock", "poetry.lock")
+_TIMEOUT_S: Final = 900
+_RULES: Final = 1
+"""Bumped by hand when the judge's rules change, so that verdicts remembered under the old ones are asked for anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +58,8 @@ class SetupPlan:
     timeout_s: int
 
     def matching(self, paths: Sequence[str]) -> tuple[str, ...]:
-        """Those of `paths` that key the result; a pattern without a slash is matched at the top only."""
-        return tuple(sorted(path for path in paths if any(fnmatch.fnmatchcase(path, one) for one in self.manifests)))
+        """Those of `paths` that key the result; `*` stays within a directory, `requirements.txt` is the one on top."""
+        return tuple(sorted(path for path in paths if any(_fits(path, one) for one in self.manifests)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +72,9 @@ class GatePlan:
     environment: tuple[tuple[str, str], ...]
 
     def digest(self) -> str:
-        """Sixty-four hex digits that change with anything in the plan."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode("utf-8")).hexdigest()
+        """Sixty-four hex digits that change with anything in the plan, and with the rules it is judged by."""
+        told = {"rules": _RULES, "plan": asdict(self)}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode("utf-8")).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,33 +88,39 @@ def plan(gate_file: bytes | None, paths: Sequence[str], read: Read) -> GatePlan 
     """The plan of a commit with these paths. Raises BadGateSpec where its gate file is wrong."""
     if gate_file is not None:
         return _from_file(gate_file)
-    if _is_python(paths):
-        return _python(paths, read)
-    return NoGate(
-        reason=f"The repository has no gate: put a {GATE_FILE} with a [[gate]] on its base branch (see docs/gates.md)."
-    )
+    cure = f"put a {GATE_FILE} with a [[gate]] on its base branch (docs/gates.md)"
+    if not is_python(paths):
+        return NoGate(reason=f"The repository has no gate: {cure}.")
+    if not tests_in(paths):
+        return NoGate(reason=f"The repository has no tests to judge by: add some, or {cure}.")
+    return _python(paths, read)
 
 
 def shell_script(plan: GatePlan, gate: Gate) -> str:
-    """What `sh -c` runs for one gate."""
+    """What `sh -c` runs for one gate; its exit status is the gate's."""
     return "\n".join((*_preamble(plan), f"exec sh -c {shlex.quote(gate.run)}"))
 
 
 def setup_script(plan: GatePlan, setup: SetupPlan) -> str:
-    """What `sh -c` runs for the set-up: every command, stopping at the first that fails."""
-    return "\n".join(("set -e", *_preamble(plan), *setup.commands))
+    """What `sh -c` runs for the set-up: every command in a shell of its own, stopping at the first that fails."""
+    return "\n".join(("set -e", *_preamble(plan), *(f"sh -c {shlex.quote(one)}" for one in setup.commands)))
 
 
 def _preamble(plan: GatePlan) -> tuple[str, ...]:
     exports = tuple(f"export {name}={shlex.quote(value)}" for name, value in plan.environment)
-    return (*exports, f'if [ -d {VENV}/bin ]; then export PATH="{VENV}/bin:$PATH"; fi', "cd /workspace")
+    return (*exports, f'if [ -d {VENV}/bin ]; then export PATH="{VENV}/bin:$PATH"; fi', f"cd {WORKSPACE} || exit 126")
+
+
+def _fits(path: str, pattern: str) -> bool:
+    parts, wanted = path.split("/"), pattern.split("/")
+    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
 
 
 def _from_file(data: bytes) -> GatePlan:
     told = parse_gate_file(data)
     setup = None
     if told.setup is not None:
-        manifests = tuple(told.setup.manifests) or _PYTHON_MANIFESTS
+        manifests = tuple(told.setup.manifests) or PYTHON_MANIFESTS
         setup = SetupPlan(commands=tuple(told.setup.run), manifests=manifests, timeout_s=told.setup.timeout_s)
     return GatePlan(
         image=told.image,
@@ -106,39 +130,20 @@ def _from_file(data: bytes) -> GatePlan:
     )
 
 
-# --- Python --------------------------------------------------------------------------------------------------
-
-
-def _is_python(paths: Sequence[str]) -> bool:
-    top = {"pyproject.toml", "pytest.ini", "setup.py", "setup.cfg", "tox.ini", "conftest.py"}
-    return any(path in top for path in paths) or any(_is_test(path) for path in paths)
-
-
-def _is_test(path: str) -> bool:
-    name = path.rsplit("/", 1)[-1]
-    return fnmatch.fnmatchcase(name, "test_*.py") or fnmatch.fnmatchcase(name, "*_test.py")
-
-
-def _python(paths: Sequence[str], read: Read) -> GatePlan | NoGate:
-    if not any(_is_test(path) for path in paths):
-        return NoGate(
-            reason=f"The repository has no tests to judge by: add some, or a {GATE_FILE} with a [[gate]] (docs/gates.md)."
-        )
-    requirements = [path for path in paths if fnmatch.fnmatchcase(path, "requirements*.txt") and "/" not in path]
-    wanted = _dependencies(read("pyproject.toml"))
-    installs = [f"-r {shlex.quote(path)}" for path in requirements if _says_something(read(path))]
-    installs += [shlex.quote(one) for one in wanted]
+def _python(paths: Sequence[str], read: Read) -> GatePlan:
+    needs = needs_of(paths, read)
     setup = None
-    if installs:
+    if needs.arguments:
         setup = SetupPlan(
             commands=(
                 f"python3 -m venv --system-site-packages {VENV}",
-                f"{VENV}/bin/python -m pip install --quiet {' '.join(installs)}",
+                f"{VENV}/bin/python -m pip install --quiet --no-input {shlex.join(needs.arguments)}",
             ),
-            manifests=_PYTHON_MANIFESTS,
-            timeout_s=900,
+            manifests=(*PYTHON_MANIFESTS, *needs.files),
+            timeout_s=_TIMEOUT_S,
         )
-    roots = "src:." if any(path.startswith("src/") for path in paths) else "."
+    # Absolute, so that a test which changes directory or starts a program still finds the tree, not the set-up's copy.
+    roots = [f"{WORKSPACE}/src"] if any(path.startswith("src/") for path in paths) else []
     return GatePlan(
         image=None,
         setup=setup,
@@ -147,26 +152,8 @@ def _python(paths: Sequence[str], read: Read) -> GatePlan | NoGate:
                 name="test",
                 run=f"python3 -m pytest -p no:cacheprovider -o junit_family=xunit2 --junitxml={OUT}/junit-test.xml",
                 junit="junit-test.xml",
-                timeout_s=900,
+                timeout_s=_TIMEOUT_S,
             ),
         ),
-        environment=(("PYTHONDONTWRITEBYTECODE", "1"), ("PYTHONPATH", roots)),
+        environment=(("PYTHONDONTWRITEBYTECODE", "1"), ("PYTHONPATH", ":".join((*roots, WORKSPACE)))),
     )
-
-
-def _dependencies(pyproject: bytes | None) -> list[str]:
-    """`[project] dependencies`, the ones that are words; a broken file asks for nothing and fails in the gate."""
-    if pyproject is None:
-        return []
-    try:
-        told = tomllib.loads(pyproject.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return []
-    project = told.get("project")
-    listed = project.get("dependencies") if isinstance(project, dict) else None
-    return [one for one in listed if isinstance(one, str)][:200] if isinstance(listed, list) else []
-
-
-def _says_something(requirements: bytes | None) -> bool:
-    lines = (requirements or b"").decode("utf-8", "replace").splitlines()
-    return any(line.strip() and not line.lstrip().startswith("#") for line in lines)

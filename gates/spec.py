@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from gates.errors import BadGateSpec
+from gates.text import clean
 
 GATE_FILE: Final = ".ashigaru.toml"
 MAX_FILE_BYTES: Final = 64 * 1024
+MAX_VARIABLES: Final = 50
 _IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,499}")
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+# A command that is only white space would exit 0 and judge nothing; a NUL cannot be passed to a shell.
+_COMMAND: Final = re.compile(r"(?=.*\S)[^\0]{1,2000}", re.DOTALL)
+_PATTERN: Final = re.compile(r"(?!/)[^\0]{1,200}")
+_VALUE: Final = re.compile(r"[^\0]{0,2000}")
 
 
 def _matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
@@ -29,7 +36,11 @@ def _matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-Command = Annotated[str, Field(min_length=1, max_length=2000)]
+Command = Annotated[str, _matching(_COMMAND, "must be a shell command of 1 to 2000 characters")]
+Pattern = Annotated[str, _matching(_PATTERN, "must be a path pattern of 1 to 200 characters, from the top")]
+Variable = Annotated[str, _matching(_VARIABLE, "must be named as shell variables are")]
+Value = Annotated[str, _matching(_VALUE, "must be at most 2000 characters")]
+Seconds = Annotated[int, Field(ge=1, le=7200)]
 
 
 class _Section(BaseModel):
@@ -37,11 +48,14 @@ class _Section(BaseModel):
 
 
 class SetupSection(_Section):
-    """`[setup]`: commands run once on the base commit's files, with egress to the operator's named hosts."""
+    """`[setup]`: commands run once on the base commit's files, with egress to the operator's named hosts.
+
+    manifests: patterns of the files whose content keys the result; empty: those that say what Python needs.
+    """
 
     run: Annotated[list[Command], Field(min_length=1, max_length=20)]
-    manifests: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=50)] = []
-    timeout_s: Annotated[int, Field(ge=1, le=7200)] = 600
+    manifests: Annotated[list[Pattern], Field(max_length=50)] = []
+    timeout_s: Seconds = 600
 
 
 class GateSection(_Section):
@@ -50,35 +64,46 @@ class GateSection(_Section):
     name: Annotated[str, _matching(_NAME, "must be 1 to 40 of a-z, 0-9 and -")]
     run: Command
     junit: Annotated[str, _matching(_FILE, "must be a plain file name")] | None = None
-    timeout_s: Annotated[int, Field(ge=1, le=7200)] = 600
+    timeout_s: Seconds = 600
 
 
 class GateFile(_Section):
-    """The whole file."""
+    """The whole file. environment: variables of the set-up and of every gate; no place for a secret."""
 
     image: Annotated[str, _matching(_IMAGE, "must be an image reference of at most 500 characters")] | None = None
-    environment: dict[str, str] = {}
+    environment: Annotated[dict[Variable, Value], Field(max_length=MAX_VARIABLES)] = {}
     setup: SetupSection | None = None
     gate: Annotated[list[GateSection], Field(min_length=1, max_length=20)]
 
 
 def parse_gate_file(data: bytes) -> GateFile:
-    """The file's content, checked. Raises BadGateSpec with one sentence that names the place."""
+    """The file's content, checked. Raises BadGateSpec with one sentence that names the key and the cure."""
     if len(data) > MAX_FILE_BYTES:
         raise BadGateSpec(f"the file is over {MAX_FILE_BYTES} bytes; keep long scripts in files of their own.")
     try:
-        told = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-        raise BadGateSpec(f"it is not valid TOML ({exc}); correct it on the base branch.") from exc
-    try:
-        parsed = GateFile.model_validate(told)
+        parsed = GateFile.model_validate(read_toml(data))
     except ValidationError as exc:
         first = exc.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
         problem = first["msg"].removeprefix("Value error, ")
-        raise BadGateSpec(f"{where}: {problem}; see docs/gates.md.") from exc
+        raise BadGateSpec(f"{_key(first['loc'])}: {clean(problem, 200)}; docs/gates.md says what it may be.") from exc
+    except ValueError as exc:
+        raise BadGateSpec(f"it is not valid TOML ({clean(str(exc), 200)}); correct it on the base branch.") from exc
     names = [gate.name for gate in parsed.gate]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise BadGateSpec(f"gate.name: {twice} is there twice; give each gate its own name.")
+        raise BadGateSpec(f"gate.name: {twice} is there twice; give each gate a name of its own.")
     return parsed
+
+
+def read_toml(data: bytes) -> dict[str, Any]:
+    """TOML that somebody else wrote. Raises ValueError for everything that it cannot be read as."""
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except RecursionError as exc:
+        raise ValueError("it is nested too deep") from exc
+
+
+def _key(place: tuple[int | str, ...]) -> str:
+    """The key as the file's author knows it: `gate.2.run` counts gates from 1."""
+    parts = [str(part + 1) if isinstance(part, int) else part for part in place if part != "[key]"]
+    return clean(".".join(parts), 120) or "the file"
