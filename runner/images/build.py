@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import shutil
 import subprocess
 import tempfile
@@ -38,6 +39,7 @@ BUILD_S = 600.0
 PODMAN_S = 60.0
 LOCK_S = 1800.0
 MAX_OLD_IMAGES = 50
+KEPT_S = 7 * 86_400
 
 Progress = Callable[[str], None]
 
@@ -81,6 +83,17 @@ def default_cache() -> Path:
     return Path.home() / ".cache" / "mcp-ashigaru"
 
 
+def outdated(listed: str, kept: set[str], before: float) -> list[str]:
+    """Our keyed references in `podman images --format json` that are not kept and were made before that time."""
+    try:
+        images = json.loads(listed)
+    except ValueError:
+        return []
+    old = [image for image in images if isinstance(image, dict) and image.get("Created", before) < before]
+    names = sorted({name for image in old for name in image.get("Names") or ()})
+    return [name for name in names if name.startswith(f"{REPOSITORY}/") and name not in kept | {latest(name)}]
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Bench:
     podman: tuple[str, ...]
@@ -122,10 +135,12 @@ class _Bench:
         self.progress(f"{recipe.name} built in {time.monotonic() - began:.0f} s")
 
     def forget_all_but(self, kept: set[str]) -> None:
-        """Untag what earlier versions left; podman itself refuses for an image that a container still uses."""
-        listed = self._run(("images", "--format", "{{.Repository}}:{{.Tag}}"), PODMAN_S).stdout.splitlines()
-        old = [name for name in listed if name.startswith(f"{REPOSITORY}/") and name not in kept]
-        for name in [name for name in old if not name.endswith(":latest")][:MAX_OLD_IMAGES]:
+        """Untag what versions of long ago left. Not the recent ones: another checkout of this account may use them.
+
+        Podman itself refuses for an image that a container still uses.
+        """
+        listed = self._run(("images", "--format", "json"), PODMAN_S).stdout
+        for name in outdated(listed, kept, time.time() - KEPT_S)[:MAX_OLD_IMAGES]:
             self._run(("rmi", name), PODMAN_S)
 
     def _scratch(self, claude: Path | None) -> Path:

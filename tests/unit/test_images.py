@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import shutil
 import sys
 import tarfile
@@ -19,7 +20,7 @@ from runner.images.build import ensure_images
 from runner.images.recipe import PLAIN_ROOT, image_reference, latest, recipes, root_reference
 
 PODMAN = """#!{python}
-import sys
+import json, sys
 from pathlib import Path
 store, log = Path({store!r}), Path({log!r})
 arguments = sys.argv[1:]
@@ -42,7 +43,9 @@ match arguments:
         with log.open("a", encoding="utf-8") as lines:
             lines.write("context " + " ".join(sorted(path.name for path in context.iterdir())) + "\\n")
     case ["images", *_]:
-        print("\\n".join(path.name.replace("+", "/") for path in store.iterdir()))
+        print(json.dumps([
+            {{"Names": [path.name.replace("+", "/")], "Created": int(path.stat().st_mtime)}} for path in store.iterdir()
+        ]))
     case ["rmi", name]:
         (store / name.replace("/", "+")).unlink()
     case ["run", *_]:
@@ -140,14 +143,22 @@ def test_images_that_do_not_run_here_are_a_fault_in_podmans_words(workshop: Work
     assert "cgroups in hybrid mode" in str(caught.value)
 
 
-def test_images_of_an_earlier_version_are_forgotten_and_nothing_else(workshop: Workshop) -> None:
-    for name in ("localhost+ashigaru+agent:0123456789ab", "localhost+somebody+else:1"):
-        (workshop.store / name).touch()
+def test_images_of_long_ago_are_forgotten_and_nothing_else(workshop: Workshop) -> None:
+    old, recent, foreign = (
+        workshop.store / name
+        for name in (
+            "localhost+ashigaru+agent:0123456789ab",
+            "localhost+ashigaru+agent:ba9876543210",
+            "localhost+somebody+else:1",
+        )
+    )
+    for path in (old, recent, foreign):
+        path.touch()
+    for path in (old, foreign):
+        os.utime(path, (1_000_000, 1_000_000))
     workshop.ensure()
-    left = {path.name for path in workshop.store.iterdir()}
-    assert "localhost+ashigaru+agent:0123456789ab" not in left
-    assert "localhost+somebody+else:1" in left
-    assert len(left) == 1 + 2 + 6
+    assert [path.exists() for path in (old, recent, foreign)] == [False, True, True]
+    assert len(list(workshop.store.iterdir())) == 2 + 2 + 6
 
 
 def _package(folder: Path) -> Path:
