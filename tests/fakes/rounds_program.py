@@ -149,7 +149,7 @@ class Host:
     model: str
     protocol: int
 
-    def do(self, said: dict[str, Any]) -> Any:  # noqa: PLR0911 - one a command
+    def do(self, said: dict[str, Any]) -> Any:
         run, number = said.get("run", ""), said.get("number", 1)
         match said["do"]:
             case "submit":
