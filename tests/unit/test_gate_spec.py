@@ -98,7 +98,7 @@ def test_what_a_gate_file_may_not_say_is_refused_by_the_key_it_is_at(text: str, 
         b"\xff\xfe",
         b"a = " + b"[" * 20_000,  # deeper than the parser can go
         b"a = " + b"9" * 20_000,  # longer than Python makes an integer of
-        b"#" * (MAX_FILE_BYTES + 1),
+        GATE.encode() + b"#" * MAX_FILE_BYTES,
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_in_one_sentence(data: bytes) -> None:
