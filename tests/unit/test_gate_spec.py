@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +52,13 @@ def test_one_gate_with_a_name_and_a_command_is_enough() -> None:
     told = parse_gate_file(GATE.encode())
 
     assert (told.image, told.setup, told.gate[0].junit, told.gate[0].timeout_s) == (None, None, None, 600)
+
+
+def test_the_example_in_the_documentation_is_a_gate_file() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "gates.md").read_text(encoding="utf-8")
+    example = page.partition("```toml\n")[2].partition("```")[0]
+
+    assert [gate.name for gate in parse_gate_file(example.encode()).gate] == ["lint", "test"]
 
 
 @pytest.mark.parametrize(
