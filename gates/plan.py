@@ -134,10 +134,11 @@ def _python(paths: Sequence[str], read: Read) -> GatePlan:
     needs = needs_of(paths, read)
     setup = None
     if needs.arguments:
+        # -I: a file of the repository that is called as a module of pip's is not imported in its stead.
         setup = SetupPlan(
             commands=(
-                f"python3 -m venv --system-site-packages {VENV}",
-                f"{VENV}/bin/python -m pip install --quiet --no-input {shlex.join(needs.arguments)}",
+                f"python3 -I -m venv --system-site-packages {VENV}",
+                f"{VENV}/bin/python -I -m pip install --quiet --no-input {shlex.join(needs.arguments)}",
             ),
             manifests=(*PYTHON_MANIFESTS, *needs.files),
             timeout_s=_TIMEOUT_S,

@@ -16,6 +16,8 @@ import pytest
 from gates.judge import Counts, Observation, judge, summarise
 from gates.plan import GATE_FILE, OUT, WORKSPACE, GatePlan, plan, shell_script
 from gates.verdict import Failed, Passed, Verdict
+from runner.gateway.cassette import load_cassette
+from runner.intents import repo_name
 
 DEMO = Path(__file__).parents[2] / "demo"
 CASSETTE: dict[str, Any] = tomllib.loads((DEMO / "cassette.toml").read_text(encoding="utf-8"))
@@ -165,8 +167,13 @@ def test_the_second_tiers_test_fails_without_its_fix(workspace: Workspace) -> No
 def test_the_issue_names_what_is_wrong_and_a_repository_for_the_forge() -> None:
     issue = tomllib.loads((DEMO / "issue.toml").read_text(encoding="utf-8"))
 
+    assert repo_name(issue["repo"]) == issue["repo"]
     assert set(issue) == {"repo", "title", "brief"}
     assert "format_duration(119.7)" in issue["brief"]
+
+
+def test_the_gateway_replays_the_first_tiers_script_before_the_second_tiers() -> None:
+    assert [script.tier for script in load_cassette(DEMO / "cassette.toml").script] == ["sonnet", "opus"]
 
 
 def test_every_turn_says_what_it_used_so_that_the_demo_shows_money() -> None:

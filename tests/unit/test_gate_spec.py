@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +54,13 @@ def test_one_gate_with_a_name_and_a_command_is_enough() -> None:
     assert (told.image, told.setup, told.gate[0].junit, told.gate[0].timeout_s) == (None, None, None, 600)
 
 
+def test_the_example_in_the_documentation_is_a_gate_file() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "gates.md").read_text(encoding="utf-8")
+    example = page.partition("```toml\n")[2].partition("```")[0]
+
+    assert [gate.name for gate in parse_gate_file(example.encode()).gate] == ["lint", "test"]
+
+
 @pytest.mark.parametrize(
     ("text", "key"),
     [
@@ -98,7 +107,7 @@ def test_what_a_gate_file_may_not_say_is_refused_by_the_key_it_is_at(text: str, 
         b"\xff\xfe",
         b"a = " + b"[" * 20_000,  # deeper than the parser can go
         b"a = " + b"9" * 20_000,  # longer than Python makes an integer of
-        b"#" * (MAX_FILE_BYTES + 1),
+        GATE.encode() + b"#" * MAX_FILE_BYTES,
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_in_one_sentence(data: bytes) -> None:
