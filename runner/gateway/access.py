@@ -105,9 +105,7 @@ def gateways(
     proxy = EgressProxy(loop, egress)
     try:
         yield Gateways(
-            model=GatewayAccess(
-                gateway=model, credential_kind="api_key" if credential is None else credential.kind
-            ),
+            model=GatewayAccess(gateway=model, credential_kind="api_key" if credential is None else credential.kind),
             egress=proxy,
         )
     finally:

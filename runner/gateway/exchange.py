@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import email.utils
 import hmac
-import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -20,23 +17,19 @@ from starlette.types import Receive, Scope, Send
 
 from runner.errors import RunnerError
 from runner.gateway.metering import Meter, PriceTable, Usage
+from runner.gateway.passing import Failure, Passing, refusal
 from runner.gateway.purse import Purse
-from runner.gateway.question import Question, Unasked, read_question
-from runner.gateway.upstream import Answer, Asked, Upstream, UpstreamAway, UpstreamCut
+from runner.gateway.question import Unasked, read_question
+from runner.gateway.upstream import Asked, Upstream
 
 _LOG: Final = logging.getLogger(__name__)
 _MAX_REQUEST: Final = 32 * 1024 * 1024
-_MAX_ANSWER: Final = 64 * 1024 * 1024
-_MAX_ERROR: Final = 64 * 1024
 _MAX_AT_ONCE: Final = 8
 _BODY_S: Final = 60.0
 _MESSAGES: Final = "/v1/messages"
 _PATHS: Final = frozenset({_MESSAGES, "/v1/messages/count_tokens"})
 _UP: Final = frozenset({"accept", "content-type", "user-agent", "x-app"})
 _UP_PREFIXES: Final = ("anthropic-", "x-stainless-", "x-claude-")
-_DOWN: Final = frozenset({"content-type", "retry-after", "request-id", "x-should-retry"})
-_DOWN_PREFIXES: Final = ("anthropic-ratelimit-",)
-_ERROR_STATUS: Final = {"overloaded_error": 529, "rate_limit_error": 429, "authentication_error": 401}
 BUDGET_WORDS: Final = "ashigaru: the run's budget is used up"
 
 CredentialKind: TypeAlias = Literal["api_key", "oauth"]
@@ -59,18 +52,6 @@ class Grant:
     placeholder: str = field(repr=False)
     socket: Path
     run_micro_usd: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """The upstream's last failure that no good answer followed. status None: it did not answer, or not to the end.
-
-    type: the API's own word. retry_at: UTC seconds, where it named a time.
-    """
-
-    status: int | None
-    type: str
-    retry_at: float | None
 
 
 @dataclass(kw_only=True)
@@ -137,24 +118,31 @@ class Exchange:
             # 400 is an answer that the CLI does not try again: it ends at once and its work so far is kept.
             return refusal(400, "invalid_request_error", BUDGET_WORDS)
         meter = Meter(question.model, stream=question.stream, request_bytes=len(body))
-        passing = _Passing(self, self._asked(request, body), meter, send)
+        passing = Passing(
+            upstream=self.upstream,
+            asked=self._asked(request, body),
+            meter=meter,
+            send=send,
+            idle_s=self.idle_s,
+            secret=None if self.credential is None else self.credential.value,
+            now=self.now,
+        )
         try:
-            return await passing.until_done_or_left(request.receive)
+            refused = await passing.until_done_or_left(request.receive)
+            if not passing.left:
+                self.failure = passing.failure
         finally:
             cost = 0
             if passing.answered and request.scope["path"] == _MESSAGES:
                 meter.finish()
                 cost = self.prices.cost(meter.model, meter.usage)
-            await asyncio.shield(
-                asyncio.ensure_future(self.purse.settle(estimate, self.grant.attempt, cost))
-            )
+            await asyncio.shield(asyncio.ensure_future(self.purse.settle(estimate, self.grant.attempt, cost)))
+        return refused
 
     def _asked(self, request: Request, body: bytes) -> Asked:
         """The request as it goes up: its bytes as they came, and of its headers those that the API reads."""
         headers = {
-            name: value
-            for name, value in request.headers.items()
-            if name in _UP or name.startswith(_UP_PREFIXES)
+            name: value for name, value in request.headers.items() if name in _UP or name.startswith(_UP_PREFIXES)
         }
         if self.credential is not None and self.credential.kind == "api_key":
             headers["x-api-key"] = self.credential.value
@@ -168,105 +156,6 @@ class Exchange:
             run_id=self.grant.run_id,
             attempt=self.grant.attempt,
         )
-
-
-class _Passing:
-    """One answer on its way down."""
-
-    def __init__(self, exchange: Exchange, asked: Asked, meter: Meter, send: Send) -> None:
-        self._exchange = exchange
-        self._asked = asked
-        self._meter = meter
-        self._send = send
-        self._started = self._finishing = False
-        self.answered = False
-        """Whether the upstream gave a good answer, whole or not: one that has to be paid for."""
-
-    async def until_done_or_left(self, receive: Receive) -> JSONResponse | None:
-        """Pass the answer on; let go of the upstream as soon as nobody listens any more."""
-        passing = asyncio.ensure_future(self._pass())
-        leaving = asyncio.ensure_future(_left(receive))
-        try:
-            await asyncio.wait({passing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not passing.done() and not self._finishing:
-                return None
-            return await passing
-        finally:
-            passing.cancel()
-            leaving.cancel()
-            await asyncio.gather(passing, leaving, return_exceptions=True)
-
-    async def _pass(self) -> JSONResponse | None:
-        try:
-            async with asyncio.timeout(self._exchange.idle_s) as idle, self._exchange.upstream.send(self._asked) as answer:
-                if 200 <= answer.status < 300:
-                    self.answered = True
-                    await self._pass_good(answer, idle)
-                else:
-                    await self._pass_error(answer)
-        except UpstreamAway:
-            self._exchange.failure = Failure(status=None, type="", retry_at=None)
-            return refusal(529, "overloaded_error", "the model API cannot be reached just now")
-        except (UpstreamCut, TimeoutError):
-            self._exchange.failure = Failure(status=None, type="", retry_at=None)
-            if not self._started:
-                return refusal(529, "overloaded_error", "the model API's answer broke off")
-            # The headers are gone already: breaking the connection is the only way to say that it broke.
-            _LOG.info("the upstream's answer broke off", extra={"run": self._asked.run_id})
-        return None
-
-    async def _pass_good(self, answer: Answer, idle: asyncio.Timeout) -> None:
-        await self._start(answer)
-        sent = 0
-        async for chunk in answer.chunks:
-            self._meter.feed(chunk)
-            sent += len(chunk)
-            if sent > _MAX_ANSWER:
-                raise UpstreamCut
-            idle.reschedule(asyncio.get_running_loop().time() + self._exchange.idle_s)
-            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-        error = self._meter.error
-        self._exchange.failure = (
-            Failure(status=_ERROR_STATUS.get(error, 500), type=error, retry_at=None) if error else None
-        )
-        await self._end(b"")
-
-    async def _pass_error(self, answer: Answer) -> None:
-        """An error is short: it is read whole, so that its type is known and nothing of ours is in it."""
-        body = bytearray()
-        with contextlib.suppress(UpstreamCut):
-            async for chunk in answer.chunks:
-                body += chunk
-                if len(body) > _MAX_ERROR:
-                    break
-        told = bytes(body[:_MAX_ERROR])
-        credential = self._exchange.credential
-        if credential is not None:
-            told = told.replace(credential.value.encode(), b"[credential]")
-        self._exchange.failure = Failure(
-            status=answer.status, type=_error_type(told), retry_at=_retry_at(answer.headers, self._exchange.now())
-        )
-        await self._start(answer)
-        await self._end(told)
-
-    async def _start(self, answer: Answer) -> None:
-        headers = [
-            (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in answer.headers.items()
-            if name.lower() in _DOWN or name.lower().startswith(_DOWN_PREFIXES)
-        ]
-        self._started = True
-        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
-
-    async def _end(self, last: bytes) -> None:
-        # The client may hang up on the last byte; what is left to do then is not to be cut short.
-        self._finishing = True
-        await self._send({"type": "http.response.body", "body": last, "more_body": False})
-
-
-def refusal(status: int, kind: str, told: str) -> JSONResponse:
-    """An error as the Messages API words one."""
-    return JSONResponse({"type": "error", "error": {"type": kind, "message": told}}, status)
 
 
 def _shows(request: Request, placeholder: str) -> bool:
@@ -286,32 +175,3 @@ async def _body(request: Request) -> bytes | None:
     except (ClientDisconnect, TimeoutError):
         return None
     return bytes(held)
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _error_type(body: bytes) -> str:
-    try:
-        told: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return ""
-    error = told.get("error") if isinstance(told, dict) else None
-    kind = error.get("type") if isinstance(error, dict) else None
-    return kind[:100] if isinstance(kind, str) else ""
-
-
-def _retry_at(headers: Mapping[str, str], now: float) -> float | None:
-    """UTC seconds at which the upstream says to try again: `retry-after` in seconds or as a date, or a quota's reset."""
-    told = headers.get("retry-after") or headers.get("anthropic-ratelimit-unified-reset")
-    if told is None:
-        return None
-    if told.isascii() and told.isdigit() and len(told) <= 12:
-        number = float(told)
-        return number if number > 10**9 else now + number
-    try:
-        return email.utils.parsedate_to_datetime(told).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None

@@ -82,5 +82,5 @@ def listening_socket(path: Path) -> socket.socket:
     except OSError as exc:
         made.close()
         raise SandboxFault(f"No socket can be made at {path} ({exc.strerror}); see to that directory.") from exc
-    made.setblocking(False)
+    made.settimeout(0.0)
     return made

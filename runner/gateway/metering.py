@@ -34,7 +34,7 @@ class Usage:
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """Micro-dollars per million tokens. cache_write_1h None: eight fifths of cache_write, as the list prices have it."""
+    """Micro-dollars per million tokens. cache_write_1h None: eight fifths of cache_write, as in the list prices."""
 
     input: int
     output: int
@@ -166,7 +166,9 @@ class Meter:
             case "content_block_delta":
                 delta = event.get("delta")
                 if isinstance(delta, dict):
-                    self._answered += sum(len(text.encode()) for key in _DELTAS if isinstance(text := delta.get(key), str))
+                    self._answered += sum(
+                        len(text.encode()) for key in _DELTAS if isinstance(text := delta.get(key), str)
+                    )
             case "error":
                 told = event.get("error")
                 self.error = str(told.get("type", "api_error"))[:100] if isinstance(told, dict) else "api_error"

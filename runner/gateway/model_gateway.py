@@ -11,9 +11,10 @@ from typing import Final
 
 import uvicorn
 
-from runner.gateway.exchange import BUDGET_WORDS, Credential, CredentialKind, Exchange, Failure, Grant
+from runner.gateway.exchange import BUDGET_WORDS, Credential, CredentialKind, Exchange, Grant
 from runner.gateway.loop import GatewayLoop, listening_socket
 from runner.gateway.metering import Ledger, PriceTable
+from runner.gateway.passing import Failure
 from runner.gateway.purse import Purse
 from runner.gateway.upstream import Upstream
 
@@ -113,7 +114,7 @@ class ModelGateway:
             server_header=False,
             date_header=False,
         )
-        # The socket is bound by us: a server that cannot bind one of its own ends the process.
+        # The socket is ours and listens already: a server that cannot bind one of its own ends the process.
         server = uvicorn.Server(config)
         serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
         self._open[key] = _Open(exchange=exchange, server=server, serving=serving)
@@ -124,8 +125,6 @@ class ModelGateway:
         self._known[key] = exchange
         while len(self._known) > _REMEMBERED:
             self._known.pop(next(iter(self._known)))
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.002)
 
     def _purse(self, run_id: str) -> Purse:
         """One purse a run, while one of its grants is remembered."""

@@ -84,7 +84,7 @@ class Recording:
 
 
 def rendered(scripts: dict[ScriptKey, dict[int, dict[str, Any]]]) -> str:
-    """The cassette's text. A script goes as far as its turns have no gap: what comes after one would answer too early."""
+    """The cassette's text. A script ends at the first gap in its turns: what comes after would answer too early."""
     told = []
     for (attempt, model, effort), turns in sorted(scripts.items(), key=lambda item: (item[0][0], item[0][1])):
         unbroken = [turns[index] for index in range(len(turns)) if all(before in turns for before in range(index + 1))]
@@ -112,7 +112,9 @@ def turn_of(answer: dict[str, Any]) -> dict[str, Any]:
     """A whole answer as a turn of a cassette."""
     blocks = answer["content"]
     text = "".join(block["text"] for block in blocks if block["type"] == "text")
-    calls = [{"name": block["name"], "input": _sayable(block["input"])} for block in blocks if block["type"] == "tool_use"]
+    calls = [
+        {"name": block["name"], "input": _sayable(block["input"])} for block in blocks if block["type"] == "tool_use"
+    ]
     written = json.dumps([text, calls], ensure_ascii=False)
     # Code may hold what looks like a placeholder; then nothing is filled in, and the directory stays as it was.
     verbatim = any(placeholder in written for placeholder in PLACEHOLDERS)
@@ -152,14 +154,13 @@ def assembled(stream: bytes) -> dict[str, Any]:
 
     Raises NotRecorded for one that is not complete, KeyError or ValueError for one that is no such stream.
     """
+    events = [json.loads(line[5:]) for line in stream.split(b"\n") if line.startswith(b"data:")]
+    if not any(event["type"] == "message_stop" for event in events):
+        raise NotRecorded("it broke off")
     answer: dict[str, Any] = {}
     blocks: dict[int, dict[str, Any]] = {}
-    ended = False
-    for line in stream.split(b"\n"):
-        if not line.startswith(b"data:"):
-            continue
-        event = json.loads(line[5:])
-        match event.get("type"):
+    for event in events:
+        match event["type"]:
             case "message_start":
                 answer = dict(event["message"])
             case "content_block_start":
@@ -171,15 +172,11 @@ def assembled(stream: bytes) -> dict[str, Any]:
             case "message_delta":
                 answer["stop_reason"] = event["delta"].get("stop_reason")
                 answer["usage"] = {**answer.get("usage", {}), **event.get("usage", {})}
-            case "message_stop":
-                ended = True
             case _:
                 pass
-    if not ended:
-        raise NotRecorded("it broke off")
-    for block in blocks.values():
-        told = block.pop("json")
-        if block.get("type") == "tool_use":
-            block["input"] = json.loads(told or "{}")
-    answer["content"] = [blocks[index] for index in sorted(blocks)]
+    answer["content"] = [_block(blocks[index]) for index in sorted(blocks)]
     return answer
+
+
+def _block(told: dict[str, Any]) -> dict[str, Any]:
+    return told | {"input": json.loads(told["json"] or "{}")} if told["type"] == "tool_use" else told
