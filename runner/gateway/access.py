@@ -101,14 +101,16 @@ def gateways(
         )
     loop = GatewayLoop()
     loop.start()
+    model = ModelGateway(loop, upstream, credential, prices, ledger)
+    proxy = EgressProxy(loop, egress)
     try:
         yield Gateways(
-            model=GatewayAccess(
-                gateway=ModelGateway(loop, upstream, credential, prices, ledger),
-                credential_kind="api_key" if credential is None else credential.kind,
-            ),
-            egress=EgressProxy(loop, egress),
+            model=GatewayAccess(gateway=model, credential_kind="api_key" if credential is None else credential.kind),
+            egress=proxy,
         )
     finally:
+        # In this order: what was answered is on the ledger before the loop is gone.
+        model.close()
+        proxy.close()
         loop.run(upstream.close())
         loop.close()

@@ -12,23 +12,33 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from runner.errors import BadIntent
 
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 CWD: Final = "/workspace"
+CWD_PLACEHOLDER: Final = "{cwd}"
+PLACEHOLDERS: Final = (CWD_PLACEHOLDER, "{attempt}", "{model}")
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def _as_json(told: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(told, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise ValueError("has a date, a time, inf or nan, which JSON cannot say; write a string") from exc
+    return told
+
+
 class ScriptedTool(_Part):
     """A tool call of a turn."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    input: dict[str, Any] = {}
+    input: Annotated[dict[str, Any], AfterValidator(_as_json)] = {}
 
 
 class ScriptedError(_Part):
@@ -60,6 +70,8 @@ class Turn(_Part):
     cut_after_bytes: Annotated[int, Field(ge=1)] | None = None
     stop_reason: Literal["end_turn", "tool_use", "max_tokens", "refusal"] | None = None
     usage: ScriptedUsage | None = None
+    verbatim: bool = False
+    """Its strings are taken as they are: what looks like a placeholder is none."""
 
 
 class Script(_Part):
@@ -89,7 +101,8 @@ class Cassette(_Part):
 def load_cassette(path: Path) -> Cassette:
     """The cassette in that file. Raises BadIntent with one sentence that names the file and the place."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as handle:
+            data = handle.read(MAX_FILE_BYTES + 1)
     except OSError as exc:
         raise BadIntent(f"The cassette {path} cannot be read; correct the path in ASHIGARU_MODEL_UPSTREAM.") from exc
     return parse_cassette(data, str(path))
@@ -101,12 +114,25 @@ def parse_cassette(data: bytes, name: str) -> Cassette:
         raise BadIntent(f"The cassette {name} is over {MAX_FILE_BYTES} bytes; split it by tier.")
     try:
         return Cassette.model_validate(tomllib.loads(data.decode("utf-8")))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-        raise BadIntent(f"The cassette {name} is not valid TOML: {exc}.") from exc
-    except ValidationError as exc:
+    except (ValueError, RecursionError) as exc:
+        if not isinstance(exc, ValidationError):
+            raise BadIntent(f"The cassette {name} is not TOML in UTF-8: {exc}; correct it there.") from exc
         first = exc.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BadIntent(f"The cassette {name} is wrong at {where}: {first['msg']} (see docs/cassettes.md).") from exc
+        said = first["msg"].removeprefix("Value error, ")
+        raise BadIntent(
+            f"The cassette {name} is wrong at {_place(first['loc'])}: {said}; correct it as docs/cassettes.md says."
+        ) from exc
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    """Where in the file, counted from 1 as a person does: "script 1, turn 2, tool 1, name"."""
+    words: list[str] = []
+    for part in loc:
+        if isinstance(part, int) and words:
+            words[-1] += f" {part + 1}"
+        else:
+            words.append(str(part))
+    return ", ".join(words) or "the top"
 
 
 def chosen(cassette: Cassette, request: Mapping[str, Any], attempt: int) -> tuple[str, Turn] | None:
@@ -131,7 +157,9 @@ def chosen(cassette: Cassette, request: Mapping[str, Any], attempt: int) -> tupl
 
 
 def _filled(turn: Turn, model: str, attempt: int) -> Turn:
-    values = {"{cwd}": CWD, "{attempt}": str(attempt), "{model}": model}
+    if turn.verbatim:
+        return turn
+    values = dict(zip(PLACEHOLDERS, (CWD, str(attempt), model), strict=True))
 
     def fill(value: Any) -> Any:
         if isinstance(value, str):
@@ -145,7 +173,8 @@ def _filled(turn: Turn, model: str, attempt: int) -> Turn:
         return value
 
     tools = [tool.model_copy(update={"input": fill(tool.input)}) for tool in turn.tool]
-    return turn.model_copy(update={"text": fill(turn.text), "tool": tools})
+    error = turn.error and turn.error.model_copy(update={"message": fill(turn.error.message)})
+    return turn.model_copy(update={"text": fill(turn.text), "tool": tools, "error": error})
 
 
 def message(turn: Turn, name: str, model: str, attempt: int, request_bytes: int) -> dict[str, Any]:

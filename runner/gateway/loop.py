@@ -1,17 +1,22 @@
-"""An event loop in a thread of its own, serving ASGI apps on Unix sockets while the rest of the runner is synchronous."""
+"""An event loop in a thread of its own, serving Unix sockets while the rest of the runner is synchronous."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 import threading
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from runner.errors import SandboxFault
+
 T = TypeVar("T")
 
 _ANSWER_S: Final = 20.0
+_BACKLOG: Final = 128
 
 
 class GatewayLoop:
@@ -27,8 +32,13 @@ class GatewayLoop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The coroutine's result. Raises TimeoutError when it takes unreasonably long."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_ANSWER_S)
+        """The coroutine's result. Raises TimeoutError when it takes unreasonably long; it is cancelled then."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(_ANSWER_S)
+        except TimeoutError:
+            future.cancel()
+            raise
 
     def close(self) -> None:
         """Stop the loop; open connections are dropped."""
@@ -38,18 +48,39 @@ class GatewayLoop:
             tasks = [task for task in asyncio.all_tasks() if task is not here]
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks, timeout=2.0) if tasks else None
+            if tasks:
+                await asyncio.wait(tasks, timeout=2.0)
+            await asyncio.get_running_loop().shutdown_asyncgens()
+            await asyncio.get_running_loop().shutdown_default_executor()
 
         if self._thread.is_alive():
             with contextlib.suppress(TimeoutError):
                 self.run(drop())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(_ANSWER_S)
-        self._loop.close()
+        if not self._loop.is_running():
+            self._loop.close()
 
 
-def fresh_socket(path: Path) -> Path:
-    """`path`, with its directory there for this account alone, and no old socket at it."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.unlink(missing_ok=True)
-    return path
+def listening_socket(path: Path) -> socket.socket:
+    """A socket at `path` that only this account may connect to; an old one there is replaced. Raises SandboxFault.
+
+    The path may be longer than the 107 bytes that a socket's address holds.
+    """
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.unlink(missing_ok=True)
+        directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            made.bind(f"/proc/self/fd/{directory}/{path.name}")
+        finally:
+            os.close(directory)
+        # Connecting needs the right to write; nobody can connect before `listen`.
+        path.chmod(0o600)
+        made.listen(_BACKLOG)
+    except OSError as exc:
+        made.close()
+        raise SandboxFault(f"No socket can be made at {path} ({exc.strerror}); see to that directory.") from exc
+    made.settimeout(0.0)
+    return made

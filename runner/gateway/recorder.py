@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import tomli_w
 
 from runner.files import write_whole
-from runner.gateway.cassette import CWD
-from runner.gateway.upstream import Answer, Asked, Upstream, UpstreamCut
+from runner.gateway.cassette import CWD, CWD_PLACEHOLDER, PLACEHOLDERS
+from runner.gateway.upstream import Answer, Asked, Upstream
 
-_MAX_ANSWER = 32 * 1024 * 1024
+_LOG: Final = logging.getLogger(__name__)
+_MAX_ANSWER: Final = 32 * 1024 * 1024
+_MAX_TURNS: Final = 500
+_MAX_SCRIPTS: Final = 200
+_USAGE: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
+ScriptKey: TypeAlias = tuple[int, str, str | None]
+
+
+class NotRecorded(Exception):
+    """The answer is not whole, or not one of the agent's main work."""
 
 
 class Recording:
-    """`Upstream` that passes another's answers on and keeps the good ones; the file is whole after every turn."""
+    """`Upstream` that passes another's answers on and keeps the good ones; the file is whole after every turn.
+
+    A cassette knows attempts and not runs: record one run at a time, a second one replaces the turns of the first.
+    """
 
     needs_credential = True
 
     def __init__(self, inner: Upstream, path: Path) -> None:
-        """Record what `inner` answers into `path`, replacing what is there."""
+        """Record what `inner` answers into `path`, replacing what is there at the first turn."""
         self._inner = inner
         self._path = path
-        self._scripts: dict[tuple[int, str, str | None], dict[int, dict[str, Any]]] = {}
+        self._scripts: dict[ScriptKey, dict[int, dict[str, Any]]] = {}
+        self._writing = asyncio.Lock()
 
     @asynccontextmanager
     async def send(self, asked: Asked) -> AsyncIterator[Answer]:
@@ -41,74 +57,110 @@ class Recording:
     async def _kept(self, asked: Asked, answer: Answer) -> AsyncIterator[bytes]:
         held = bytearray()
         async for chunk in answer.chunks:
-            if len(held) < _MAX_ANSWER:
+            if len(held) <= _MAX_ANSWER:
                 held += chunk
             yield chunk
-        if answer.status == 200:
-            self._keep(asked, bytes(held))
+        if answer.status == 200 and asked.path.partition("?")[0] == "/v1/messages":
+            try:
+                key, index, turn = turn_recorded(asked, bytes(held))
+            except NotRecorded as exc:
+                _LOG.info("an answer was not recorded: %s", exc)
+                return
+            async with self._writing:
+                self._keep(key, index, turn)
+                await asyncio.to_thread(self._write)
 
-    def _keep(self, asked: Asked, body: bytes) -> None:
+    def _keep(self, key: ScriptKey, index: int, turn: dict[str, Any]) -> None:
+        if key in self._scripts or len(self._scripts) < _MAX_SCRIPTS:
+            turns = self._scripts.setdefault(key, {})
+            if index < _MAX_TURNS:
+                turns[index] = turn
+
+    def _write(self) -> None:
+        try:
+            write_whole(self._path, rendered(self._scripts).encode("utf-8"))
+        except OSError:
+            _LOG.exception("the cassette %s cannot be written", self._path)
+
+
+def rendered(scripts: dict[ScriptKey, dict[int, dict[str, Any]]]) -> str:
+    """The cassette's text. A script ends at the first gap in its turns: what comes after would answer too early."""
+    told = []
+    for (attempt, model, effort), turns in sorted(scripts.items(), key=lambda item: (item[0][0], item[0][1])):
+        unbroken = [turns[index] for index in range(len(turns)) if all(before in turns for before in range(index + 1))]
+        if unbroken:
+            conditions = {"tier": model, "attempt": attempt} | ({} if effort is None else {"effort": effort})
+            told.append(conditions | {"turn": unbroken})
+    return tomli_w.dumps({"version": 1, "script": told})
+
+
+def turn_recorded(asked: Asked, body: bytes) -> tuple[ScriptKey, int, dict[str, Any]]:
+    """Which script the answer belongs to, as which of its turns, and that turn. Raises NotRecorded."""
+    try:
         request = json.loads(asked.body)
         if not request.get("tools"):
-            return
-        whole = json.loads(body) if not request.get("stream") else assembled(body)
-        messages = request.get("messages", [])
-        index = sum(one.get("role") == "assistant" for one in messages)
-        key = (asked.attempt, str(request.get("model", "")), request.get("output_config", {}).get("effort"))
-        self._scripts.setdefault(key, {})[index] = turn_of(whole)
-        write_whole(self._path, self._rendered().encode("utf-8"))
-
-    def _rendered(self) -> str:
-        scripts = []
-        for (attempt, model, effort), turns in sorted(self._scripts.items(), key=lambda item: item[0][0]):
-            script: dict[str, Any] = {"tier": model, "attempt": attempt}
-            if effort is not None:
-                script["effort"] = effort
-            script["turn"] = [turns[index] for index in sorted(turns)]
-            scripts.append(script)
-        return tomli_w.dumps({"version": 1, "script": scripts}, multiline_strings=True)
+            raise NotRecorded("it is not part of the main work")
+        answer = assembled(body) if request.get("stream") else json.loads(body)
+        index = sum(one["role"] == "assistant" for one in request["messages"])
+        effort = (request.get("output_config") or {}).get("effort")
+        return (asked.attempt, str(request["model"]), effort), index, turn_of(answer)
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise NotRecorded(f"it is not as the Messages API words one ({type(exc).__name__})") from exc
 
 
 def turn_of(answer: dict[str, Any]) -> dict[str, Any]:
     """A whole answer as a turn of a cassette."""
-    blocks = answer.get("content", [])
-    turn: dict[str, Any] = {}
-    text = "".join(block.get("text", "") for block in blocks if block.get("type") == "text")
+    blocks = answer["content"]
+    text = "".join(block["text"] for block in blocks if block["type"] == "text")
+    calls = [
+        {"name": block["name"], "input": _sayable(block["input"])} for block in blocks if block["type"] == "tool_use"
+    ]
+    written = json.dumps([text, calls], ensure_ascii=False)
+    # Code may hold what looks like a placeholder; then nothing is filled in, and the directory stays as it was.
+    verbatim = any(placeholder in written for placeholder in PLACEHOLDERS)
+    turn: dict[str, Any] = {"verbatim": True} if verbatim else {}
     if text:
-        turn["text"] = text.replace(CWD, "{cwd}")
-    tools = [block for block in blocks if block.get("type") == "tool_use"]
-    if tools:
-        turn["tool"] = [{"name": tool["name"], "input": _relative(tool.get("input", {}))} for tool in tools]
+        turn["text"] = text if verbatim else _portable(text)
+    if calls:
+        turn["tool"] = calls if verbatim else _portable(calls)
     if answer.get("stop_reason") in {"max_tokens", "refusal"}:
         turn["stop_reason"] = answer["stop_reason"]
-    names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-    usage = {name: value for name in names if isinstance(value := answer.get("usage", {}).get(name), int)}
-    if usage:
-        turn["usage"] = usage
-    return turn
+    told = answer.get("usage") or {}
+    usage = {name: told[name] for name in _USAGE if isinstance(told.get(name), int)}
+    return turn | ({"usage": usage} if usage else {})
 
 
-def _relative(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace(CWD, "{cwd}")
+def _sayable(value: Any) -> Any:
+    """TOML has no null: a null argument is one left out."""
     if isinstance(value, list):
-        return [_relative(one) for one in value]
+        return [_sayable(one) for one in value if one is not None]
     if isinstance(value, dict):
-        # TOML has no null; a null argument is an argument left out.
-        return {key: _relative(one) for key, one in value.items() if one is not None}
+        return {key: _sayable(one) for key, one in value.items() if one is not None}
+    return value
+
+
+def _portable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace(CWD, CWD_PLACEHOLDER)
+    if isinstance(value, list):
+        return [_portable(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _portable(one) for key, one in value.items()}
     return value
 
 
 def assembled(stream: bytes) -> dict[str, Any]:
-    """The whole answer that a complete event stream adds up to. Raises UpstreamCut for one that is not complete."""
+    """The whole answer that a complete event stream adds up to.
+
+    Raises NotRecorded for one that is not complete, KeyError or ValueError for one that is no such stream.
+    """
+    events = [json.loads(line[5:]) for line in stream.split(b"\n") if line.startswith(b"data:")]
+    if not any(event["type"] == "message_stop" for event in events):
+        raise NotRecorded("it broke off")
     answer: dict[str, Any] = {}
     blocks: dict[int, dict[str, Any]] = {}
-    ended = False
-    for line in stream.split(b"\n"):
-        if not line.startswith(b"data:"):
-            continue
-        event = json.loads(line[5:])
-        match event.get("type"):
+    for event in events:
+        match event["type"]:
             case "message_start":
                 answer = dict(event["message"])
             case "content_block_start":
@@ -120,15 +172,11 @@ def assembled(stream: bytes) -> dict[str, Any]:
             case "message_delta":
                 answer["stop_reason"] = event["delta"].get("stop_reason")
                 answer["usage"] = {**answer.get("usage", {}), **event.get("usage", {})}
-            case "message_stop":
-                ended = True
             case _:
                 pass
-    if not ended:
-        raise UpstreamCut
-    for block in blocks.values():
-        told = block.pop("json")
-        if block.get("type") == "tool_use":
-            block["input"] = json.loads(told or "{}")
-    answer["content"] = [blocks[index] for index in sorted(blocks)]
+    answer["content"] = [_block(blocks[index]) for index in sorted(blocks)]
     return answer
+
+
+def _block(told: dict[str, Any]) -> dict[str, Any]:
+    return told | {"input": json.loads(told["json"] or "{}")} if told["type"] == "tool_use" else told

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
+import logging
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import httpx
 
 from runner.gateway.cassette import Cassette, Turn, as_events, chosen, message
 
+_LOG: Final = logging.getLogger(__name__)
 _CONNECT_S: Final = 15.0
 _IDLE_S: Final = 300.0
+_REMEMBERED: Final = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +28,7 @@ class Asked:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    run_id: str
     attempt: int
 
 
@@ -76,7 +80,8 @@ class Anthropic:
         request = self._client.build_request("POST", asked.path, headers=dict(asked.headers), content=asked.body)
         try:
             response = await self._client.send(request, stream=True)
-        except httpx.HTTPError as exc:
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            _LOG.warning("the model API cannot be reached: %s", type(exc).__name__)
             raise UpstreamAway from exc
         try:
             yield Answer(status=response.status_code, headers=response.headers, chunks=_chunks(response))
@@ -99,10 +104,13 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
 
 @dataclass
 class Replay:
-    """A cassette in the API's place; what it scripts as faults happens as often as it says, per attempt."""
+    """A cassette in the API's place; what it scripts as faults happens as often as it says, in each attempt of a run.
+
+    Which turn answers is read from the request; how often a turn with faults was asked for is all that is remembered.
+    """
 
     cassette: Cassette
-    _served: Counter[tuple[int, str]] = field(default_factory=Counter)
+    _asked_for: OrderedDict[tuple[str, int, str], int] = field(default_factory=OrderedDict)
 
     needs_credential = False
 
@@ -123,8 +131,10 @@ class Replay:
             yield _error(400, "invalid_request_error", told)
             return
         name, turn = found
-        self._served[asked.attempt, name] += 1
-        served = self._served[asked.attempt, name]
+        if asked.path.partition("?")[0].endswith("/count_tokens"):
+            yield _whole(200, {"input_tokens": len(asked.body) // 4})
+            return
+        served = self._count(asked, name, turn)
         await asyncio.sleep(turn.delay_s)
         if turn.error is not None and served <= turn.error.times:
             yield _error(turn.error.status, turn.error.type, turn.error.message, turn.error.retry_after_s)
@@ -134,6 +144,15 @@ class Replay:
 
     async def close(self) -> None:
         """See `Upstream.close`."""
+
+    def _count(self, asked: Asked, name: str, turn: Turn) -> int:
+        if turn.error is None and turn.cut_after_bytes is None:
+            return 1
+        key = (asked.run_id, asked.attempt, name)
+        self._asked_for[key] = self._asked_for.pop(key, 0) + 1
+        if len(self._asked_for) > _REMEMBERED:
+            self._asked_for.popitem(last=False)
+        return self._asked_for[key]
 
 
 def _answer(turn: Turn, name: str, model: str, asked: Asked, stream: bool, *, cut: bool) -> Answer:  # noqa: FBT001
@@ -152,10 +171,12 @@ def _answer(turn: Turn, name: str, model: str, asked: Asked, stream: bool, *, cu
 
 
 def _error(status: int, kind: str, told: str, retry_after_s: int | None = None) -> Answer:
-    async def chunks() -> AsyncIterator[bytes]:
-        yield json.dumps({"type": "error", "error": {"type": kind, "message": told}}).encode()
+    headers = {} if retry_after_s is None else {"retry-after": str(retry_after_s)}
+    return _whole(status, {"type": "error", "error": {"type": kind, "message": told}}, headers)
 
-    headers = {"content-type": "application/json"}
-    if retry_after_s is not None:
-        headers["retry-after"] = str(retry_after_s)
-    return Answer(status=status, headers=headers, chunks=chunks())
+
+def _whole(status: int, told: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Answer:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield json.dumps(told).encode()
+
+    return Answer(status=status, headers={"content-type": "application/json", **(headers or {})}, chunks=chunks())

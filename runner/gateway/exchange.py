@@ -1,0 +1,177 @@
+"""One question and its answer: the placeholder becomes the credential, the answer is metered as it streams back."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+
+from runner.errors import RunnerError
+from runner.gateway.metering import Meter, PriceTable, Usage
+from runner.gateway.passing import Failure, Passing, refusal
+from runner.gateway.purse import Purse
+from runner.gateway.question import Unasked, read_question
+from runner.gateway.upstream import Asked, Upstream
+
+_LOG: Final = logging.getLogger(__name__)
+_MAX_REQUEST: Final = 32 * 1024 * 1024
+_MAX_AT_ONCE: Final = 8
+_BODY_S: Final = 60.0
+_MESSAGES: Final = "/v1/messages"
+_PATHS: Final = frozenset({_MESSAGES, "/v1/messages/count_tokens"})
+_UP: Final = frozenset({"accept", "content-type", "user-agent", "x-app"})
+_UP_PREFIXES: Final = ("anthropic-", "x-stainless-", "x-claude-")
+BUDGET_WORDS: Final = "ashigaru: the run's budget is used up"
+
+CredentialKind: TypeAlias = Literal["api_key", "oauth"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credential:
+    """The real thing. Never printed, never in an answer."""
+
+    kind: CredentialKind
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """What one attempt may do: show `placeholder`, spend until the run's total reaches `run_micro_usd`."""
+
+    run_id: str
+    attempt: int
+    placeholder: str = field(repr=False)
+    socket: Path
+    run_micro_usd: int
+
+
+@dataclass(kw_only=True)
+class Exchange:
+    """Answers one grant's requests, until `shut` is set. An ASGI app, for HTTP only."""
+
+    grant: Grant
+    upstream: Upstream
+    credential: Credential | None
+    prices: PriceTable
+    purse: Purse
+    idle_s: float
+    now: Callable[[], float] = time.time
+    shut: bool = False
+    exhausted: bool = False
+    failure: Failure | None = None
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAX_AT_ONCE))
+    answering: set[asyncio.Task[Any]] = field(default_factory=set)
+    """What is not finished yet: its cost may still be missing on the ledger."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        task = asyncio.current_task()
+        if task is not None:
+            self.answering.add(task)
+            task.add_done_callback(self.answering.discard)
+        request = Request(scope, receive)
+        refused = self._refused(request)
+        if refused is None:
+            async with self.slots:
+                refused = await self._served(request, send)
+        if refused is not None:
+            await refused(scope, receive, send)
+
+    def _refused(self, request: Request) -> JSONResponse | None:
+        path, method = request.scope["path"], request.method
+        if method == "HEAD" and path == "/api/hello":
+            return JSONResponse(None, 204)
+        if method != "POST" or path not in _PATHS:
+            return refusal(404, "not_found_error", "this gateway serves the Messages API only")
+        if self.shut or not _shows(request, self.grant.placeholder):
+            return refusal(401, "authentication_error", "the placeholder is not this attempt's")
+        return None
+
+    async def _served(self, request: Request, send: Send) -> JSONResponse | None:
+        """None once an answer was sent; else what to refuse with."""
+        body = await _body(request)
+        if body is None:
+            return refusal(413, "request_too_large", f"a request may hold {_MAX_REQUEST} bytes and take {_BODY_S} s")
+        question = await asyncio.to_thread(read_question, body)
+        if isinstance(question, Unasked):
+            return refusal(400, "invalid_request_error", f"ashigaru: {question.reason}")
+        guess = Usage(input=len(body) // 4, output=question.max_output)
+        estimate = self.prices.cost(question.model, guess)
+        try:
+            admitted = await self.purse.admit(self.grant.run_micro_usd, estimate)
+        except RunnerError:
+            _LOG.exception("the budget cannot be looked at", extra={"run": self.grant.run_id})
+            return refusal(529, "overloaded_error", "the gateway cannot look at the run's budget just now")
+        if not admitted:
+            self.exhausted = True
+            # 400 is an answer that the CLI does not try again: it ends at once and its work so far is kept.
+            return refusal(400, "invalid_request_error", BUDGET_WORDS)
+        meter = Meter(question.model, stream=question.stream, request_bytes=len(body))
+        passing = Passing(
+            upstream=self.upstream,
+            asked=self._asked(request, body),
+            meter=meter,
+            send=send,
+            idle_s=self.idle_s,
+            secret=None if self.credential is None else self.credential.value,
+            now=self.now,
+        )
+        try:
+            refused = await passing.until_done_or_left(request.receive)
+            if not passing.left:
+                self.failure = passing.failure
+        finally:
+            cost = 0
+            if passing.answered and request.scope["path"] == _MESSAGES:
+                meter.finish()
+                cost = self.prices.cost(meter.model, meter.usage)
+            await asyncio.shield(asyncio.ensure_future(self.purse.settle(estimate, self.grant.attempt, cost)))
+        return refused
+
+    def _asked(self, request: Request, body: bytes) -> Asked:
+        """The request as it goes up: its bytes as they came, and of its headers those that the API reads."""
+        headers = {
+            name: value for name, value in request.headers.items() if name in _UP or name.startswith(_UP_PREFIXES)
+        }
+        if self.credential is not None and self.credential.kind == "api_key":
+            headers["x-api-key"] = self.credential.value
+        elif self.credential is not None:
+            headers["authorization"] = f"Bearer {self.credential.value}"
+        beta = "?beta=true" if request.query_params.get("beta") == "true" else ""
+        return Asked(
+            path=request.scope["path"] + beta,
+            headers=headers,
+            body=body,
+            run_id=self.grant.run_id,
+            attempt=self.grant.attempt,
+        )
+
+
+def _shows(request: Request, placeholder: str) -> bool:
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    shown = request.headers.get("x-api-key") or (bearer if scheme.lower() == "bearer" else "")
+    return hmac.compare_digest(shown.encode("utf-8", "replace"), placeholder.encode("utf-8"))
+
+
+async def _body(request: Request) -> bytes | None:
+    held = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_S):
+            async for chunk in request.stream():
+                held += chunk
+                if len(held) > _MAX_REQUEST:
+                    return None
+    except (ClientDisconnect, TimeoutError):
+        return None
+    return bytes(held)
