@@ -42,7 +42,10 @@ name = "test"
 run = "%s"
 """
 # On the base it is green at once; on the head it runs until it is told to end.
-HELD = "grep -q 'total = 0' total.py || { echo x >> /ashigaru/out/begun; until [ -e /ashigaru/out/go ]; do sleep 0.1; done; }"
+HELD = (
+    "grep -q 'total = 0' total.py || "
+    "{ echo x >> /ashigaru/out/begun; until [ -e /ashigaru/out/go ]; do sleep 0.1; done; }"
+)
 
 
 def started(lab: PodmanLab, gate: str, cassette: str) -> RealDaemon:
