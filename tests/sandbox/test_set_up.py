@@ -13,7 +13,7 @@ from tests.story.house import repository
 pytestmark = [pytest.mark.podman, pytest.mark.timeout(180)]
 
 # The environment is made where the set-up can reach nothing; the gate finds it, cannot change it, and reaches nothing.
-GATE_FILE = """
+GATE_FILE = '''
 [setup]
 run = [
   "python3 -m venv --without-pip /ashigaru/env/venv",
@@ -23,8 +23,10 @@ run = [
 manifests = ["total.py"]
 [[gate]]
 name = "test"
-run = "test \\"$(command -v python)\\" = /ashigaru/env/venv/bin/python && ! touch /ashigaru/env/x && cat /ashigaru/env/made"
-"""
+run = """
+test "$(command -v python)" = /ashigaru/env/venv/bin/python
+test $? = 0 && ! touch /ashigaru/env/x && cat /ashigaru/env/made"""
+'''
 CASSETTE = """
 version = 1
 [[script]]
