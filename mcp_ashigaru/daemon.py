@@ -34,14 +34,17 @@ from runner.adapters.podman_service import PodmanService, prepare_podman
 from runner.adapters.sql_records import SqlRecords, migrate, open_engine
 from runner.adapters.system_clock import SystemClock
 from runner.agent_run import AgentRunner, ModelAccess
+from runner.base_run import BaseJudge
 from runner.closing import Closing
 from runner.engine import Engine
+from runner.facts import Fact, Step
 from runner.gate_run import GateRunner
 from runner.gateway.access import Gateways, RecordedSpending, gateways, upstream_from
 from runner.gateway.egress import Egress as EgressPolicy
 from runner.gateway.metering import Price, PriceTable
 from runner.gateway.model_gateway import Credential
 from runner.images.build import ensure_images
+from runner.keeping import Keeper
 from runner.layout import Layout
 from runner.model import RoundInput
 from runner.policy import ChangeLimits
@@ -65,6 +68,8 @@ class Parts:
     model: ModelAccess | None = None
     egress: Egress | None = None
     clock: Clock | None = None
+    witness: Callable[[RoundInput, Step, Fact], None] | None = None
+    """Told of every fact before it is recorded; raising `Interrupted` there is a crash at that very place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,12 +159,22 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 egress=egress,
             ),
         )
+        keeper = Keeper(
+            checkouts=checkouts, forge=forge, records=records, clock=clock, layout=layout, limits=ChangeLimits()
+        )
+        closing = Closing(
+            containers=containers,
+            records=records,
+            clock=clock,
+            layout=layout,
+            model=model,
+            resubmit=late.resubmit,
+        )
         engine = Engine(
             checkouts=checkouts,
             forge=forge,
             records=records,
             clock=clock,
-            layout=layout,
             agents=AgentRunner(
                 containers=containers,
                 checkouts=checkouts,
@@ -171,24 +186,16 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 model=model,
             ),
             gates=gates,
+            base=BaseJudge(gates, pool),
+            keeper=keeper,
             publisher=Publisher(checkouts=checkouts, forge=forge, records=records, clock=clock),
-            closing=Closing(
-                containers=containers,
-                checkouts=checkouts,
-                records=records,
-                clock=clock,
-                layout=layout,
-                model=model,
-                resubmit=late.resubmit,
-            ),
-            limits=ChangeLimits(),
-            pool=pool,
+            closing=closing,
         )
         rounds = DbosRounds(
             settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db",
             host_id=settings.host_id,
             slots=settings.slots,
-            carry_out=engine.carry_out,
+            carry_out=_witnessed(engine.carry_out, given.witness),
             begin=ladder.begin,
             advance=ladder.advance,
             on_fault=late.faulted,
@@ -201,6 +208,8 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             forge=forge,
             checkouts=checkouts,
             clock=clock,
+            keeper=keeper,
+            closing=closing,
         )
         late.service, late.rounds = service, rounds
         server = build_server(service)
@@ -209,6 +218,20 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stack.callback(_leave, rounds, stopping)
         service.recover()
         yield Daemon(app=app, server=server, service=service, forge=forge, stopping=stopping)
+
+
+def _witnessed(
+    carry_out: Callable[[RoundInput, Step], Fact], witness: Callable[[RoundInput, Step, Fact], None] | None
+) -> Callable[[RoundInput, Step], Fact]:
+    if witness is None:
+        return carry_out
+
+    def seen(round_input: RoundInput, step: Step) -> Fact:
+        fact = carry_out(round_input, step)
+        witness(round_input, step, fact)
+        return fact
+
+    return seen
 
 
 @dataclass

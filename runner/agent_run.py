@@ -111,6 +111,7 @@ class AgentRunner:
         spec = self.recipes.agent(run_id=round_input.run_id, attempt=step.attempt, dirs=dirs)
         if self.containers.status(name).state is not RunState.ABSENT:
             self.containers.start(spec)  # adopted: one that was created and never started is started, no other
+            write_whole(launched, b"")
         elif not launched.exists():
             self._lay_out(round_input, step, tier, dirs, base_sha, attempt.placeholder, left)
             self.containers.start(spec)
@@ -211,7 +212,7 @@ class AgentRunner:
         transcript = attempt.transcript or Transcript()
         stopped: Stopped | None = None
         while True:
-            ended = self.containers.status(name).state is not RunState.RUNNING
+            ended = self.sandboxes.status(name).state is not RunState.RUNNING
             grown, transcript = self._read(round_input.run_id, step.attempt, dirs, transcript, final=ended)
             if ended and not grown:
                 return stopped, transcript, False

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from runner.agent_run import ModelAccess
+from runner.errors import SandboxFault, Unavailable
 from runner.facts import Close, Outcome, Resume, RoundClosed
 from runner.files import remove_tree
 from runner.layout import Layout
-from runner.model import Phase, RoundInput
-from runner.ports import Checkouts, Clock, Containers
-from runner.records import Records
+from runner.model import WORKING_PHASES, Ending, Phase, RoundInput
+from runner.ports import Clock, Containers
+from runner.records import Records, RunRecord
+from runner.sandbox import LABEL_RUN
 
+_LOG: Final = logging.getLogger(__name__)
 MAX_WAITS: Final = 40
 _GRACE_S: Final = 2.0
 _DEFAULT_RETRY_S: Final = 60.0
@@ -29,10 +33,9 @@ _PHASES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Closing:
-    """Carries out `Close`, and stops what a cancelled run has running. resubmit: enqueue a round after seconds."""
+    """Carries out `Close`, and stops what an ended run has running. resubmit: enqueue a round after seconds."""
 
     containers: Containers
-    checkouts: Checkouts
     records: Records
     clock: Clock
     layout: Layout
@@ -40,45 +43,87 @@ class Closing:
     resubmit: Callable[[RoundInput, float], None]
 
     def stop_sandboxes(self, run_id: str) -> None:
-        """No sandbox of the run is running any more; their files are still there."""
+        """No sandbox of the run is running any more; their files are still there. Raises EngineDown."""
         for found in self.containers.listing(run_id):
             self.containers.stop(found.name, _GRACE_S)
 
+    def sweep(self) -> None:
+        """No sandbox is left whose run has no round in flight: what a close could not reach, or a fault left."""
+        try:
+            for found in self.containers.listing():
+                run = self.records.run(dict(found.labels).get(LABEL_RUN, ""))
+                if run is not None and run.phase not in WORKING_PHASES:
+                    self.containers.remove(found.name)
+        except (Unavailable, SandboxFault):
+            _LOG.warning("sandboxes of ended runs could not be swept; the next close tries again", exc_info=True)
+
     def close(self, round_input: RoundInput, step: Close) -> RoundClosed:
-        """End the round. A repetition changes nothing."""
+        """End the round. A repetition changes nothing. A container engine that is away does not keep it from ending."""
         run_id = round_input.run_id
+        self._clear(run_id)
         run = self.records.run(run_id)
-        for found in self.containers.listing(run_id):
-            self.containers.remove(found.name)
+        if run is not None and run.phase in WORKING_PHASES:
+            self._record(round_input, run, step)
+        remove_tree(self.layout.run(run_id))
+        self.sweep()
+        return RoundClosed()
+
+    def go_on(self, round_input: RoundInput) -> None:
+        """Have the round after this one enqueued, as it was remembered."""
+        run = self.records.run(round_input.run_id)
+        following = self.records.round_input(round_input.run_id, round_input.number + 1)
+        if run is None or following is None or run.phase is not Phase.WAITING:
+            return
+        # Read after the wait is on record: a cancel that came before it was seen by nobody else.
+        due = 0.0 if run.cancel_requested or run.retry_at is None else run.retry_at - self.clock.now()
+        self.resubmit(following, max(0.0, due))
+
+    def _clear(self, run_id: str) -> None:
+        """Nothing of the run is at work any more, as far as the container engine can be reached."""
         for attempt in self.records.attempts(run_id):
             self.model.shut(run_id, attempt.attempt)
             remove_tree(self.layout.attempt(run_id, attempt.attempt).sockets)
-        if run is None:
-            return RoundClosed()
+            if attempt.ending is None:
+                self.records.end_attempt(
+                    run_id,
+                    attempt.attempt,
+                    ending=Ending.KILLED,
+                    detail="Stopped: its round ended.",
+                    retry_at=None,
+                    at=self.clock.now(),
+                )
+        try:
+            for found in self.containers.listing(run_id):
+                self.containers.remove(found.name)
+        except (Unavailable, SandboxFault):
+            # A model that it can reach it has no more; the rest is swept later.
+            _LOG.warning("a round's sandboxes could not be removed", exc_info=True, extra={"run": run_id})
+
+    def _record(self, round_input: RoundInput, run: RunRecord, step: Close) -> None:
         phase, reason = _PHASES[step.outcome], step.reason
+        published = step.outcome in {Outcome.PUBLISHED, Outcome.REJUDGED}
         if step.outcome is Outcome.BLOCKED and run.pull is not None:
             # There is a pull request to come back to; only this round came to nothing.
             phase = Phase.AWAITING_REVIEW
         if step.outcome is Outcome.WAITING and run.waits >= MAX_WAITS:
             phase, reason = Phase.ESCALATED, f"Gave up after {MAX_WAITS} waits: {step.reason}"
-        now = self.clock.now()
+        if phase is Phase.AWAITING_REVIEW and run.cancel_requested:
+            phase, published = Phase.CANCELLED, False
+            reason = "Cancelled; the branch and the pull request are left as they are."
         if phase is Phase.WAITING and step.resume is not None:
-            self._wait(round_input, step, step.resume, now)
-        else:
-            published = step.outcome in {Outcome.PUBLISHED, Outcome.REJUDGED}
-            self.records.change(
-                run_id, {"phase": phase, "reason": None if published else reason, "waits": 0, "retry_at": None}, now
-            )
-            self._release(round_input, phase)
-        remove_tree(self.layout.run(run_id))
-        return RoundClosed()
-
-    def _release(self, round_input: RoundInput, phase: Phase) -> None:
+            self._wait(round_input, run, step, step.resume)
+            self.go_on(round_input)
+            return
+        self.records.change(
+            run.run_id,
+            {"phase": phase, "reason": None if published else reason, "waits": 0, "retry_at": None},
+            self.clock.now(),
+        )
         if phase is not Phase.AWAITING_REVIEW:
-            self.records.release(round_input.run_id)
+            self.records.release(run.run_id)
 
-    def _wait(self, round_input: RoundInput, step: Close, resume: Resume, now: float) -> None:
-        run = self.records.run(round_input.run_id)
+    def _wait(self, round_input: RoundInput, run: RunRecord, step: Close, resume: Resume) -> None:
+        now = self.clock.now()
         delay = step.retry_after_s if step.retry_after_s is not None else _DEFAULT_RETRY_S
         if step.retry_at is not None:
             delay = max(1.0, step.retry_at - now)
@@ -90,17 +135,15 @@ class Closing:
             start_commit=resume.start_commit,
             feedback=resume.feedback,
         )
-        if run is not None and run.round < following.number:
-            self.records.save_round(following, now)
-            self.records.change(
-                round_input.run_id,
-                {
-                    "phase": Phase.WAITING,
-                    "reason": step.reason,
-                    "retry_at": now + delay,
-                    "waits": run.waits + 1,
-                    "round": following.number,
-                },
-                now,
-            )
-        self.resubmit(following, delay)
+        self.records.save_round(following, now)
+        self.records.change(
+            run.run_id,
+            {
+                "phase": Phase.WAITING,
+                "reason": step.reason,
+                "retry_at": now + delay,
+                "waits": run.waits + 1,
+                "round": following.number,
+            },
+            now,
+        )

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Final, assert_never
 
 from gates.errors import BadGateSpec
 from gates.plan import GATE_FILE, GatePlan, NoGate, plan
-from gates.verdict import Failed, Verdict
+from gates.verdict import Failed
 from runner.agent_run import AgentRunner
+from runner.base_run import BaseJudge
 from runner.closing import Closing
 from runner.errors import CheckoutFault, ImageMissing, PushRejected, RunnerError, Unavailable, UnknownRepo
 from runner.facts import (
     BaseJudged,
     CancelSeen,
-    ChangesRefused,
     Close,
     Collect,
-    Collected,
     Fact,
     HeadJudged,
     JudgeBase,
     JudgeHead,
-    NothingChanged,
     Outcome,
     Prepare,
     Prepared,
@@ -35,20 +32,20 @@ from runner.facts import (
     Step,
     Trouble,
     Unworkable,
-    WorkSaved,
 )
 from runner.gate_run import GateRunner, Question
-from runner.layout import Layout
+from runner.keeping import Keeper
 from runner.model import Candidate, Phase, RoundInput
-from runner.policy import Allowed, ChangeLimits, Refused, judge_changes
 from runner.ports import Checkouts, Clock, Forge
 from runner.publishing import Publisher
 from runner.records import Records, RunChange, RunRecord
+from runner.rounds import Interrupted
 from runner.sandbox_run import Cancelled
 
 _LOG: Final = logging.getLogger(__name__)
-_DIFF_BYTES: Final = 48 * 1024
 _DISK_RETRY_S: Final = 300.0
+_CLOSE_TRIES: Final = 3
+_CLOSE_RETRY_S: Final = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,45 +56,66 @@ class Engine:
     forge: Forge
     records: Records
     clock: Clock
-    layout: Layout
     agents: AgentRunner
     gates: GateRunner
+    base: BaseJudge
+    keeper: Keeper
     publisher: Publisher
     closing: Closing
-    limits: ChangeLimits
-    pool: ThreadPoolExecutor
-    _base: dict[str, Future[Verdict]] = field(default_factory=dict)
 
     def carry_out(self, round_input: RoundInput, step: Step) -> Fact:
         """Do `step` and say what happened. World trouble is a `Trouble` fact; anything raised is a fault of ours.
 
-        `runner.rounds.Interrupted` passes through: the daemon is leaving and the step will be done again.
+        `runner.rounds.Interrupted` passes through: the daemon is leaving and the step will be done again. A round
+        that cannot be closed is left in flight in the same way, for its outcome would be lost otherwise.
         """
-        run = self._run(round_input)
+        fact = self._told(round_input, step)
+        if not isinstance(step, Close):
+            return fact
+        for _ in range(_CLOSE_TRIES):
+            if isinstance(fact, RoundClosed):
+                return fact
+            self.clock.sleep(_CLOSE_RETRY_S)
+            fact = self._told(round_input, step)
+        if isinstance(fact, RoundClosed):
+            return fact
+        _LOG.error("a round could not be closed; it is closed at the next start", extra={"run": round_input.run_id})
+        raise Interrupted
+
+    def _told(self, round_input: RoundInput, step: Step) -> Fact:
+        """The step's fact, with the world's faults as facts."""
         try:
-            if run.round > round_input.number and not (isinstance(step, Close) and step.outcome is Outcome.WAITING):
-                # A later round has taken over: this one has nothing to say any more.
-                return RoundClosed() if isinstance(step, Close) else CancelSeen()
-            if run.cancel_requested and not isinstance(step, Close | SaveWork):
-                self.closing.stop_sandboxes(round_input.run_id)
-                return CancelSeen()
-            return self._dispatch(round_input, step)
-        except Cancelled:
-            self.closing.stop_sandboxes(round_input.run_id)
-            return CancelSeen()
+            return self._unless_unwanted(round_input, step)
         except Unavailable as exc:
             return Trouble(detail=str(exc), retry_after_s=exc.retry_after_s)
         except ImageMissing as exc:
             return Trouble(detail=str(exc), retry_after_s=_DISK_RETRY_S)
         except (PushRejected, UnknownRepo) as exc:
             return Unworkable(reason=str(exc))
-        except CheckoutFault as exc:
-            return Trouble(detail=str(exc), retry_after_s=60.0)
         except RunnerError as exc:
             return Trouble(detail=str(exc), retry_after_s=60.0)
         except OSError as exc:
             _LOG.exception("the host refused a step", extra={"run": round_input.run_id})
             return Trouble(detail=f"The host refused: {exc.strerror or exc}.", retry_after_s=_DISK_RETRY_S)
+
+    def _unless_unwanted(self, round_input: RoundInput, step: Step) -> Fact:
+        """Do the step, unless a later round has taken over or the run was cancelled."""
+        run = self._run(round_input)
+        if isinstance(step, Close):
+            return self._close(round_input, run, step)
+        if run.round > round_input.number:
+            return CancelSeen()
+        if isinstance(step, SaveWork):
+            self.base.settle(run.run_id)
+            return self.keeper.save(round_input, run, step)
+        if not run.cancel_requested:
+            try:
+                return self._dispatch(round_input, step)
+            except Cancelled:
+                pass
+        self.base.settle(run.run_id)
+        self.closing.stop_sandboxes(run.run_id)
+        return CancelSeen()
 
     def _dispatch(self, round_input: RoundInput, step: Step) -> Fact:
         match step:
@@ -107,18 +125,17 @@ class Engine:
                 return self._run_agent(round_input, step)
             case JudgeBase():
                 self._phase(round_input, phase=Phase.GATE)
-                return self._base_judged(round_input)
+                self._begin_base(round_input)
+                return BaseJudged(verdict=self.base.answer(round_input.run_id))
             case Collect():
-                return self._collect(round_input, step)
+                return self.keeper.collect(round_input, self._run(round_input), step)
             case JudgeHead():
                 return self._judge_head(round_input, step)
             case Publish():
                 self._phase(round_input, phase=Phase.PUBLISHING)
                 return self.publisher.publish(round_input, self._run(round_input), step)
-            case SaveWork():
-                return self._save(round_input, step)
-            case Close():
-                return self.closing.close(round_input, self._keeping_partial(round_input, step))
+            case SaveWork() | Close():
+                raise LookupError(f"{step.kind} is done whether or not the run is wanted")
         assert_never(step)
 
     # --- steps ---
@@ -152,38 +169,35 @@ class Engine:
         return Prepared(base_sha=base_sha, rejudged=rejudged)
 
     def _run_agent(self, round_input: RoundInput, step: RunAgent) -> Fact:
+        run_id = round_input.run_id
         self._phase(round_input, phase=Phase.AGENT, tier=round_input.ladder[step.tier].name, attempt=step.attempt)
         base_sha = self._base_sha(round_input)
-        beside = self._base_beside(round_input, base_sha)
-
-        def doomed() -> bool:
-            return beside.done() and beside.exception() is None and isinstance(beside.result(), Failed)
-
+        known = self._known_red(round_input, base_sha)
+        if known is not None:
+            return BaseJudged(verdict=known)
+        self._begin_base(round_input)
         ended = self.agents.run(
-            round_input, step, base_sha, cancelled=lambda: self._cancelled(round_input), doomed=doomed
+            round_input,
+            step,
+            base_sha,
+            cancelled=lambda: self._cancelled(round_input),
+            doomed=lambda: self.base.red(run_id) is not None,
         )
-        if ended is None:
-            return BaseJudged(verdict=beside.result())
-        return ended
+        return BaseJudged(verdict=self.base.answer(run_id)) if ended is None else ended
 
-    def _base_judged(self, round_input: RoundInput) -> Fact:
-        base_sha = self._base_sha(round_input)
-        key = f"{round_input.run_id}/{base_sha}"
-        beside = self._base_beside(round_input, base_sha)
-        try:
-            return BaseJudged(verdict=beside.result())
-        finally:
-            self._base.pop(key, None)
+    def _known_red(self, round_input: RoundInput, base_sha: str) -> Failed | None:
+        """The base's verdict where this run has it on record and it is red: no agent is started for that."""
+        for judged in self.records.judgements(round_input.run_id):
+            if judged.what == "base" and judged.base_sha == base_sha and isinstance(judged.verdict, Failed):
+                return judged.verdict
+        return None
 
-    def _base_beside(self, round_input: RoundInput, base_sha: str) -> Future[Verdict]:
-        """The base's judgement, under way in a thread beside the agent; asked once for a run and base."""
-        key = f"{round_input.run_id}/{base_sha}"
-        known = self._base.get(key)
-        if known is None:
-            question = self._question(round_input, base_sha, what="base", attempt=0, take=self._takes(round_input) + 1)
-            known = self.pool.submit(self.gates.ask, question, lambda: self._cancelled(round_input))
-            self._base[key] = known
-        return known
+    def _begin_base(self, round_input: RoundInput) -> None:
+        def question() -> Question:
+            base_sha = self._base_sha(round_input)
+            return self._question(round_input, base_sha, what="base", attempt=0, take=self._takes(round_input) + 1)
+
+        self.base.begin(question, round_input.run_id, lambda: self._cancelled(round_input))
 
     def _takes(self, round_input: RoundInput) -> int:
         """How often the base was judged without a word: a further try is a further take."""
@@ -193,27 +207,9 @@ class Engine:
             if judged.what == "base" and judged.verdict.kind == "inconclusive"
         )
 
-    def _collect(self, round_input: RoundInput, step: Collect) -> Fact:
-        run = self._run(round_input)
-        run_id = round_input.run_id
-        base_sha = self._base_sha(round_input)
-        dirs = self.layout.attempt(run_id, step.attempt)
-        match judge_changes(self.checkouts.changes(run_id, base_sha, dirs.tree), self.limits):
-            case Refused(reasons=reasons):
-                return ChangesRefused(refusals=reasons)
-            case Allowed(changes=changes):
-                pass
-        if not changes:
-            return NothingChanged()
-        message = f"{_subject(round_input)}\n\nRun: {run_id}\nAttempt: {step.attempt} ({round_input.ladder[step.tier].name})\n"
-        candidate = self.checkouts.commit(run_id, base_sha, run.head_sha or base_sha, changes, message)
-        if run.head_tree == candidate.tree and round_input.feedback is not None:
-            return NothingChanged()
-        diff = self.checkouts.diff(run_id, base_sha, candidate.commit, _DIFF_BYTES)
-        return Collected(candidate=candidate, files=len(changes), diff=diff)
-
     def _judge_head(self, round_input: RoundInput, step: JudgeHead) -> Fact:
-        self._phase(round_input, phase=Phase.GATE)
+        # A re-judgement has a number of its own too, so that a later one is another judgement.
+        self._phase(round_input, phase=Phase.GATE, attempt=step.attempt)
         question = self._question(
             round_input,
             step.base_sha or self._base_sha(round_input),
@@ -225,34 +221,14 @@ class Engine:
         verdict = self.gates.ask(question, lambda: self._cancelled(round_input))
         return HeadJudged(candidate=step.candidate, verdict=verdict)
 
-    def _save(self, round_input: RoundInput, step: SaveWork) -> Fact:
-        """Whatever cannot be saved is said in the log; a run must be able to end."""
-        candidate = step.candidate
-        if candidate is None and step.attempt is not None and self._run(round_input).base_sha is not None:
-            tier = next((i for i, t in enumerate(round_input.ladder) if t.name == self._run(round_input).tier), 0)
-            collected = self._collect(round_input, Collect(attempt=step.attempt, tier=tier))
-            candidate = collected.candidate if isinstance(collected, Collected) else None
-        if candidate is None:
-            return WorkSaved(commit=None)
-        remote = self.forge.remote(round_input.repo)
-        self.checkouts.push(round_input.run_id, remote, candidate.commit, round_input.branch)
-        return WorkSaved(commit=candidate.commit)
-
-    def _keeping_partial(self, round_input: RoundInput, step: Close) -> Close:
-        """A wait loses nothing: what the interrupted agent had done by then is where the next round starts."""
-        if step.outcome is not Outcome.WAITING or step.resume is None or step.resume.attempt < 2:
-            return step
-        attempt = step.resume.attempt - 1
-        if not (self.layout.attempt(round_input.run_id, attempt).root / "launched").exists():
-            return step
-        try:
-            collected = self._collect(round_input, Collect(attempt=attempt, tier=step.resume.tier))
-        except (RunnerError, OSError):
-            _LOG.exception("partial work could not be kept", extra={"run": round_input.run_id})
-            return step
-        if not isinstance(collected, Collected):
-            return step
-        return replace(step, resume=replace(step.resume, start_commit=collected.candidate.commit))
+    def _close(self, round_input: RoundInput, run: RunRecord, step: Close) -> Fact:
+        if run.round > round_input.number:
+            # A later round has taken over; all that may be left to do is to have it enqueued.
+            if step.outcome is Outcome.WAITING:
+                self.closing.go_on(round_input)
+            return RoundClosed()
+        self.base.settle(run.run_id)
+        return self.closing.close(round_input, self.keeper.partial(round_input, run, step))
 
     # --- what steps share ---
 
@@ -314,10 +290,3 @@ class Engine:
             base_sha=base_sha,
             plan=found,
         )
-
-
-def _subject(round_input: RoundInput) -> str:
-    """First line of the commit: the brief's first line, bounded."""
-    line = round_input.brief.strip().splitlines()[0]
-    words = line if len(line) <= 60 else f"{line[:57].rstrip()}..."
-    return f"Fix #{round_input.issue}: {words}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from gates.judge import Counts, Observation, judge, summarise
@@ -19,6 +20,7 @@ from runner.records import Judgement, Records
 from runner.sandbox import gate_name
 from runner.sandbox_run import Ran, SandboxRunner
 from runner.setup_run import Environment, SetUp
+from runner.turns import Turns
 
 _TAIL_BYTES: Final = 256 * 1024
 _JUNIT_BYTES: Final = 8 * 1024 * 1024
@@ -54,6 +56,7 @@ class GateRunner:
     recipes: Recipes
     sandboxes: SandboxRunner
     set_up: SetUp
+    _turns: Turns = field(default_factory=Turns)
 
     def ask(self, question: Question, cancelled: Callable[[], bool]) -> Verdict:
         """The gates' word. Raises Cancelled, Interrupted, EngineDown, SandboxFault, ImageMissing, CheckoutFault."""
@@ -65,15 +68,18 @@ class GateRunner:
         if isinstance(environment, Inconclusive):
             return self._remember(question, "", environment, Counts())
         key = _key(question, image, environment)
-        before = self.records.judged(key)
-        if before is not None:
-            return self._remember(question, key, before.verdict, before.counts)
-        observations = self._run(question, image, environment, cancelled)
-        verdict = judge(question.plan, observations, self._base_counts(question))
-        return self._remember(question, key, verdict, summarise(observations))
+        with self._turns.alone(key, lambda: self.sandboxes.may_wait(cancelled)):
+            before = self.records.judged(key)
+            if before is not None:
+                return self._remember(question, key, before.verdict, before.counts)
+            observations = self._run(question, image, environment, cancelled)
+            verdict = judge(question.plan, observations, self._base_counts(question))
+            self._remember(question, key, verdict, summarise(observations))
+        self._clear(question)
+        return verdict
 
     def _remembered(self, question: Question) -> Verdict | None:
-        """This very judgement, if a crash came between its end and its checkpoint."""
+        """The very same judgement, if a crash came between its end and its checkpoint."""
         for known in self.records.judgements(question.run_id):
             same = (known.what, known.attempt, known.take, known.commit, known.base_sha)
             if same == (question.what, question.attempt, question.take, question.commit, question.base_sha):
@@ -125,31 +131,43 @@ class GateRunner:
         environment: Environment,
         cancelled: Callable[[], bool],
     ) -> Observation:
-        what = f"{question.what}-{question.attempt}-{gate.name}"
-        name = gate_name(question.run_id, what, question.take)
+        name = _name(question, gate)
         dirs = self.layout.gate(question.run_id, name)
-        started = dirs.root / "started"
-        if self.containers.status(name).state is RunState.ABSENT:
-            # Nothing runs on these files: whatever an interrupted try left of them goes.
+        begun = self._begun(question, dirs, name)
+        if begun is None:
+            # Not there, or there for another tree: whatever an interrupted try left of it goes.
+            self.containers.remove(name)
             remove_tree(dirs.root)
             dirs.out.mkdir(parents=True)
             self.checkouts.export(question.run_id, question.commit, dirs.tree)
-            write_whole(started, repr(self.clock.now()).encode())
+            begun = self.clock.now()
+            write_whole(dirs.root / "begun", json.dumps({"at": begun, "commit": question.commit}).encode())
         spec = self.recipes.gate(
             run_id=question.run_id,
-            what=what,
+            what=_what(question, gate),
             take=question.take,
             image=image,
             dirs=dirs,
             environment=environment.path,
             script=shell_script(question.plan, gate),
         )
-        started_at = float(started.read_text(encoding="utf-8"))
-        ran = self.sandboxes.to_end(spec, started_at=started_at, timeout_s=gate.timeout_s, cancelled=cancelled)
-        observation = self._observe(gate, dirs, name, ran)
-        self.containers.remove(name)
-        remove_tree(dirs.root)
-        return observation
+        ran = self.sandboxes.to_end(spec, started_at=begun, timeout_s=gate.timeout_s, cancelled=cancelled)
+        return self._observe(gate, dirs, name, ran)
+
+    def _begun(self, question: Question, dirs: GateDirs, name: str) -> float | None:
+        """When the sandbox of that name was begun on this very commit (UTC seconds), if it is there."""
+        begun = dirs.root / "begun"
+        if self.containers.status(name).state is RunState.ABSENT or not begun.exists():
+            return None
+        told = json.loads(begun.read_text(encoding="utf-8"))
+        return float(told["at"]) if told["commit"] == question.commit else None
+
+    def _clear(self, question: Question) -> None:
+        """The gates' sandboxes and files are gone; not before their verdict is remembered, or a crash would cost it."""
+        for gate in question.plan.gates:
+            name = _name(question, gate)
+            self.containers.remove(name)
+            remove_tree(self.layout.gate(question.run_id, name).root)
 
     def _observe(self, gate: Gate, dirs: GateDirs, name: str, ran: Ran) -> Observation:
         junit = None if gate.junit is None else read_untrusted(dirs.out / gate.junit, limit=_JUNIT_BYTES)
@@ -162,6 +180,14 @@ class GateRunner:
             output=self.containers.output(name, _TAIL_BYTES),
             junit=junit,
         )
+
+
+def _what(question: Question, gate: Gate) -> str:
+    return f"{question.what}-{question.attempt}-{gate.name}"
+
+
+def _name(question: Question, gate: Gate) -> str:
+    return gate_name(question.run_id, _what(question, gate), question.take)
 
 
 def _key(question: Question, image: str, environment: Environment) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gates.verdict import NeedsHuman, Passed
-from runner.errors import CheckoutFault
+from runner.errors import CheckoutFault, PushRejected
 from runner.facts import Publish, Published
 from runner.model import CheckState, PullDraft, RoundInput
 from runner.ports import Checkouts, Clock, Forge
@@ -27,7 +27,7 @@ class Publisher:
     clock: Clock
 
     def publish(self, round_input: RoundInput, run: RunRecord, step: Publish) -> Published:
-        """Push exactly the judged tree, then have a pull request for it. Raises CheckoutFault, ForgeDown."""
+        """Push exactly the judged tree, then have a pull request. Raises CheckoutFault, PushRejected, ForgeDown."""
         candidate = step.candidate
         if self.checkouts.tree_of(run.run_id, candidate.commit) != candidate.tree:
             raise CheckoutFault("The commit to be pushed does not hold the tree that was judged; nothing was pushed.")
@@ -47,7 +47,7 @@ class Publisher:
             )
         )
         if pull.head_sha != candidate.commit:
-            raise CheckoutFault(
+            raise PushRejected(
                 "The pull request's head is not the commit that was judged; somebody pushed to the branch."
             )
         now = self.clock.now()

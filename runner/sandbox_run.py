@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from runner.errors import EngineDown
 from runner.model import RunState, SandboxSpec, SandboxStatus
 from runner.ports import Clock, Containers
 from runner.rounds import Interrupted
@@ -34,6 +35,30 @@ class SandboxRunner:
     containers: Containers
     clock: Clock
     stopping: threading.Event
+    patience_s: float = 20.0
+
+    def status(self, name: str) -> SandboxStatus:
+        """What the sandbox is doing; an engine that is away for less than `patience_s` is waited for.
+
+        For sandboxes under way: its restart must not cost an agent's work. Raises EngineDown, Interrupted.
+        """
+        latest = self.clock.monotonic() + self.patience_s
+        while True:
+            try:
+                return self.containers.status(name)
+            except EngineDown:
+                if self.clock.monotonic() >= latest:
+                    raise
+            if self.stopping.is_set():
+                raise Interrupted
+            self.clock.sleep(_POLL_S)
+
+    def may_wait(self, cancelled: Callable[[], bool]) -> None:
+        """Nothing while waiting makes sense. Raises Cancelled, Interrupted."""
+        if cancelled():
+            raise Cancelled
+        if self.stopping.is_set():
+            raise Interrupted
 
     def to_end(self, spec: SandboxSpec, *, started_at: float, timeout_s: float, cancelled: Callable[[], bool]) -> Ran:
         """Start or adopt `spec` and wait until it has exited; stopped `timeout_s` after `started_at` (UTC).
@@ -44,15 +69,16 @@ class SandboxRunner:
         # A clock that is set back must not give a gate for ever: the monotonic bound counts from here.
         latest = self.clock.monotonic() + timeout_s
         while True:
-            status = self.containers.status(spec.name)
+            status = self.status(spec.name)
+            # First: whoever cancels stops sandboxes too, and an end that we made says nothing of the tree.
+            if cancelled():
+                self.containers.stop(spec.name, _GRACE_S)
+                raise Cancelled
             if status.state is not RunState.RUNNING:
                 return Ran(status=status)
             if self.clock.now() >= started_at + timeout_s or self.clock.monotonic() >= latest:
                 self.containers.stop(spec.name, _GRACE_S)
                 return Ran(status=self.containers.status(spec.name), timed_out=True)
-            if cancelled():
-                self.containers.stop(spec.name, _GRACE_S)
-                raise Cancelled
             if self.stopping.is_set():
                 raise Interrupted
             self.clock.sleep(_POLL_S)

@@ -11,9 +11,20 @@ from typing import Final
 
 from runner import promotion
 from runner.brief import feedback_from_reviewer
+from runner.closing import Closing
 from runner.digest import Digest, describe
-from runner.errors import BadIntent, NotPossible, RepoNotAllowed, UnknownRepo, UnknownRun
+from runner.errors import (
+    BadIntent,
+    CheckoutFault,
+    NotPossible,
+    Rejected,
+    RepoNotAllowed,
+    Unavailable,
+    UnknownRepo,
+    UnknownRun,
+)
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
+from runner.keeping import Keeper
 from runner.model import (
     LIVE_PHASES,
     WORKING_PHASES,
@@ -27,11 +38,13 @@ from runner.model import (
     Tier,
 )
 from runner.ports import Checkouts, Clock, Forge
-from runner.records import Records, RunRecord
+from runner.records import Records, RunChange, RunRecord
 from runner.rounds import Rounds, RoundState
 from runner.view import view_of
 
 _LOG: Final = logging.getLogger(__name__)
+_NOT_BEGUN: Final = frozenset({RoundState.QUEUED, RoundState.DELAYED})
+_MOST_LIVE: Final = 1000
 _ID_ALPHABET: Final = string.ascii_lowercase + string.digits
 
 
@@ -74,6 +87,8 @@ class Service:
         forge: Forge,
         checkouts: Checkouts,
         clock: Clock,
+        keeper: Keeper,
+        closing: Closing,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         """Take the ports; does nothing yet."""
@@ -83,6 +98,8 @@ class Service:
         self._forge = forge
         self._checkouts = checkouts
         self._clock = clock
+        self._keeper = keeper
+        self._closing = closing
         self._new_id = new_id or (lambda: "".join(secrets.choice(_ID_ALPHABET) for _ in range(6)))
 
     # --- writes ---
@@ -121,7 +138,7 @@ class Service:
         return run
 
     def request_changes(self, intent: RequestChanges) -> RunRecord:
-        """Start a new round on the run's branch and pull request, at the tier it reached. Raises UnknownRun, NotPossible."""
+        """Start a new round on the branch and pull request, at the tier it reached. Raises UnknownRun, NotPossible."""
         run = self._known(intent.run_id)
         if run.phase in WORKING_PHASES:
             raise NotPossible("The run is still working; wait until status says awaiting_review, then ask for changes.")
@@ -129,11 +146,11 @@ class Service:
             raise NotPossible("The run is merged; open a new ticket for further changes.")
         if run.base_sha is None:
             raise NotPossible("The run never got as far as a commit; dispatch the ticket again with work_ticket.")
-        if not self._records.reclaim(run.run_id):
-            raise NotPossible("Another run is live for this issue; ask for changes there, or cancel it first.")
         last = self._records.round_input(run.run_id, run.round)
         if last is None:
             raise NotPossible("The run's last round is not on record; dispatch the ticket again with work_ticket.")
+        if not self._records.reclaim(run.run_id):
+            raise NotPossible("Another run is live for this issue; ask for changes there, or cancel it first.")
         self._submit(
             replace(
                 last,
@@ -151,22 +168,18 @@ class Service:
         return self._known(run.run_id)
 
     def cancel(self, intent: Cancel) -> RunRecord:
-        """Raise the cancel flag; the round that is under way stops and keeps its work. Raises UnknownRun, NotPossible."""
+        """Raise the cancel flag; the round under way stops and keeps its work. Raises UnknownRun, NotPossible."""
         run = self._known(intent.run_id)
         if run.phase not in LIVE_PHASES:
             raise NotPossible(f"The run has already ended ({run.phase}); there is nothing to cancel.")
-        now = self._clock.now()
+        self._records.change(run.run_id, {"cancel_requested": True}, self._clock.now())
+        # Read again, after the flag is up: whoever moves the run on from here on sees it.
+        run = self._known(run.run_id)
         if run.phase is Phase.AWAITING_REVIEW:
-            change = {
-                "phase": Phase.CANCELLED,
-                "reason": "Cancelled; the branch and the pull request are left as they are.",
-            }
-            self._records.change(run.run_id, {"cancel_requested": True, **change}, now)  # type: ignore[typeddict-item]
-            self._records.release(run.run_id)
-        else:
-            self._records.change(run.run_id, {"cancel_requested": True}, now)
-            if run.phase is Phase.WAITING:
-                self._rounds.hasten(run.run_id, run.round)
+            self._cancelled(run, "the branch and the pull request are left as they are.")
+        elif run.phase is Phase.WAITING or self._rounds.state(run.run_id, run.round) in _NOT_BEGUN:
+            # Nothing runs, and a free slot may be hours away.
+            self._cancelled(run, self._kept(run))
         return self._known(run.run_id)
 
     def promote(self, intent: Promote) -> Promoted | NotPromoted:
@@ -221,22 +234,49 @@ class Service:
 
     def recover(self) -> None:
         """Bring records and engine together after a start: a run that was claimed but never enqueued is enqueued."""
-        for run in self._records.runs(phases=WORKING_PHASES, limit=1000):
-            if self._rounds.state(run.run_id, run.round) is RoundState.ABSENT:
-                known = self._records.round_input(run.run_id, run.round)
-                _LOG.info("enqueueing a round that a crash left out", extra={"run": run.run_id})
-                self._rounds.submit(known or self._first_round(run))
-        for run in self._records.runs(phases=frozenset({Phase.AWAITING_REVIEW}), limit=1000):
+        for run in self._records.runs(phases=WORKING_PHASES, limit=_MOST_LIVE):
+            known = self._records.round_input(run.run_id, run.round) or self._first_round(run)
+            match self._rounds.state(run.run_id, run.round):
+                case RoundState.ABSENT:
+                    _LOG.info("enqueueing a round that a crash left out", extra={"run": run.run_id})
+                    due = 0.0 if run.retry_at is None else max(0.0, run.retry_at - self._clock.now())
+                    self._rounds.submit(known, delay_s=due)
+                case RoundState.FAILED:
+                    self.faulted(known, "it failed, and the last daemon did not get to say so")
+                case _:
+                    pass
+        for run in self._records.runs(phases=frozenset({Phase.AWAITING_REVIEW}), limit=_MOST_LIVE):
             self._follow(run)
+        for run in self._records.runs(phases=frozenset(Phase) - LIVE_PHASES, limit=_MOST_LIVE):
+            # A crash between an end and its release, or within a request for changes.
+            self._records.release(run.run_id)
+        self._closing.sweep()
 
     def faulted(self, round_input: RoundInput, detail: str) -> None:
         """A round died of a fault of ours: say so, keep everything, and let the issue be worked again."""
         _LOG.error("round failed: %s", detail, extra={"run": round_input.run_id})
         reason = "A fault of the daemon itself ended the run; its log has the details. Dispatch the ticket again."
         self._records.change(round_input.run_id, {"phase": Phase.ESCALATED, "reason": reason}, self._clock.now())
+        self._closing.sweep()
         self._records.release(round_input.run_id)
 
     # --- inner ---
+
+    def _cancelled(self, run: RunRecord, what_is_left: str) -> None:
+        change: RunChange = {"phase": Phase.CANCELLED, "reason": f"Cancelled; {what_is_left}", "retry_at": None}
+        self._records.change(run.run_id, change, self._clock.now())
+        self._records.release(run.run_id)
+
+    def _kept(self, run: RunRecord) -> str:
+        """Keep what a round that never begins was to go on from; where it is, in words."""
+        due = self._records.round_input(run.run_id, run.round)
+        try:
+            if due is not None and self._keeper.save_start(due):
+                return f"the work so far is on branch {run.branch}."
+        except (Unavailable, CheckoutFault, Rejected) as exc:
+            _LOG.warning("work could not be kept at a cancel", exc_info=True, extra={"run": run.run_id})
+            return f"the work so far could not be put on a branch: {exc}"
+        return "nothing was running."
 
     def _known(self, run_id: str) -> RunRecord:
         run = self._records.run(run_id)
@@ -313,10 +353,13 @@ class Service:
 
     def _merged(self, run: RunRecord, sha: str) -> None:
         if run.phase is not Phase.MERGED:
-            change = {"phase": Phase.MERGED, "merged_sha": sha, "reason": None}
-            self._records.change(run.run_id, change, self._clock.now())  # type: ignore[arg-type]
+            change: RunChange = {"phase": Phase.MERGED, "merged_sha": sha, "reason": None}
+            self._records.change(run.run_id, change, self._clock.now())
         self._records.release(run.run_id)
-        self._checkouts.remove(run.run_id)
+        try:
+            self._checkouts.remove(run.run_id)
+        except CheckoutFault:
+            _LOG.warning("the clean clone of a merged run is left", exc_info=True, extra={"run": run.run_id})
 
     def _follow(self, run: RunRecord) -> None:
         """Learn what became of a pull request while nobody was looking."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from runner.ports import Checkouts, Clock, Containers
 from runner.recipes import Recipes
 from runner.sandbox import setup_name
 from runner.sandbox_run import SandboxRunner
+from runner.turns import Turns
 
 _TAIL_BYTES = 4096
 
@@ -55,8 +55,7 @@ class SetUp:
     recipes: Recipes
     sandboxes: SandboxRunner
     egress: Egress
-    _locks: dict[str, threading.Lock] = field(default_factory=dict)
-    _guard: threading.Lock = field(default_factory=threading.Lock)
+    _turns: Turns = field(default_factory=Turns)
 
     def environment(
         self, run_id: str, base_sha: str, plan: GatePlan, image: str, cancelled: Callable[[], bool]
@@ -68,9 +67,7 @@ class SetUp:
         if plan.setup is None:
             return Environment(path=None, key="none")
         key = self._key(run_id, base_sha, plan.setup, image)
-        with self._guard:
-            lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
+        with self._turns.alone(key, lambda: self.sandboxes.may_wait(cancelled)):
             root = self.layout.environments / key[:16]
             if not (root / "finished").exists():
                 failure = self._make(run_id, base_sha, plan, plan.setup, image, root, key, cancelled)

@@ -21,7 +21,9 @@ from mcp_ashigaru.daemon import Daemon, Parts, running
 from mcp_ashigaru.settings import Settings, load_settings
 from runner.agent_run import Allowance, CredentialKind
 from runner.conclusion import UpstreamFailure
-from runner.model import Tier
+from runner.facts import Fact, Step
+from runner.model import RoundInput, Tier
+from runner.setup_run import Egress
 from tests.fakes.containers import FakeContainers
 
 DEADLINE_S = 30.0
@@ -110,6 +112,8 @@ class House:
     containers: FakeContainers
     model: FakeModel = field(default_factory=FakeModel)
     changes: dict[str, Any] = field(default_factory=dict)
+    egress: Egress = field(default_factory=NoEgress)
+    witness: Callable[[RoundInput, Step, Fact], None] | None = None
 
     def settings(self, port: int) -> Settings:
         given = {"state_dir": self.state, "port": port, "ladder": LADDER, "host_id": "here", "slots": 3}
@@ -119,7 +123,7 @@ class House:
     def daemon(self) -> Iterator[Foreman]:
         """A daemon, up and answering; leaving the block is its SIGTERM."""
         settings = self.settings(free_port())
-        parts = Parts(containers=self.containers, model=self.model, egress=NoEgress())
+        parts = Parts(containers=self.containers, model=self.model, egress=self.egress, witness=self.witness)
         with running(settings, parts) as daemon:
             server = uvicorn.Server(
                 uvicorn.Config(daemon.app, host="127.0.0.1", port=settings.port, log_config=None, access_log=False)

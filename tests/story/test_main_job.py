@@ -2,62 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mcp_ashigaru.client import CallRefused
-from runner.model import Role, SandboxSpec
-from tests.fakes.behaviours import AgentAtWork, Behaviour, Held, judges, works
-from tests.fakes.containers import FakeContainers
-from tests.story.house import House, git, repository
-
-GATE = '[[gate]]\nname = "test"\nrun = "check"\n'
-FILES = {"total.py": "total = 0\n", "README.md": "Totals.\n", ".ashigaru.toml": GATE}
-
-
-def passes_when(text: str) -> Behaviour:
-    def check(tree: Path, out: Path) -> tuple[int, bytes]:  # noqa: ARG001 - a gate's signature
-        said = (tree / "total.py").read_text(encoding="utf-8")
-        return (0, b"fine\n") if text in said or said == "total = 0\n" else (1, b"total.py: wrong total\n")
-
-    return judges(check)
-
-
-def writes(text: str, name: str = "total.py") -> Behaviour:
-    def work(agent: AgentAtWork) -> int:
-        agent.event({"type": "system", "subtype": "init", "model": "claude-x", "session_id": "s"})
-        block = {"type": "tool_use", "id": "t", "name": "Write", "input": {"file_path": f"/workspace/{name}"}}
-        agent.event({"type": "assistant", "message": {"model": "claude-x", "content": [block]}})
-        (agent.tree / name).write_text(text, encoding="utf-8")
-        agent.result()
-        return 0
-
-    return works(work)
-
-
-def attempt_of(spec: SandboxSpec) -> int:
-    return int(dict(spec.labels)["ashigaru.attempt"])
-
-
-def house_of(state: Path, agents: dict[int, Behaviour], gate: Behaviour) -> House:
-    def behaviour(spec: SandboxSpec) -> Behaviour:
-        return agents[attempt_of(spec)] if spec.role is Role.AGENT else gate
-
-    return House(state=state, containers=FakeContainers(behaviour))
-
-
-@pytest.fixture
-def state() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="ash", ignore_cleanup_errors=True) as path:
-        yield Path(path)
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return repository(tmp_path / "widgets", FILES)
+from tests.fakes.behaviours import AgentAtWork, Held, works
+from tests.story.house import git
+from tests.story.scenes import house_of, passes_when, writes
 
 
 def test_a_refused_fix_climbs_to_the_next_tier_and_the_judged_head_is_what_is_merged(state: Path, source: Path) -> None:

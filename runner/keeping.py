@@ -1,0 +1,101 @@
+"""What becomes of an agent's files: a commit in the clean clone, and a branch where there is no pull request."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Final
+
+from runner.errors import RunnerError
+from runner.facts import ChangesRefused, Close, Collect, Collected, NothingChanged, Outcome, SaveWork, WorkSaved
+from runner.layout import Layout
+from runner.model import Candidate, RoundInput
+from runner.policy import Allowed, ChangeLimits, Refused, judge_changes
+from runner.ports import Checkouts, Clock, Forge
+from runner.records import Records, RunRecord
+
+_LOG: Final = logging.getLogger(__name__)
+_DIFF_BYTES: Final = 48 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keeper:
+    """Takes work in, and keeps it. A repetition finds what the first time left."""
+
+    checkouts: Checkouts
+    forge: Forge
+    records: Records
+    clock: Clock
+    layout: Layout
+    limits: ChangeLimits
+
+    def collect(
+        self, round_input: RoundInput, run: RunRecord, step: Collect
+    ) -> Collected | NothingChanged | ChangesRefused:
+        """Take the attempt's changes against the run's base, all of them or none. Raises CheckoutFault."""
+        base_sha = run.base_sha or ""
+        tree = self.layout.attempt(run.run_id, step.attempt).tree
+        snapshot = self.checkouts.changes(run.run_id, base_sha, tree)
+        match judge_changes(snapshot, self.limits, self.checkouts.paths(run.run_id, base_sha)):
+            case Refused(reasons=reasons):
+                return ChangesRefused(refusals=reasons)
+            case Allowed(changes=changes):
+                pass
+        if not changes:
+            return NothingChanged()
+        tier = round_input.ladder[step.tier].name
+        message = f"{_subject(round_input)}\n\nRun: {run.run_id}\nAttempt: {step.attempt} ({tier})\n"
+        candidate = self.checkouts.commit(run.run_id, base_sha, run.head_sha or base_sha, changes, message)
+        if run.head_tree == candidate.tree:
+            return NothingChanged()
+        diff = self.checkouts.diff(run.run_id, base_sha, candidate.commit, _DIFF_BYTES)
+        return Collected(candidate=candidate, files=len(changes), diff=diff)
+
+    def save(self, round_input: RoundInput, run: RunRecord, step: SaveWork) -> WorkSaved:
+        """Put the candidate, or else what the attempt left, on the run's branch. Raises CheckoutFault, ForgeDown."""
+        candidate = step.candidate
+        if candidate is None and step.attempt is not None and run.base_sha is not None:
+            tier = next((i for i, t in enumerate(round_input.ladder) if t.name == run.tier), 0)
+            collected = self.collect(round_input, run, Collect(attempt=step.attempt, tier=tier))
+            candidate = collected.candidate if isinstance(collected, Collected) else None
+        if candidate is None:
+            return WorkSaved(commit=None)
+        self._push(round_input, candidate)
+        return WorkSaved(commit=candidate.commit)
+
+    def save_start(self, round_input: RoundInput) -> bool:
+        """Put what a round was to go on from on the run's branch; False where there is nothing that is not there."""
+        run = self.records.run(round_input.run_id)
+        start = round_input.start_commit
+        if run is None or start is None or round_input.rejudge or start == run.head_sha:
+            return False
+        self._push(round_input, Candidate(commit=start, tree=self.checkouts.tree_of(run.run_id, start)))
+        return True
+
+    def partial(self, round_input: RoundInput, run: RunRecord, step: Close) -> Close:
+        """A wait loses nothing: what the interrupted agent had done by then is where the next round starts."""
+        if step.outcome is not Outcome.WAITING or step.resume is None or step.resume.attempt < 2:
+            return step
+        attempt = step.resume.attempt - 1
+        if not (self.layout.attempt(round_input.run_id, attempt).root / "launched").exists():
+            return step
+        try:
+            collected = self.collect(round_input, run, Collect(attempt=attempt, tier=step.resume.tier))
+        except (RunnerError, OSError):
+            _LOG.exception("partial work could not be kept", extra={"run": round_input.run_id})
+            return step
+        if not isinstance(collected, Collected):
+            return step
+        return replace(step, resume=replace(step.resume, start_commit=collected.candidate.commit))
+
+    def _push(self, round_input: RoundInput, candidate: Candidate) -> None:
+        run_id = round_input.run_id
+        self.checkouts.push(run_id, self.forge.remote(round_input.repo), candidate.commit, round_input.branch)
+        self.records.change(run_id, {"head_sha": candidate.commit, "head_tree": candidate.tree}, self.clock.now())
+
+
+def _subject(round_input: RoundInput) -> str:
+    """First line of the commit: the brief's first line, bounded."""
+    line = round_input.brief.strip().splitlines()[0]
+    words = line if len(line) <= 60 else f"{line[:57].rstrip()}..."
+    return f"Fix #{round_input.issue}: {words}"
