@@ -13,7 +13,7 @@ from runner.errors import BadIntent
 from runner.gateway.cassette import load_cassette
 from runner.gateway.egress import Egress, EgressProxy
 from runner.gateway.loop import GatewayLoop
-from runner.gateway.metering import PriceTable
+from runner.gateway.metering import Ledger, PriceTable
 from runner.gateway.model_gateway import Credential, Grant, ModelGateway
 from runner.gateway.recorder import Recording
 from runner.gateway.upstream import Anthropic, Replay, Upstream
@@ -92,7 +92,7 @@ def upstream_from(setting: str, base_url: str) -> Upstream:
 
 @contextmanager
 def gateways(
-    *, upstream: Upstream, credential: Credential | None, prices: PriceTable, ledger: RecordedSpending, egress: Egress
+    *, upstream: Upstream, credential: Credential | None, prices: PriceTable, ledger: Ledger, egress: Egress
 ) -> Iterator[Gateways]:
     """Both gateways, up until the block ends. Raises BadIntent where the upstream needs a token and there is none."""
     if upstream.needs_credential and credential is None:

@@ -1,0 +1,539 @@
+"""The model gateway, driven over its Unix sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from runner.agent_run import Allowance
+from runner.errors import BadIntent, SandboxFault
+from runner.gateway.access import GatewayAccess, gateways
+from runner.gateway.cassette import parse_cassette
+from runner.gateway.egress import Egress
+from runner.gateway.exchange import BUDGET_WORDS, Credential, Grant
+from runner.gateway.loop import GatewayLoop, listening_socket
+from runner.gateway.metering import Ledger, Price, PriceTable
+from runner.gateway.model_gateway import ModelGateway
+from runner.gateway.passing import Failure
+from runner.gateway.upstream import Anthropic, Replay, Upstream
+from tests.fakes.ledger import FailingLedger, MemoryLedger
+from tests.fakes.upstream import PATIENCE_S, AbsentUpstream, AnsweringUpstream, HeldUpstream, event, whole
+
+PRICES = PriceTable(prices={"claude-": Price(input=1_000_000, output=1_000_000, cache_read=0, cache_write=0)})
+KEY = Credential(kind="api_key", value="sk-real")
+PLACEHOLDER = "ashigaru-placeholder"
+BODY = json.dumps({"model": "claude-sonnet-5-5", "max_tokens": 10, "stream": False}).encode()
+STREAMED = json.dumps({"model": "claude-sonnet-5-5", "max_tokens": 10, "stream": True}).encode()
+START = event({"type": "message_start", "message": {"model": "claude-x", "usage": {"input_tokens": 40}}})
+SAID = event({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "y" * 80}})
+ENDED = event({"type": "message_delta", "usage": {"output_tokens": 2}})
+SSE = {"content-type": "text/event-stream; charset=utf-8"}
+COSTS_SIX = whole({"input_tokens": 4, "output_tokens": 2})
+
+
+@dataclass(kw_only=True)
+class House:
+    """A gateway with one grant open."""
+
+    loop: GatewayLoop
+    gateway: ModelGateway
+    ledger: Ledger
+    home: Path
+    budget: int = 1_000_000
+    grants: list[Grant] = field(default_factory=list)
+
+    def grant(self, run_id: str = "r", attempt: int = 1, budget: int | None = None) -> Grant:
+        made = Grant(
+            run_id=run_id,
+            attempt=attempt,
+            placeholder=PLACEHOLDER,
+            socket=self.home / f"{run_id}-{attempt}" / "model.sock",
+            run_micro_usd=self.budget if budget is None else budget,
+        )
+        self.gateway.open(made)
+        return made
+
+    @contextmanager
+    def client(self, grant: Grant) -> Iterator[httpx.Client]:
+        with httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(grant.socket)), base_url="http://gateway", timeout=PATIENCE_S
+        ) as client:
+            yield client
+
+    def ask(
+        self, grant: Grant, body: bytes = BODY, path: str = "/v1/messages?beta=true", **headers: str
+    ) -> httpx.Response:
+        shown = {"x-api-key": PLACEHOLDER} | {name.replace("_", "-"): value for name, value in headers.items()}
+        with self.client(grant) as client:
+            return client.post(path, content=body, headers={name: value for name, value in shown.items() if value})
+
+    def settled(self) -> int:
+        """What run "r" has spent once everything that was answered is on the ledger."""
+        self.gateway.close()
+        return self.ledger.spent("r")
+
+
+@contextmanager
+def house(
+    home: Path,
+    upstream: Upstream,
+    *,
+    credential: Credential | None = KEY,
+    ledger: Ledger | None = None,
+    idle_s: float = 300.0,
+) -> Iterator[House]:
+    loop = GatewayLoop()
+    loop.start()
+    kept = MemoryLedger() if ledger is None else ledger
+    gateway = ModelGateway(loop, upstream, credential, PRICES, kept, idle_s=idle_s)
+    try:
+        yield House(loop=loop, gateway=gateway, ledger=kept, home=home)
+    finally:
+        gateway.close()
+        loop.run(upstream.close())
+        loop.close()
+
+
+def error_of(response: httpx.Response) -> str:
+    told = response.json()
+    assert told["type"] == "error"
+    return str(told["error"]["type"])
+
+
+# --- who may ask what ---
+
+
+@pytest.mark.parametrize("credential", [KEY, Credential(kind="oauth", value="oat-real")])
+@pytest.mark.parametrize(
+    "shown", [{"x_api_key": PLACEHOLDER}, {"x_api_key": "", "authorization": f"Bearer {PLACEHOLDER}"}]
+)
+def test_the_placeholder_becomes_the_credential(tmp_path: Path, credential: Credential, shown: dict[str, str]) -> None:
+    upstream = AnsweringUpstream()
+    with house(tmp_path, upstream, credential=credential) as one:
+        assert one.ask(one.grant(), **shown).status_code == 200
+    headers = upstream.asked[0].headers
+    wanted = {"x-api-key": "sk-real"} if credential.kind == "api_key" else {"authorization": "Bearer oat-real"}
+    assert {name: value for name, value in headers.items() if name in {"x-api-key", "authorization"}} == wanted
+    assert PLACEHOLDER not in str(headers)
+
+
+def test_the_body_goes_up_as_it_came_and_of_the_headers_those_that_the_api_reads(tmp_path: Path) -> None:
+    upstream = AnsweringUpstream()
+    body = b' {"model" :"claude-x",\n "messages":[{"role":"user","content":"\xc3\xa9"}]} '
+    with house(tmp_path, upstream) as one:
+        one.ask(one.grant(), body, anthropic_beta="b", x_stainless_os="Linux", cookie="c", connection="close", te="x")
+    asked = upstream.asked[0]
+    assert (asked.body, asked.path, asked.run_id, asked.attempt) == (body, "/v1/messages?beta=true", "r", 1)
+    assert asked.headers["anthropic-beta"] == "b"
+    assert asked.headers["x-stainless-os"] == "Linux"
+    assert not {"cookie", "connection", "te", "host", "content-length"} & set(asked.headers)
+
+
+@pytest.mark.parametrize(
+    "shown", [{"x_api_key": ""}, {"x_api_key": "sk-real"}, {"x_api_key": "", "authorization": f"Basic {PLACEHOLDER}"}]
+)
+def test_another_placeholder_is_refused(tmp_path: Path, shown: dict[str, str]) -> None:
+    upstream = AnsweringUpstream()
+    with house(tmp_path, upstream) as one:
+        response = one.ask(one.grant(), **shown)
+    assert (response.status_code, error_of(response)) == (401, "authentication_error")
+    assert upstream.asked == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/v1/messages"), ("POST", "/v1/files"), ("POST", "/v1/messages/batches"), ("POST", "//v1/messages")],
+)
+def test_only_the_messages_api_passes(tmp_path: Path, method: str, path: str) -> None:
+    upstream = AnsweringUpstream()
+    with house(tmp_path, upstream) as one, one.client(one.grant()) as client:
+        response = client.request(method, f"http://gateway{path}", headers={"x-api-key": PLACEHOLDER}, content=BODY)
+        assert client.head("/api/hello").status_code == 204
+    assert (response.status_code, error_of(response)) == (404, "not_found_error")
+    assert upstream.asked == []
+
+
+def test_of_a_query_only_beta_goes_up(tmp_path: Path) -> None:
+    upstream = AnsweringUpstream()
+    with house(tmp_path, upstream) as one:
+        one.ask(one.grant(), path="/v1/messages/count_tokens?x=@evil.example/")
+    assert upstream.asked[0].path == "/v1/messages/count_tokens"
+
+
+def test_a_question_that_would_reach_the_network_is_not_passed_on(tmp_path: Path) -> None:
+    upstream = AnsweringUpstream()
+    body = json.dumps({"model": "claude-x", "tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]}).encode()
+    with house(tmp_path, upstream) as one:
+        response = one.ask(one.grant(), body)
+    assert (response.status_code, error_of(response)) == (400, "invalid_request_error")
+    assert upstream.asked == []
+
+
+def test_too_large_a_request_is_refused(tmp_path: Path) -> None:
+    upstream = AnsweringUpstream()
+    with house(tmp_path, upstream) as one:
+        response = one.ask(one.grant(), b" " * (32 * 1024 * 1024 + 1))
+    assert response.status_code == 413
+    assert upstream.asked == []
+
+
+# --- answers ---
+
+
+def test_an_answer_streams_as_it_comes(tmp_path: Path) -> None:
+    upstream = HeldUpstream(chunks=(START, SAID, ENDED), headers=SSE)
+    with house(tmp_path, upstream) as one, one.client(one.grant()) as client:
+        with client.stream("POST", "/v1/messages", content=STREAMED, headers={"x-api-key": PLACEHOLDER}) as response:
+            parts = response.iter_raw()
+            assert next(parts) == START
+            upstream.go_on.set()
+            assert b"".join(parts) == SAID + ENDED
+        assert one.settled() == 42
+
+
+def test_an_answer_that_breaks_off_breaks_the_connection_and_is_paid_for(tmp_path: Path) -> None:
+    upstream = AnsweringUpstream(chunks=(START, SAID), headers=SSE, cut=True)
+    with house(tmp_path, upstream) as one:
+        with pytest.raises(httpx.RemoteProtocolError):
+            one.ask(one.grant(), STREAMED)
+        assert one.gateway.failure("r", 1) == Failure(status=None, type="", retry_at=None)
+        assert one.settled() == 40 + 20
+
+
+def test_an_answer_without_a_byte_for_too_long_is_cut(tmp_path: Path) -> None:
+    upstream = HeldUpstream(chunks=(START,), headers=SSE)
+    with house(tmp_path, upstream, idle_s=0.05) as one:
+        with pytest.raises(httpx.RemoteProtocolError):
+            one.ask(one.grant(), STREAMED)
+        assert one.settled() == 40
+
+
+def test_hanging_up_lets_go_of_the_upstream_and_still_costs(tmp_path: Path) -> None:
+    upstream = HeldUpstream(chunks=(START,), headers=SSE)
+    with house(tmp_path, upstream) as one, one.client(one.grant()) as client:
+        with client.stream("POST", "/v1/messages", content=STREAMED, headers={"x-api-key": PLACEHOLDER}) as response:
+            assert next(response.iter_raw()) == START
+        assert upstream.dropped.wait(PATIENCE_S)
+        assert one.settled() == 40
+
+
+def test_an_upstream_that_cannot_be_reached_is_an_overload_that_is_tried_again(tmp_path: Path) -> None:
+    with house(tmp_path, AbsentUpstream()) as one:
+        response = one.ask(one.grant())
+        assert (response.status_code, error_of(response)) == (529, "overloaded_error")
+        assert one.gateway.failure("r", 1) == Failure(status=None, type="", retry_at=None)
+        assert one.settled() == 0
+
+
+def failing(status: int, kind: str, **headers: str) -> AnsweringUpstream:
+    told = {"type": "error", "error": {"type": kind, "message": "key sk-real is not right"}}
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return AnsweringUpstream(status=status, chunks=(json.dumps(told).encode(),), headers=named)
+
+
+def test_an_upstreams_error_passes_without_the_credential_and_is_remembered(tmp_path: Path) -> None:
+    with house(tmp_path, failing(401, "authentication_error", set_cookie="c", request_id="q")) as one:
+        response = one.ask(one.grant())
+        assert (response.status_code, error_of(response)) == (401, "authentication_error")
+        assert "sk-real" not in response.text
+        assert "set-cookie" not in response.headers
+        assert response.headers["request-id"] == "q"
+        assert one.gateway.failure("r", 1) == Failure(status=401, type="authentication_error", retry_at=None)
+        assert one.settled() == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "wanted"),
+    [
+        ({"retry_after": "30"}, "soon"),
+        ({"anthropic_ratelimit_unified_reset": "1900000000"}, 1_900_000_000.0),
+        ({"retry_after": "30", "anthropic_ratelimit_unified_reset": "1900000000"}, "soon"),
+        ({"retry_after": "Wed, 21 Oct 2026 07:28:00 GMT"}, 1_792_567_680.0),
+        ({"retry_after": "later"}, None),
+        ({}, None),
+    ],
+)
+def test_a_quota_says_when_to_try_again(tmp_path: Path, headers: dict[str, str], wanted: float | str | None) -> None:
+    with house(tmp_path, failing(429, "rate_limit_error", **headers)) as one:
+        response = one.ask(one.grant())
+        for name, value in headers.items():
+            assert response.headers[name.replace("_", "-")] == value
+        failure = one.gateway.failure("r", 1)
+    assert failure is not None
+    assert (failure.status, failure.type) == (429, "rate_limit_error")
+    if wanted == "soon":
+        assert failure.retry_at is not None
+        assert failure.retry_at < 1_900_000_000
+    else:
+        assert failure.retry_at == wanted
+
+
+def test_an_error_in_mid_stream_is_remembered_until_a_good_answer(tmp_path: Path) -> None:
+    upstream = AnsweringUpstream(
+        chunks=(START, event({"type": "error", "error": {"type": "overloaded_error"}})), headers=SSE
+    )
+    with house(tmp_path, upstream) as one:
+        grant = one.grant()
+        one.ask(grant, STREAMED)
+        assert one.gateway.failure("r", 1) == Failure(status=529, type="overloaded_error", retry_at=None)
+        upstream.chunks = (START, SAID, ENDED)
+        one.ask(grant, STREAMED)
+        assert one.gateway.failure("r", 1) is None
+
+
+# --- money ---
+
+
+def test_a_run_without_money_is_refused_for_good(tmp_path: Path) -> None:
+    upstream = AnsweringUpstream(chunks=(COSTS_SIX,))
+    with house(tmp_path, upstream) as one:
+        grant = one.grant(budget=12)
+        assert [one.ask(grant).status_code for _ in range(2)] == [200, 200]
+        assert len(upstream.asked) == 2
+        response = one.ask(grant)
+        assert (response.status_code, error_of(response)) == (400, "invalid_request_error")
+        assert BUDGET_WORDS in response.text
+        assert len(upstream.asked) == 2
+        assert one.gateway.exhausted("r")
+        assert not one.gateway.exhausted("other")
+        assert one.settled() == 12
+
+
+def test_a_new_grant_with_more_money_is_not_exhausted(tmp_path: Path) -> None:
+    with house(tmp_path, AnsweringUpstream(chunks=(COSTS_SIX,))) as one:
+        grant = one.grant(budget=6)
+        assert [one.ask(grant).status_code for _ in range(2)] == [200, 400]
+        one.grant(attempt=2, budget=100)
+        assert not one.gateway.exhausted("r")
+
+
+def test_a_gateway_that_was_restarted_still_knows_that_the_money_is_used_up(tmp_path: Path) -> None:
+    ledger = MemoryLedger()
+    ledger.add("r", 1, 50)
+    with house(tmp_path, AnsweringUpstream(), ledger=ledger) as one:
+        one.grant(budget=50)
+        assert one.gateway.exhausted("r")
+
+
+def test_near_the_end_of_the_money_one_question_waits_for_the_other(tmp_path: Path) -> None:
+    upstream = HeldUpstream(chunks=(b" ", COSTS_SIX))
+    with house(tmp_path, upstream) as one, ThreadPoolExecutor(4) as pool:
+        grants = [one.grant(attempt=number, budget=13) for number in (1, 2, 3, 4)]
+        answers = [pool.submit(one.ask, grant) for grant in grants]
+        assert upstream.begun.acquire(timeout=PATIENCE_S)
+        upstream.go_on.set()
+        told = sorted(answer.result(PATIENCE_S).status_code for answer in answers)
+        assert told == [200, 200, 200, 400]
+        assert upstream.most_at_once == 1
+        assert one.settled() == 18
+
+
+def test_with_money_enough_questions_are_asked_side_by_side(tmp_path: Path) -> None:
+    upstream = HeldUpstream(chunks=(b" ", COSTS_SIX))
+    with house(tmp_path, upstream) as one, ThreadPoolExecutor(2) as pool:
+        grant = one.grant()
+        answers = [pool.submit(one.ask, grant) for _ in range(2)]
+        assert upstream.begun.acquire(timeout=PATIENCE_S)
+        assert upstream.begun.acquire(timeout=PATIENCE_S)
+        upstream.go_on.set()
+        assert [answer.result(PATIENCE_S).status_code for answer in answers] == [200, 200]
+
+
+def test_what_the_ledger_would_not_take_is_offered_again(tmp_path: Path) -> None:
+    ledger = FailingLedger()
+    with house(tmp_path, AnsweringUpstream(chunks=(COSTS_SIX,)), ledger=ledger) as one:
+        grant = one.grant()
+        assert one.ask(grant).status_code == 200
+        refused = one.ask(grant)
+        assert (refused.status_code, error_of(refused)) == (529, "overloaded_error")
+        ledger.out_of_order = False
+        assert one.ask(grant).status_code == 200
+        assert one.settled() == 12
+
+
+def test_a_budget_that_cannot_be_read_lets_nothing_through(tmp_path: Path) -> None:
+    upstream = AnsweringUpstream()
+    with house(tmp_path, upstream, ledger=FailingLedger(unreadable=True)) as one:
+        assert one.ask(one.grant()).status_code == 529
+    assert upstream.asked == []
+
+
+def test_counting_tokens_costs_nothing(tmp_path: Path) -> None:
+    with house(tmp_path, AnsweringUpstream(chunks=(b'{"input_tokens": 5}',))) as one:
+        assert one.ask(one.grant(), path="/v1/messages/count_tokens").json() == {"input_tokens": 5}
+        assert one.settled() == 0
+
+
+# --- sockets ---
+
+
+def test_opening_twice_changes_nothing_and_an_old_socket_is_replaced(tmp_path: Path) -> None:
+    with house(tmp_path, AnsweringUpstream()) as one:
+        listening_socket(tmp_path / "r-1" / "model.sock").close()
+        grant = one.grant()
+        inode = grant.socket.stat().st_ino
+        assert one.grant() == grant
+        assert grant.socket.stat().st_ino == inode
+        assert one.ask(grant).status_code == 200
+
+
+def test_only_this_account_may_connect(tmp_path: Path) -> None:
+    with house(tmp_path, AnsweringUpstream()) as one:
+        grant = one.grant()
+        assert stat.S_IMODE(grant.socket.stat().st_mode) == 0o600
+        assert stat.S_IMODE(grant.socket.parent.stat().st_mode) == 0o700
+
+
+def test_after_shut_the_placeholder_is_worth_nothing(tmp_path: Path) -> None:
+    upstream = AnsweringUpstream()
+    with house(tmp_path, upstream) as one:
+        grant = one.grant()
+        with one.client(grant) as client:
+            assert client.post("/v1/messages", content=BODY, headers={"x-api-key": PLACEHOLDER}).status_code == 200
+            one.gateway.shut("r", 1)
+            one.gateway.shut("r", 1)
+            assert not grant.socket.exists()
+            try:
+                again = client.post("/v1/messages", content=BODY, headers={"x-api-key": PLACEHOLDER}).status_code
+            except httpx.TransportError:
+                again = 401
+        assert again == 401
+        assert len(upstream.asked) == 1
+        assert one.ask(one.grant()).status_code == 200
+
+
+def test_a_path_longer_than_an_address_can_be_served(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    with house(deep, AnsweringUpstream()) as one:
+        grant = one.grant()
+        assert len(str(grant.socket)) > 108
+        (tmp_path / "near").symlink_to(grant.socket.parent)
+        near = Grant(run_id="r", attempt=1, placeholder="", socket=tmp_path / "near" / "model.sock", run_micro_usd=0)
+        assert len(str(near.socket)) < 108
+        assert one.ask(near).status_code == 200
+
+
+def test_a_socket_that_cannot_be_made_is_a_fault_and_harms_no_other(tmp_path: Path) -> None:
+    (tmp_path / "r-2").write_bytes(b"")
+    with house(tmp_path, AnsweringUpstream()) as one:
+        grant = one.grant()
+        with pytest.raises(SandboxFault, match="No socket can be made"):
+            one.grant(attempt=2)
+        assert one.ask(grant).status_code == 200
+
+
+# --- over the real client, and as the runner sees it ---
+
+
+@contextmanager
+def canned_api(loop: GatewayLoop, reply: bytes, seen: list[bytes]) -> Iterator[str]:
+    """An HTTP server that says the same to everybody; gives its base URL."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        seen.append(head + await reader.readexactly(length))
+        writer.write(reply)
+        await writer.drain()
+        writer.close()
+
+    async def serve() -> asyncio.Server:
+        return await asyncio.start_server(answer, "127.0.0.1", 0)
+
+    server = loop.run(serve())
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+
+        async def stop() -> None:
+            server.close()
+
+        loop.run(stop())
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"),
+    [
+        (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}", 200),
+        (b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", 302),
+        (b"gibberish\r\n\r\n", 529),
+        (b"", 529),
+    ],
+)
+def test_the_real_client_asks_the_api_and_only_the_api(tmp_path: Path, reply: bytes, status: int) -> None:
+    seen: list[bytes] = []
+    outside = GatewayLoop()
+    outside.start()
+    try:
+        with canned_api(outside, reply, seen) as url, house(tmp_path, Anthropic(url)) as one:
+            response = one.ask(one.grant())
+            assert response.status_code == status
+            assert "127.0.0.1" not in response.text + str(response.headers)
+        assert len(seen) == 1
+        assert seen[0].startswith(b"POST /v1/messages?beta=true HTTP/1.1\r\n")
+        assert b"x-api-key: sk-real\r\n" in seen[0]
+        assert seen[0].endswith(BODY)
+    finally:
+        outside.close()
+
+
+def test_an_api_that_nobody_serves_is_an_overload(tmp_path: Path) -> None:
+    with house(tmp_path, Anthropic("http://127.0.0.1:9")) as one:
+        assert one.ask(one.grant()).status_code == 529
+
+
+def test_an_upstream_that_needs_a_token_does_not_start_without_one() -> None:
+    with (
+        pytest.raises(BadIntent, match="No model token"),
+        gateways(
+            upstream=Anthropic("http://127.0.0.1:9"),
+            credential=None,
+            prices=PRICES,
+            ledger=MemoryLedger(),
+            egress=Egress(allowed=frozenset(), private_hosts=frozenset()),
+        ),
+    ):
+        pass
+
+
+def test_a_cassette_answers_through_the_runners_port(tmp_path: Path) -> None:
+    play = parse_cassette(b'version=1\n[[script]]\n[[script.turn]]\ntext="At your service."\n', "x")
+    told: dict[str, Any] = {"model": "claude-x", "messages": [], "tools": [{"name": "Read"}]}
+    before = threading.active_count()
+    with gateways(
+        upstream=Replay(cassette=play),
+        credential=None,
+        prices=PRICES,
+        ledger=MemoryLedger(),
+        egress=Egress(allowed=frozenset(), private_hosts=frozenset()),
+    ) as walls:
+        access: GatewayAccess = walls.model
+        allowance = Allowance(
+            run_id="r", attempt=1, placeholder=PLACEHOLDER, sockets=tmp_path / "s", run_micro_usd=1_000_000
+        )
+        access.open(allowance)
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(tmp_path / "s" / "model.sock"))) as client:
+            response = client.post("http://g/v1/messages", json=told, headers={"x-api-key": PLACEHOLDER})
+        assert response.json()["content"] == [{"type": "text", "text": "At your service."}]
+        assert (access.failure("r", 1), access.exhausted("r")) == (None, False)
+        access.shut("r", 1)
+    assert threading.active_count() == before
+
+
+def test_closing_twice_is_safe_and_the_credential_is_never_shown(tmp_path: Path) -> None:
+    with house(tmp_path, AnsweringUpstream()) as one:
+        one.grant()
+        one.gateway.close()
+        one.gateway.close()
+    assert "sk-real" not in repr(KEY)
