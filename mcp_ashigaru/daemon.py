@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
-import secrets
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
@@ -20,7 +16,8 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from mcp_ashigaru.server import build_server
-from mcp_ashigaru.settings import ConfigError, Settings
+from mcp_ashigaru.settings import Settings
+from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
 from mcp_ashigaru.web.doorkeeper import Door, Doorkeeper
 from mcp_ashigaru.web.pages import PullPages, routes
 from runner import ladder
@@ -31,7 +28,8 @@ from runner.adapters.git_http import git_http_app
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.podman_containers import PodmanContainers
 from runner.adapters.podman_service import PodmanService, prepare_podman
-from runner.adapters.sql_records import SqlRecords, migrate, open_engine
+from runner.adapters.sql_engine import migrate, open_engine
+from runner.adapters.sql_records import SqlRecords
 from runner.adapters.system_clock import SystemClock
 from runner.agent_run import AgentRunner, ModelAccess
 from runner.base_run import BaseJudge
@@ -58,6 +56,8 @@ from runner.service import Policy, Service
 from runner.setup_run import Egress, SetUp
 
 _LOG = logging.getLogger(__name__)
+_STEPS_S = 2.5
+"""How long steps have to leave; with the last requests and the gateways it makes five seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ def open_forge(settings: Settings) -> LocalForge:
     engine = open_engine(records_url(settings))
     migrate(engine)
     return LocalForge(
-        layout.forge, SqlForgeStore(engine), base_url=settings.url, secret=_forge_secret(settings.state_dir)
+        layout.forge, SqlForgeStore(engine), base_url=settings.url, secret=forge_secret(settings.state_dir)
     )
 
 
@@ -118,8 +118,8 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
     """
     given = parts or Parts()
     with ExitStack() as stack:
-        settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        stack.enter_context(_only_daemon(settings.state_dir))
+        make_state_dir(settings.state_dir)
+        stack.enter_context(only_daemon(settings.state_dir))
         stopping = threading.Event()
         clock = given.clock or SystemClock()
         layout = Layout(state_dir=settings.state_dir)
@@ -128,7 +128,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         migrate(records_engine)
         records = SqlRecords(records_engine)
         forge = LocalForge(
-            layout.forge, SqlForgeStore(records_engine), base_url=settings.url, secret=_forge_secret(settings.state_dir)
+            layout.forge, SqlForgeStore(records_engine), base_url=settings.url, secret=forge_secret(settings.state_dir)
         )
         checkouts = GitCheckouts(layout.mirrors_and_clones, name=settings.commit_name, email=settings.commit_email)
         containers = given.containers or _podman(settings, stack)
@@ -212,7 +212,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             closing=closing,
         )
         late.service, late.rounds = service, rounds
-        server = build_server(service)
+        server = build_server(service, stopping)
         app = _asgi(settings, server, forge, layout)
         rounds.launch()
         stack.callback(_leave, rounds, stopping)
@@ -253,7 +253,7 @@ class _Late:
 def _leave(rounds: DbosRounds, stopping: threading.Event) -> None:
     """Steps leave at their next look at `stopping`; one that hangs does not hold the process."""
     stopping.set()
-    if not rounds.close(4.0):
+    if not rounds.close(_STEPS_S):
         _LOG.warning("a step did not leave in time; it is done again at the next start")
 
 
@@ -305,29 +305,5 @@ def _asgi(settings: Settings, server: MCPServer[Any], forge: LocalForge, layout:
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     app.router.routes.extend(routes(PullPages(pull=forge.pull, diff=forge.diff)))
-    app.router.routes.append(Mount("/forge", git_http_app(layout.forge, _forge_secret(settings.state_dir))))
+    app.router.routes.append(Mount("/forge", git_http_app(layout.forge, forge_secret(settings.state_dir))))
     return Doorkeeper(app, Door.for_listener(settings.host, settings.allowed_hosts, token))
-
-
-def _forge_secret(state_dir: Path) -> str:
-    """What the daemon's own git shows to the local forge; made once."""
-    path = state_dir / "forge-secret"
-    if not path.exists():
-        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as handle:
-            handle.write(secrets.token_urlsafe(32))
-    return path.read_text(encoding="ascii").strip()
-
-
-@contextmanager
-def _only_daemon(state_dir: Path) -> Iterator[None]:
-    """Hold the state directory's lock. Raises ConfigError where another daemon does."""
-    with (state_dir / "daemon.lock").open("w", encoding="ascii") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            raise ConfigError(
-                f"Another daemon works on {state_dir}; stop it, or choose another ASHIGARU_STATE_DIR."
-            ) from exc
-        yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any, Final
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -23,8 +24,8 @@ INSTRUCTIONS: Final = (
 )
 
 
-def build_server(service: Service) -> MCPServer[Any]:
-    """The server with every tool of every toolset, speaking for `service`."""
+def build_server(service: Service, stopping: threading.Event) -> MCPServer[Any]:
+    """The server with every tool of every toolset, speaking for `service`. Once `stopping` is set no call waits."""
     server: MCPServer[Any] = MCPServer(
         "mcp-ashigaru",
         title="Ashigaru",
@@ -33,7 +34,7 @@ def build_server(service: Service) -> MCPServer[Any]:
         middleware=[plain_errors],
         log_level="WARNING",
     )
-    pipeline.register(server, service)
+    pipeline.register(server, service, stopping)
     observe.register(server, service)
     return server
 

@@ -3,39 +3,97 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import socket
 import sys
+import threading
+from types import FrameType
 from typing import Literal
 
 import anyio
 import uvicorn
 
 from mcp_ashigaru.daemon import Daemon, running
-from mcp_ashigaru.settings import Settings
+from mcp_ashigaru.server import build_server
+from mcp_ashigaru.settings import ConfigError, Settings
 
 _LOG = logging.getLogger(__name__)
-_LAST_REQUESTS_S = 2
+_LAST_REQUESTS_S = 1
+_BACKLOG = 128
 
 
 def serve(settings: Settings, transport: Literal["streamable-http", "stdio"]) -> None:
-    """Serve until SIGTERM, SIGINT or, on stdio, the end of input. Sandboxes at work are left for the next start."""
+    """Serve until SIGTERM, SIGINT or, on stdio, the end of input. Sandboxes at work are left for the next start.
+
+    Raises ConfigError, RunnerError where it cannot start. Ends the process itself where a thread would hold it.
+    """
     logging.basicConfig(
         level=settings.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
         stream=sys.stderr,
     )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    with running(settings) as daemon:
-        if transport == "stdio":
-            anyio.run(_stdio, daemon, settings)
-        else:
-            _web_server(daemon, settings).run()
+    for chatty in ("httpx", "httpx2", "alembic", "dbos"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, _leave_while_starting)
+    # Bound before anything is started, so that a port in use costs nothing and is one sentence.
+    with _listener(settings) as listener:
+        settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+        with running(settings) as daemon:
+            web = _web_server(daemon, settings)
+            if transport == "stdio":
+                _speak_on_stdio(daemon, web)
+            for name in (signal.SIGTERM, signal.SIGINT):
+                # uvicorn takes the signals over, and raises them again when it is done: by then they have been heeded.
+                signal.signal(name, _heeded)
+            web.run(sockets=[listener])
+            daemon.stopping.set()
+    _let_go()
+
+
+def _leave_while_starting(_sig: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _heeded(_sig: int, _frame: FrameType | None) -> None:
+    """Nothing more to do."""
+
+
+def _listener(settings: Settings) -> socket.socket:
+    """The socket that the daemon listens on. Raises ConfigError."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind)
+    except OSError as exc:
+        raise ConfigError(f"{settings.host} is no address of this machine; choose another --host.") from exc
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as exc:
+        listener.close()
+        raise ConfigError(
+            f"Cannot listen on {settings.host}:{settings.port} ({exc.strerror}); choose another --port."
+        ) from exc
+    return listener
+
+
+def _let_go() -> None:
+    """End the process where a thread that did not leave in time would hold it; its step is done again."""
+    held = [one.name for one in threading.enumerate() if one is not threading.current_thread() and not one.daemon]
+    if held:
+        _LOG.info("leaving without waiting for %s", ", ".join(sorted(set(held))))
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _web_server(daemon: Daemon, settings: Settings) -> uvicorn.Server:
     config = uvicorn.Config(
         daemon.app,
-        host=settings.host,
-        port=settings.port,
         log_level=logging.getLevelName(settings.log_level.upper()),
         access_log=False,
         timeout_graceful_shutdown=_LAST_REQUESTS_S,
@@ -43,33 +101,38 @@ def _web_server(daemon: Daemon, settings: Settings) -> uvicorn.Server:
         # Our logging is set up already; uvicorn's would write to stdout, which stdio needs for itself.
         log_config=None,
     )
-    return _Announcing(config, daemon)
+    return _Announcing(config, daemon, settings.url)
 
 
 class _Announcing(uvicorn.Server):
     """Says where it listens once it does, and lets long waits go when it is to stop."""
 
-    def __init__(self, config: uvicorn.Config, daemon: Daemon) -> None:
+    def __init__(self, config: uvicorn.Config, daemon: Daemon, url: str) -> None:
         super().__init__(config)
         self._daemon = daemon
+        self._url = url
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        await super().startup(sockets)  # type: ignore[arg-type]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
         if self.started:
-            _LOG.info("serving MCP on http://%s:%d/mcp", self.config.host, self.config.port)
+            _LOG.info("serving MCP on %s/mcp", self._url)
 
-    def handle_exit(self, sig: int, frame: object) -> None:  # type: ignore[override]
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._daemon.stopping.set()
-        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+        super().handle_exit(sig, frame)
 
 
-async def _stdio(daemon: Daemon, settings: Settings) -> None:
-    """MCP on stdin and stdout; the forge and its pages still answer on the port."""
-    web = _web_server(daemon, settings)
-    async with anyio.create_task_group() as group:
-        group.start_soon(web.serve)
+def _speak_on_stdio(daemon: Daemon, web: uvicorn.Server) -> None:
+    """MCP on stdin and stdout, beside the port; the end of input ends the daemon.
+
+    A thread of its own, because a read from stdin cannot be taken back: a signal must not wait for the next line.
+    """
+
+    def speak() -> None:
         try:
-            await daemon.server.run_stdio_async()
+            anyio.run(build_server(daemon.service, daemon.stopping).run_stdio_async)
         finally:
             daemon.stopping.set()
             web.should_exit = True
+
+    threading.Thread(target=speak, name="stdio", daemon=True).start()

@@ -173,7 +173,7 @@ class Records(Protocol):
         """Every attempt of the run, in order."""
 
     def append_events(
-        self, run_id: str, attempt: int, events: tuple[Event, ...], offset: int, transcript: Transcript, at: float
+        self, run_id: str, attempt: int, new: tuple[Event, ...], offset: int, transcript: Transcript, at: float
     ) -> None:
         """Remember events read up to byte `offset`, each once however often it is given."""
 
@@ -200,7 +200,7 @@ class Records(Protocol):
     def judgements(self, run_id: str) -> list[Judgement]:
         """Every judgement of the run, in order."""
 
-    def save_checks(self, run_id: str, checks: tuple[Check, ...], at: float) -> None:
+    def save_checks(self, run_id: str, seen: tuple[Check, ...], at: float) -> None:
         """Remember what the forge said of the head's checks, and when."""
 
     def checks(self, run_id: str) -> tuple[Check, ...]:

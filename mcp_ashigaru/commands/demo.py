@@ -82,7 +82,8 @@ def run(*, keep: bool) -> int:
             console.print(Syntax(diff, "diff", background_color="default") if console.is_terminal else diff)
         seconds = time.monotonic() - began
         console.print(
-            f"demo: ok run={ended['run_id']} pr={ended['pull']['url']} tier={ended['tier_number']} seconds={seconds:.0f}"
+            f"demo: ok run={ended['run_id']} pr={ended['pull']['url']} tier={ended['tier_number']} "
+            f"seconds={seconds:.0f}"
         )
     except (DemoFailed, RunnerError, CallRefused, DaemonAway) as exc:
         sys.stderr.write(f"demo: {exc}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
@@ -24,15 +25,16 @@ T = TypeVar("T")
 
 _POLL_S = 0.15
 _PROGRESS_S = 2.0
+_WORKING = {phase.value for phase in WORKING_PHASES}
 
 Repo = Annotated[str, Field(description="The repository, as the forge names it: 'widgets' or 'acme/widgets'.")]
 RunId = Annotated[str, Field(description="A run's id, from work_ticket or list_runs.")]
 
 
-def register(server: MCPServer[Any], service: Service) -> None:
-    """Add the pipeline's tools to the server."""
+def register(server: MCPServer[Any], service: Service, stopping: threading.Event) -> None:
+    """Add the pipeline's tools to the server. Once `stopping` is set, status answers at once."""
     _register_writes(server, service)
-    _register_status(server, service)
+    _register_status(server, service, stopping)
 
 
 def _ticket(run: RunRecord) -> TicketAnswer:
@@ -88,7 +90,7 @@ def _register_writes(server: MCPServer[Any], service: Service) -> None:
         return _ticket(await _off_loop(lambda: service.cancel(intent)))
 
 
-def _register_status(server: MCPServer[Any], service: Service) -> None:
+def _register_status(server: MCPServer[Any], service: Service, stopping: threading.Event) -> None:
     @server.tool(annotations=ToolAnnotations(title="Status", read_only_hint=True, idempotent_hint=True))
     @speaking
     async def status(
@@ -105,7 +107,7 @@ def _register_status(server: MCPServer[Any], service: Service) -> None:
         reference = seen.cursor if since is None else since
         with anyio.move_on_after(wait_s):
             told = 0.0
-            while seen.cursor <= reference and seen.phase in {phase.value for phase in WORKING_PHASES}:
+            while seen.cursor <= reference and seen.phase in _WORKING and not stopping.is_set():
                 await anyio.sleep(_POLL_S)
                 told += _POLL_S
                 if told >= _PROGRESS_S:

@@ -5,67 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
-from pathlib import Path
-from typing import Annotated, Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from pydantic import Field, TypeAdapter
-from sqlalchemy.engine import Connection, Engine, RowMapping, make_url
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-import runner
-from gates.judge import Counts
-from gates.verdict import Inconclusive, Verdict
+from gates.verdict import Inconclusive
+from runner.adapters.sql_rows import (
+    COUNTS,
+    TRANSCRIPT,
+    VERDICT,
+    attempt_of,
+    attempt_where,
+    event_of,
+    event_row,
+    judgement_of,
+    round_where,
+    run_of,
+    which,
+)
 from runner.adapters.sql_schema import attempts, checks, claims, events, judgements, rounds, runs
 from runner.errors import RecordsFault
 from runner.facts import input_from_json, input_to_json
 from runner.model import Check, CheckState, Phase, RoundInput
 from runner.records import AttemptRecord, Judgement, RunChange, RunRecord, SeenEvent
 from runner.transcript import Event, Transcript
-
-_VERDICT: TypeAdapter[Verdict] = TypeAdapter(Annotated[Verdict, Field(discriminator="kind")])
-_COUNTS: TypeAdapter[Counts] = TypeAdapter(Counts)
-_TRANSCRIPT: TypeAdapter[Transcript] = TypeAdapter(Transcript)
-_RUN_FIELDS = {field.name for field in fields(RunRecord)}
-
-
-def open_engine(url: str) -> Engine:
-    """A connection pool for the records. A new SQLite file is in WAL mode from its first page."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, pool_pre_ping=True)
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False})
-
-    @sa.event.listens_for(engine, "connect")
-    def _pragmas(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
-
-    @sa.event.listens_for(engine, "begin")
-    def _write_at_once(connection: Connection) -> None:
-        # A transaction that reads first and writes later cannot wait for another writer; one that starts as a writer can.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
-def migrate(engine: Engine) -> None:
-    """Bring the records' tables to this version's schema. Raises RecordsFault."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(runner.__file__).parent / "migrations"))
-    try:
-        with engine.connect() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    except SQLAlchemyError as exc:
-        raise RecordsFault("The records database cannot be opened; check its URL, its disk and its rights.") from exc
 
 
 class SqlRecords:
@@ -100,7 +64,7 @@ class SqlRecords:
                 .first()
             )
             if held is not None:
-                return _run(held)
+                return run_of(held)
             db.execute(runs.insert().values(**asdict(run)))
             db.execute(claims.insert().values(repo=run.repo, issue=run.issue, run_id=run.run_id))
         return run
@@ -125,13 +89,13 @@ class SqlRecords:
         """See `Records.run`."""
         with self._transaction() as db:
             row = db.execute(sa.select(runs).where(runs.c.run_id == run_id)).mappings().first()
-        return None if row is None else _run(row)
+        return None if row is None else run_of(row)
 
     def run_of_pull(self, repo: str, pull: int) -> RunRecord | None:
         """See `Records.run_of_pull`."""
         with self._transaction() as db:
             row = db.execute(sa.select(runs).where(runs.c.repo == repo, runs.c.pull == pull)).mappings().first()
-        return None if row is None else _run(row)
+        return None if row is None else run_of(row)
 
     def runs(
         self, *, repo: str | None = None, phases: frozenset[Phase] | None = None, limit: int = 50
@@ -143,7 +107,7 @@ class SqlRecords:
         if phases is not None:
             query = query.where(runs.c.phase.in_(sorted(phases)))
         with self._transaction() as db:
-            return [_run(row) for row in db.execute(query).mappings()]
+            return [run_of(row) for row in db.execute(query).mappings()]
 
     def change(self, run_id: str, change: RunChange, at: float) -> None:
         """See `Records.change`."""
@@ -170,56 +134,43 @@ class SqlRecords:
             "created_at": at,
         }
         with self._transaction() as db:
-            if db.execute(_round(round_input.run_id, round_input.number)).first() is None:
+            if db.execute(round_where(round_input.run_id, round_input.number)).first() is None:
                 db.execute(rounds.insert().values(**row))
 
     def round_input(self, run_id: str, number: int) -> RoundInput | None:
         """See `Records.round_input`."""
         with self._transaction() as db:
-            row = db.execute(_round(run_id, number)).scalar()
+            row = db.execute(round_where(run_id, number)).scalar()
         return None if row is None else input_from_json(row)
 
     def begin_attempt(self, attempt: AttemptRecord) -> AttemptRecord:
         """See `Records.begin_attempt`."""
         row = asdict(attempt) | {"transcript": None}
         with self._transaction() as db:
-            known = db.execute(_attempt(attempt.run_id, attempt.attempt)).mappings().first()
+            known = db.execute(attempt_where(attempt.run_id, attempt.attempt)).mappings().first()
             if known is None:
                 db.execute(attempts.insert().values(**row))
-        return attempt if known is None else _attempt_record(known)
+        return attempt if known is None else attempt_of(known)
 
     def attempt(self, run_id: str, attempt: int) -> AttemptRecord | None:
         """See `Records.attempt`."""
         with self._transaction() as db:
-            row = db.execute(_attempt(run_id, attempt)).mappings().first()
-        return None if row is None else _attempt_record(row)
+            row = db.execute(attempt_where(run_id, attempt)).mappings().first()
+        return None if row is None else attempt_of(row)
 
     def attempts(self, run_id: str) -> list[AttemptRecord]:
         """See `Records.attempts`."""
         query = sa.select(attempts).where(attempts.c.run_id == run_id).order_by(attempts.c.attempt)
         with self._transaction() as db:
-            return [_attempt_record(row) for row in db.execute(query).mappings()]
+            return [attempt_of(row) for row in db.execute(query).mappings()]
 
     def append_events(
         self, run_id: str, attempt: int, new: tuple[Event, ...], offset: int, transcript: Transcript, at: float
     ) -> None:
         """See `Records.append_events`."""
         with self._transaction() as db:
-            known = db.execute(sa.select(attempts.c.offset).where(*_which(run_id, attempt))).scalar_one()
-            fresh = [
-                {
-                    "run_id": run_id,
-                    "attempt": attempt,
-                    "offset": event.offset,
-                    "index": event.index,
-                    "kind": event.kind.value,
-                    "summary": event.summary,
-                    "tool": event.tool,
-                    "at": at,
-                }
-                for event in new
-                if event.offset >= known
-            ]
+            known = db.execute(sa.select(attempts.c.offset).where(*which(run_id, attempt))).scalar_one()
+            fresh = [event_row(event, run_id, attempt, at) for event in new if event.offset >= known]
             if fresh:
                 db.execute(events.insert(), fresh)
                 db.execute(
@@ -228,8 +179,8 @@ class SqlRecords:
                     .values(agent_at=at, harness_at=at, cursor=runs.c.cursor + 1)
                 )
             if offset > known:
-                dumped = _TRANSCRIPT.dump_python(transcript, mode="json")
-                db.execute(attempts.update().where(*_which(run_id, attempt)).values(offset=offset, transcript=dumped))
+                dumped = TRANSCRIPT.dump_python(transcript, mode="json")
+                db.execute(attempts.update().where(*which(run_id, attempt)).values(offset=offset, transcript=dumped))
 
     def end_attempt(
         self, run_id: str, attempt: int, *, ending: str, detail: str, retry_at: float | None, at: float
@@ -238,7 +189,7 @@ class SqlRecords:
         with self._transaction() as db:
             db.execute(
                 attempts.update()
-                .where(*_which(run_id, attempt))
+                .where(*which(run_id, attempt))
                 .values(ending=ending, detail=detail, retry_at=retry_at, ended_at=at)
             )
             db.execute(runs.update().where(runs.c.run_id == run_id).values(harness_at=at, cursor=runs.c.cursor + 1))
@@ -248,12 +199,7 @@ class SqlRecords:
         query = sa.select(events).where(events.c.run_id == run_id).order_by(events.c.id.desc()).limit(limit)
         with self._transaction() as db:
             rows = list(db.execute(query).mappings())
-        return [
-            SeenEvent(
-                id=r["id"], attempt=r["attempt"], kind=r["kind"], summary=r["summary"], tool=r["tool"], at=r["at"]
-            )
-            for r in reversed(rows)
-        ]
+        return [event_of(row) for row in reversed(rows)]
 
     # --- money ---
 
@@ -267,7 +213,7 @@ class SqlRecords:
         """See `Records.spend`."""
         with self._transaction() as db:
             db.execute(
-                attempts.update().where(*_which(run_id, attempt)).values(micro_usd=attempts.c.micro_usd + micro_usd)
+                attempts.update().where(*which(run_id, attempt)).values(micro_usd=attempts.c.micro_usd + micro_usd)
             )
             db.execute(runs.update().where(runs.c.run_id == run_id).values(updated_at=at, cursor=runs.c.cursor + 1))
 
@@ -277,14 +223,14 @@ class SqlRecords:
         """See `Records.judged`."""
         query = sa.select(judgements).where(judgements.c.key == key).order_by(judgements.c.at)
         with self._transaction() as db:
-            found = [_judgement(row) for row in db.execute(query).mappings()]
+            found = [judgement_of(row) for row in db.execute(query).mappings()]
         return next((one for one in found if not isinstance(one.verdict, Inconclusive)), None)
 
     def save_judgement(self, judgement: Judgement) -> None:
         """See `Records.save_judgement`."""
         row = {field.name: getattr(judgement, field.name) for field in fields(judgement)}
-        row["verdict"] = _VERDICT.dump_python(judgement.verdict, mode="json")
-        row["counts"] = _COUNTS.dump_python(judgement.counts, mode="json")
+        row["verdict"] = VERDICT.dump_python(judgement.verdict, mode="json")
+        row["counts"] = COUNTS.dump_python(judgement.counts, mode="json")
         same = [judgements.c[name] == row[name] for name in ("run_id", "what", "attempt", "take", "base_sha")]
         with self._transaction() as db:
             if db.execute(sa.select(judgements.c.key).where(*same)).first() is None:
@@ -300,7 +246,7 @@ class SqlRecords:
         query = sa.select(judgements).where(judgements.c.run_id == run_id).order_by(judgements.c.at)
         with self._transaction() as db:
             rows = list(db.execute(query).mappings())
-        return [_judgement(row) for row in rows]
+        return [judgement_of(row) for row in rows]
 
     def save_checks(self, run_id: str, seen: tuple[Check, ...], at: float) -> None:
         """See `Records.save_checks`."""
@@ -320,30 +266,3 @@ class SqlRecords:
         with self._transaction() as db:
             rows = list(db.execute(query).mappings())
         return tuple(Check(name=r["name"], state=CheckState(r["state"]), summary=r["summary"]) for r in rows)
-
-
-def _judgement(row: RowMapping) -> Judgement:
-    parsed = {"verdict": _VERDICT.validate_python(row["verdict"]), "counts": _COUNTS.validate_python(row["counts"])}
-    return Judgement(**(dict(row) | parsed))
-
-
-def _run(row: RowMapping) -> RunRecord:
-    values = {name: row[name] for name in _RUN_FIELDS} | {"phase": Phase(row["phase"])}
-    return RunRecord(**values)
-
-
-def _attempt_record(row: RowMapping) -> AttemptRecord:
-    transcript = None if row["transcript"] is None else _TRANSCRIPT.validate_python(row["transcript"])
-    return AttemptRecord(**(dict(row) | {"transcript": transcript}))
-
-
-def _round(run_id: str, number: int) -> sa.Select[tuple[Any]]:
-    return sa.select(rounds.c.input).where(rounds.c.run_id == run_id, rounds.c.number == number)
-
-
-def _attempt(run_id: str, attempt: int) -> sa.Select[Any]:
-    return sa.select(attempts).where(*_which(run_id, attempt))
-
-
-def _which(run_id: str, attempt: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return (attempts.c.run_id == run_id, attempts.c.attempt == attempt)
