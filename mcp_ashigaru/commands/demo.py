@@ -161,7 +161,7 @@ async def _job(settings: Settings, story: Story, issue: int, console: Console) -
     async with connect(settings.url, None) as caller:
         ticket = await caller.call("work_ticket", repo=story.name, issue=issue, brief=story.brief)
         say(f"run {ticket['run_id']}: {ticket['status']}")
-        told = await follow(caller, ticket["run_id"], say)
+        told = await follow(caller, ticket["run_id"], say, through_waits=False)
         if told["pull"] is None:
             return told
         answer = await caller.call("promote", repo=story.name, pr=told["pull"]["number"], head_sha=told["head_sha"])

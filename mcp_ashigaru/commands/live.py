@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mcp_ashigaru.client import Caller
-from runner.model import WORKING_PHASES
+from runner.model import WORKING_PHASES, Phase
 
 _WAIT_S = 20.0
 _WORKING = {phase.value for phase in WORKING_PHASES}
@@ -32,12 +32,15 @@ def news(before: dict[str, Any] | None, now: dict[str, Any]) -> list[str]:
     return lines
 
 
-async def follow(caller: Caller, run_id: str, say: Callable[[str], None]) -> dict[str, Any]:
-    """Tell the news of a run until it rests; the last status."""
+async def follow(
+    caller: Caller, run_id: str, say: Callable[[str], None], *, through_waits: bool = True
+) -> dict[str, Any]:
+    """Tell the news of a run until it rests; the last status. Without `through_waits` a wait is a rest too."""
+    going = _WORKING if through_waits else _WORKING - {Phase.WAITING.value}
     told = await caller.call("status", run_id=run_id)
     for line in news(None, told):
         say(line)
-    while told["phase"] in _WORKING:
+    while told["phase"] in going:
         after = await caller.call("status", run_id=run_id, since=told["cursor"], wait_s=_WAIT_S)
         for line in news(told, after):
             say(line)
