@@ -123,6 +123,10 @@ class EgressProxy:
                 await self._exchange(owner, reader, writer)
             except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                 _LOG.debug("an egress connection ended early", exc_info=True)
+            except asyncio.CancelledError:
+                # Only `_stop` and the end of the loop cancel it, and a stream's handler that ends as cancelled is
+                # reported as broken by asyncio.
+                _LOG.debug("an egress connection was dropped")
             finally:
                 live.discard(task)
                 writer.close()
@@ -152,7 +156,7 @@ class EgressProxy:
             self._refuse(owner, f"{host}:{port}")
             await _say(writer, "403 Forbidden")
             return
-        found = await _resolved(host, port)
+        found = await _resolved(_plain(host), port)
         addresses = [one for one in found if self._policy.admits_address(host, one)][:_MAX_ADDRESSES]
         if found and not addresses:
             self._refuse(owner, f"{host}:{port}")

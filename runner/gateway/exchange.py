@@ -126,18 +126,19 @@ class Exchange:
             idle_s=self.idle_s,
             secret=None if self.credential is None else self.credential.value,
             now=self.now,
+            note=self._note,
         )
         try:
-            refused = await passing.until_done_or_left(request.receive)
-            if not passing.left:
-                self.failure = passing.failure
+            return await passing.until_done_or_left(request.receive)
         finally:
             cost = 0
             if passing.answered and request.scope["path"] == _MESSAGES:
                 meter.finish()
                 cost = self.prices.cost(meter.model, meter.usage)
             await asyncio.shield(asyncio.ensure_future(self.purse.settle(estimate, self.grant.attempt, cost)))
-        return refused
+
+    def _note(self, failure: Failure | None) -> None:
+        self.failure = failure
 
     def _asked(self, request: Request, body: bytes) -> Asked:
         """The request as it goes up: its bytes as they came, and of its headers those that the API reads."""

@@ -39,7 +39,7 @@ class Failure:
 
 @dataclass(kw_only=True)
 class Passing:
-    """Passes one answer on. Read `answered` and `failure` when it is over."""
+    """Passes one answer on; `answered` is to be read when it is over."""
 
     upstream: Upstream
     asked: Asked
@@ -50,13 +50,12 @@ class Passing:
     """What must not be in an answer."""
 
     now: Callable[[], float]
+    note: Callable[[Failure | None], None]
+    """Told how the upstream did before the client can see the end of its answer; not told where the client left."""
+
     answered: bool = False
     """Whether the upstream gave a good answer, whole or not: one that has to be paid for."""
 
-    left: bool = False
-    """Whether the client hung up first."""
-
-    failure: Failure | None = None
     _started: bool = False
     _finishing: bool = False
 
@@ -67,7 +66,6 @@ class Passing:
         try:
             await asyncio.wait({passing, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if not passing.done() and not self._finishing:
-                self.left = True
                 return None
             return await passing
         finally:
@@ -87,10 +85,10 @@ class Passing:
                 else:
                     await self._pass_error(answer)
         except UpstreamAway:
-            self.failure = Failure(status=None, type="", retry_at=None)
+            self.note(Failure(status=None, type="", retry_at=None))
             return refusal(529, "overloaded_error", "the model API cannot be reached just now")
         except (UpstreamCut, TimeoutError):
-            self.failure = Failure(status=None, type="", retry_at=None)
+            self.note(Failure(status=None, type="", retry_at=None))
             if not self._started:
                 return refusal(529, "overloaded_error", "the model API's answer broke off")
             # The headers are gone already: breaking the connection is the only way to say that it broke.
@@ -108,7 +106,7 @@ class Passing:
             idle.reschedule(asyncio.get_running_loop().time() + self.idle_s)
             await self.send({"type": "http.response.body", "body": chunk, "more_body": True})
         error = self.meter.error
-        self.failure = Failure(status=_ERROR_STATUS.get(error, 500), type=error, retry_at=None) if error else None
+        self.note(Failure(status=_ERROR_STATUS.get(error, 500), type=error, retry_at=None) if error else None)
         await self._end(b"")
 
     async def _pass_error(self, answer: Answer) -> None:
@@ -122,9 +120,8 @@ class Passing:
         told = bytes(body[:_MAX_ERROR])
         if self.secret is not None:
             told = told.replace(self.secret.encode(), b"[credential]")
-        self.failure = Failure(
-            status=answer.status, type=_error_type(told), retry_at=_retry_at(answer.headers, self.now())
-        )
+        retry_at = _retry_at(answer.headers, self.now())
+        self.note(Failure(status=answer.status, type=_error_type(told), retry_at=retry_at))
         await self._start(answer)
         await self._end(told)
 

@@ -71,7 +71,7 @@ def _reach(told: dict[str, Any]) -> str | None:
         kind = tool.get("type", "custom") if isinstance(tool, dict) else None
         if not isinstance(kind, str) or not (kind == "custom" or kind.startswith(_CLIENT_TOOLS)):
             return f"a tool of type {str(kind)[:60]}"
-    if any(source.get("type") in {"url", "file"} for source in _sources(told.get("messages"))):
+    if any(str(source.get("type")) in {"url", "file"} for source in _sources(told.get("messages"))):
         return "a source that is a URL or a file of the account"
     return None
 

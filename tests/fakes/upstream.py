@@ -76,7 +76,7 @@ class HeldUpstream(AnsweringUpstream):
     async def _held(self) -> AsyncIterator[bytes]:
         yield self.chunks[0]
         self.begun.release()
-        while not self.go_on.is_set():
+        while not self.go_on.is_set():  # noqa: ASYNC110 - the test sets it from another thread
             await asyncio.sleep(0.005)
         for chunk in self.chunks[1:]:
             yield chunk

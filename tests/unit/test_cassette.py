@@ -203,7 +203,7 @@ def test_a_bad_cassette_is_named_with_the_place_and_a_cure(data: bytes, place: s
 
 
 def test_a_cassette_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadIntent, match="nowhere.toml cannot be read"):
+    with pytest.raises(BadIntent, match=r"nowhere\.toml cannot be read"):
         load_cassette(tmp_path / "nowhere.toml")
 
 
