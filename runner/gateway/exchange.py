@@ -106,6 +106,7 @@ class Exchange:
         question = await asyncio.to_thread(read_question, body)
         if isinstance(question, Unasked):
             return refusal(400, "invalid_request_error", f"ashigaru: {question.reason}")
+        asked = self._asked(request, body)
         guess = Usage(input=len(body) // 4, output=question.max_output)
         estimate = self.prices.cost(question.model, guess)
         try:
@@ -120,7 +121,7 @@ class Exchange:
         meter = Meter(question.model, stream=question.stream, request_bytes=len(body))
         passing = Passing(
             upstream=self.upstream,
-            asked=self._asked(request, body),
+            asked=asked,
             meter=meter,
             send=send,
             idle_s=self.idle_s,

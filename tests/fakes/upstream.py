@@ -53,6 +53,17 @@ class AbsentUpstream(AnsweringUpstream):
 
 
 @dataclass(kw_only=True)
+class SilentUpstream(AnsweringUpstream):
+    """Takes a request and never says anything."""
+
+    @asynccontextmanager
+    async def send(self, asked: Asked) -> AsyncIterator[Answer]:
+        self.asked.append(asked)
+        await asyncio.Event().wait()
+        yield Answer(status=200, headers={}, chunks=self._chunks())
+
+
+@dataclass(kw_only=True)
 class HeldUpstream(AnsweringUpstream):
     """Sends its first chunk, then nothing until the test lets it go on; says when it is let go of."""
 

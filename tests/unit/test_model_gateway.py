@@ -28,7 +28,15 @@ from runner.gateway.model_gateway import ModelGateway
 from runner.gateway.passing import Failure
 from runner.gateway.upstream import Anthropic, Replay, Upstream
 from tests.fakes.ledger import FailingLedger, MemoryLedger
-from tests.fakes.upstream import PATIENCE_S, AbsentUpstream, AnsweringUpstream, HeldUpstream, event, whole
+from tests.fakes.upstream import (
+    PATIENCE_S,
+    AbsentUpstream,
+    AnsweringUpstream,
+    HeldUpstream,
+    SilentUpstream,
+    event,
+    whole,
+)
 
 PRICES = PriceTable(prices={"claude-": Price(input=1_000_000, output=1_000_000, cache_read=0, cache_write=0)})
 KEY = Credential(kind="api_key", value="sk-real")
@@ -225,6 +233,13 @@ def test_an_answer_without_a_byte_for_too_long_is_cut(tmp_path: Path) -> None:
         with pytest.raises(httpx.RemoteProtocolError):
             one.ask(one.grant(), STREAMED)
         assert one.settled() == 40
+
+
+def test_an_upstream_that_takes_a_question_and_says_nothing_is_given_up(tmp_path: Path) -> None:
+    with house(tmp_path, SilentUpstream(), idle_s=0.05) as one:
+        assert one.ask(one.grant()).status_code == 529
+        assert one.gateway.failure("r", 1) == Failure(status=None, type="", retry_at=None)
+        assert one.settled() == 0
 
 
 def test_hanging_up_lets_go_of_the_upstream_and_still_costs(tmp_path: Path) -> None:
