@@ -31,7 +31,7 @@ from tests.story.scenes import (
 )
 
 LINT = '[[gate]]\nname = "lint"\nrun = "lint"\n'
-FACTS_OF_A_CLIMB = ([
+FACTS_OF_A_CLIMB = [
     "prepare",
     "run_agent",
     "collect",
@@ -107,9 +107,7 @@ def test_a_gate_under_way_is_adopted(state: Path, source: Path, which: Callable[
 
 
 def test_of_two_gates_the_one_that_ended_before_a_restart_is_not_run_again(state: Path, source: Path) -> None:
-    (source / ".ashigaru.toml").write_text(
-        GATE + LINT, encoding="utf-8"
-    )
+    (source / ".ashigaru.toml").write_text(GATE + LINT, encoding="utf-8")
     git(source, "commit", "--quiet", "--all", "-m", "two gates")
     second = HeldGate(holds=is_head, then=passes_when(RIGHT))
     first = passes_when(RIGHT)
