@@ -27,7 +27,7 @@ class Already:
 
 @dataclass(frozen=True, kw_only=True)
 class BaseMoved:
-    """The base has commits that the judged tree does not, and the merged tree has not been judged."""
+    """The base has commits that the judged tree does not, and the gates have no word on the merged tree."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,8 @@ def review(
         judged = [
             j for j in judgements if j.what == "merged" and j.base_sha == pull.base_sha and j.head == pull.head_sha
         ]
-        if not judged:
+        if not judged or isinstance(judged[-1].verdict, Inconclusive):
+            # Asking again is how a person has it judged again once the gate's set-up is repaired.
             return BaseMoved()
     if not judged:
         return NotYet(reason="That head was never judged by the gates; ask for changes so that it is judged again.")

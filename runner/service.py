@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from runner import promotion
 from runner.brief import feedback_from_reviewer
 from runner.closing import Closing
 from runner.digest import Digest, describe
@@ -20,7 +19,6 @@ from runner.errors import (
     Rejected,
     RepoNotAllowed,
     Unavailable,
-    UnknownRepo,
     UnknownRun,
 )
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
@@ -29,15 +27,12 @@ from runner.model import (
     LIVE_PHASES,
     WORKING_PHASES,
     Bounds,
-    Merged,
-    MergeRefused,
     Phase,
-    Pull,
-    PullState,
     RoundInput,
     Tier,
 )
 from runner.ports import Checkouts, Clock, Forge
+from runner.promoting import NotPromoted, Promoted, Promoter
 from runner.records import Records, RunChange, RunRecord
 from runner.rounds import Rounds, RoundState
 from runner.view import view_of
@@ -55,24 +50,6 @@ class Policy:
     repos: frozenset[str]
     ladder: tuple[Tier, ...]
     bounds: Bounds
-
-
-@dataclass(frozen=True, kw_only=True)
-class Promoted:
-    """A pull request that was squash-merged: the commit on the base branch."""
-
-    repo: str
-    pull: int
-    sha: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class NotPromoted:
-    """A pull request that was not merged; reason is one sentence that says what to do."""
-
-    repo: str
-    pull: int
-    reason: str
 
 
 class Service:
@@ -96,10 +73,10 @@ class Service:
         self._records = records
         self._rounds = rounds
         self._forge = forge
-        self._checkouts = checkouts
         self._clock = clock
         self._keeper = keeper
         self._closing = closing
+        self._promoter = Promoter(records=records, forge=forge, checkouts=checkouts, clock=clock, submit=self._submit)
         self._new_id = new_id or (lambda: "".join(secrets.choice(_ID_ALPHABET) for _ in range(6)))
 
     # --- writes ---
@@ -184,36 +161,7 @@ class Service:
 
     def promote(self, intent: Promote) -> Promoted | NotPromoted:
         """Merge exactly what was judged, or say why not. Raises UnknownRepo, ForgeDown."""
-        run = self._records.run_of_pull(intent.repo, intent.pull)
-        pull = self._forge.pull(intent.repo, intent.pull)
-        if pull is None or run is None:
-            return NotPromoted(
-                repo=intent.repo, pull=intent.pull, reason="No run of ours owns that pull request; see list_runs."
-            )
-        seen = self._forge.checks(intent.repo, pull.head_sha)
-        self._records.save_checks(run.run_id, seen, self._clock.now())
-        match promotion.review(
-            run=run,
-            pull=pull,
-            pinned=intent.head_sha,
-            checks=seen,
-            judgements=self._records.judgements(run.run_id),
-        ):
-            case promotion.Already(sha=sha):
-                self._merged(run, sha)
-                return Promoted(repo=intent.repo, pull=intent.pull, sha=sha)
-            case promotion.NotYet(reason=reason):
-                return NotPromoted(repo=intent.repo, pull=intent.pull, reason=reason)
-            case promotion.BaseMoved():
-                return self._rejudge(run, pull)
-            case promotion.Ready(head=head):
-                merged = self._forge.merge(head, title=pull.title, body=pull.body)
-        match merged:
-            case Merged(sha=sha):
-                self._merged(run, sha)
-                return Promoted(repo=intent.repo, pull=intent.pull, sha=sha)
-            case MergeRefused(reason=reason):
-                return NotPromoted(repo=intent.repo, pull=intent.pull, reason=reason)
+        return self._promoter.promote(intent)
 
     # --- reads ---
 
@@ -246,7 +194,7 @@ class Service:
                 case _:
                     pass
         for run in self._records.runs(phases=frozenset({Phase.AWAITING_REVIEW}), limit=_MOST_LIVE):
-            self._follow(run)
+            self._promoter.follow(run)
         for run in self._records.runs(phases=frozenset(Phase) - LIVE_PHASES, limit=_MOST_LIVE):
             # A crash between an end and its release, or within a request for changes.
             self._records.release(run.run_id)
@@ -326,46 +274,3 @@ class Service:
             now,
         )
         self._rounds.submit(round_input)
-
-    def _rejudge(self, run: RunRecord, pull: Pull) -> NotPromoted:
-        last = self._records.round_input(run.run_id, run.round)
-        if run.phase is not Phase.AWAITING_REVIEW or last is None:
-            reason = (
-                f"{pull.base_branch} moved and the merged tree is not judged yet; wait for status, then promote again."
-            )
-            return NotPromoted(repo=run.repo, pull=pull.number, reason=reason)
-        self._submit(
-            replace(
-                last,
-                number=run.round + 1,
-                first_attempt=run.attempt + 1,
-                start_commit=run.head_sha,
-                feedback=None,
-                pull=run.pull,
-                rejudge=True,
-            )
-        )
-        reason = (
-            f"{pull.base_branch} moved since the gates ran; judging the merged tree now. "
-            "Promote again when status says awaiting_review."
-        )
-        return NotPromoted(repo=run.repo, pull=pull.number, reason=reason)
-
-    def _merged(self, run: RunRecord, sha: str) -> None:
-        if run.phase is not Phase.MERGED:
-            change: RunChange = {"phase": Phase.MERGED, "merged_sha": sha, "reason": None}
-            self._records.change(run.run_id, change, self._clock.now())
-        self._records.release(run.run_id)
-        try:
-            self._checkouts.remove(run.run_id)
-        except CheckoutFault:
-            _LOG.warning("the clean clone of a merged run is left", exc_info=True, extra={"run": run.run_id})
-
-    def _follow(self, run: RunRecord) -> None:
-        """Learn what became of a pull request while nobody was looking."""
-        try:
-            pull = None if run.pull is None else self._forge.pull(run.repo, run.pull)
-        except UnknownRepo:
-            return
-        if pull is not None and pull.state is PullState.MERGED and pull.merged_sha is not None:
-            self._merged(run, pull.merged_sha)

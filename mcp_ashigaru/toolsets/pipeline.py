@@ -18,8 +18,9 @@ from runner import intents
 from runner.digest import Digest
 from runner.errors import BadIntent
 from runner.model import WORKING_PHASES
+from runner.promoting import NotPromoted, Promoted
 from runner.records import RunRecord
-from runner.service import NotPromoted, Promoted, Service
+from runner.service import Service
 
 T = TypeVar("T")
 

@@ -137,6 +137,7 @@ class House:
                 daemon.stopping.set()
                 server.should_exit = True
                 thread.join(10)
+        assert self.containers.faults == []
 
 
 def _until(done: Callable[[], bool]) -> None:

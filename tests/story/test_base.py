@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 
 from runner.model import Role
-from tests.fakes.behaviours import exits, judges
+from tests.fakes.behaviours import Ended, Inside, exits, judges
 from tests.story.house import git, repository
 from tests.story.scenes import (
     GATE,
@@ -55,8 +56,12 @@ def test_the_base_is_judged_once_though_the_agent_takes_three_attempts(state: Pa
 def test_two_runs_at_once_on_one_base_share_its_verdict(state: Path, source: Path) -> None:
     gate = HeldGate(holds=is_base, then=passes_when(RIGHT))
     first, second = held(RIGHT), held(RIGHT)
-    agents = iter((first, second))
-    house = house_of(state, {1: lambda inside: next(agents)(inside)}, gate)
+    turn = itertools.count()
+
+    def agent(inside: Inside) -> Ended:
+        return (first, second)[next(turn)](inside)
+
+    house = house_of(state, {1: agent}, gate)
     with house.daemon() as foreman:
         foreman.daemon.forge.add(str(source), "widgets")
         runs = [foreman.work(issue=1), foreman.work(issue=2)]
