@@ -174,8 +174,7 @@ def _ask(job: Callable[[Caller], Awaitable[None]]) -> None:
     settings = load_settings()
 
     async def session() -> None:
-        token = None if settings.mcp_token is None else settings.mcp_token.get_secret_value()
-        async with connect(settings.url, token) as caller:
+        async with connect(settings.local_url, settings.bearer) as caller:
             await job(caller)
 
     try:

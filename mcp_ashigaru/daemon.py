@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
@@ -85,6 +86,7 @@ class Daemon:
 
 def open_forge(settings: Settings) -> LocalForge:
     """The local forge of the state directory, usable with or without a running daemon."""
+    make_state_dir(settings.state_dir)
     layout = Layout(state_dir=settings.state_dir)
     engine = open_engine(records_url(settings))
     migrate(engine)
@@ -128,7 +130,11 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         migrate(records_engine)
         records = SqlRecords(records_engine)
         forge = LocalForge(
-            layout.forge, SqlForgeStore(records_engine), base_url=settings.url, secret=forge_secret(settings.state_dir)
+            layout.forge,
+            SqlForgeStore(records_engine),
+            base_url=settings.url,
+            secret=forge_secret(settings.state_dir),
+            git_url=settings.local_url,
         )
         checkouts = GitCheckouts(layout.mirrors_and_clones, name=settings.commit_name, email=settings.commit_email)
         containers = given.containers or _podman(settings, stack)
@@ -299,11 +305,16 @@ def _podman(settings: Settings, stack: ExitStack) -> PodmanContainers:
 
 def _asgi(settings: Settings, server: MCPServer[Any], forge: LocalForge, layout: Layout) -> ASGIApp:
     """/mcp, the forge's git and pages, and one layer around all of it."""
-    token = None if settings.mcp_token is None else settings.mcp_token.get_secret_value()
     app = server.streamable_http_app(
         # One layer checks Host and Origin for every route, /mcp among them.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     app.router.routes.extend(routes(PullPages(pull=forge.pull, diff=forge.diff)))
     app.router.routes.append(Mount("/forge", git_http_app(layout.forge, forge_secret(settings.state_dir))))
-    return Doorkeeper(app, Door.for_listener(settings.host, settings.allowed_hosts, token))
+    return Doorkeeper(
+        app, Door.for_listener(settings.host, (*settings.allowed_hosts, *_public_host(settings)), settings.bearer)
+    )
+
+
+def _public_host(settings: Settings) -> tuple[str, ...]:
+    return () if settings.public_url is None else (urlsplit(settings.public_url).netloc,)

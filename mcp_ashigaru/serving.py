@@ -14,7 +14,7 @@ from typing import Literal
 import anyio
 import uvicorn
 
-from mcp_ashigaru.daemon import Daemon, running
+from mcp_ashigaru.daemon import Daemon, Parts, running
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import ConfigError, Settings
 
@@ -23,7 +23,7 @@ _LAST_REQUESTS_S = 1
 _BACKLOG = 128
 
 
-def serve(settings: Settings, transport: Literal["streamable-http", "stdio"]) -> None:
+def serve(settings: Settings, transport: Literal["streamable-http", "stdio"], parts: Parts | None = None) -> None:
     """Serve until SIGTERM, SIGINT or, on stdio, the end of input. Sandboxes at work are left for the next start.
 
     Raises ConfigError, RunnerError where it cannot start. Ends the process itself where a thread would hold it.
@@ -40,7 +40,7 @@ def serve(settings: Settings, transport: Literal["streamable-http", "stdio"]) ->
     # Bound before anything is started, so that a port in use costs nothing and is one sentence.
     with _listener(settings) as listener:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        with running(settings) as daemon:
+        with running(settings, parts) as daemon:
             web = _web_server(daemon, settings)
             if transport == "stdio":
                 _speak_on_stdio(daemon, web)

@@ -6,11 +6,16 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import logging
 import os
+import re
 import socket
+import stat
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AliasChoices,
@@ -20,11 +25,17 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
-    model_validator,
+    field_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from runner.model import Bounds, Tier
+
+_LOG: Final = logging.getLogger(__name__)
+_PREFIX: Final = "ASHIGARU_"
+_MAX_STATE_DIR: Final = 70
+# What the tests and the set-up are told; none of it is for the daemon.
+_NOT_OURS: Final = ("ASHIGARU_TEST_", "ASHIGARU_REQUIRE_")
 
 
 class ConfigError(Exception):
@@ -79,7 +90,9 @@ def _state_home() -> Path:
 class Settings(BaseSettings):
     """The daemon's configuration, each field with its meaning and its unit."""
 
-    model_config = SettingsConfigDict(env_prefix="ASHIGARU_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+    )
 
     state_dir: Path = Field(default_factory=lambda: _state_home() / "ashigaru")
     """Everything the daemon keeps; at most 70 characters, because Unix sockets live below it."""
@@ -134,15 +147,16 @@ class Settings(BaseSettings):
     gate_memory: int = 4 * 1024**3
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @model_validator(mode="after")
-    def _ladder_is_climbable(self) -> Self:
-        names = [tier.name for tier in self.ladder]
+    @field_validator("ladder")
+    @classmethod
+    def _ladder_is_climbable(cls, ladder: tuple[Tier, ...]) -> tuple[Tier, ...]:
+        names = [tier.name for tier in ladder]
         if not names or len(set(names)) != len(names):
-            raise ValueError("ladder must hold at least one tier, and each tier its own name")
-        wrong = [tier.name for tier in self.ladder if tier.effort not in {"low", "medium", "high", "xhigh", "max"}]
+            raise ValueError("must hold at least one tier, and each tier its own name")
+        wrong = [tier.name for tier in ladder if tier.effort not in {"low", "medium", "high", "xhigh", "max"}]
         if wrong:
-            raise ValueError(f"effort of tier {wrong[0]} must be low, medium, high, xhigh or max")
-        return self
+            raise ValueError(f"must give tier {wrong[0]} an effort of low, medium, high, xhigh or max")
+        return ladder
 
     @property
     def url(self) -> str:
@@ -151,6 +165,17 @@ class Settings(BaseSettings):
             return self.public_url.rstrip("/")
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+    @property
+    def local_url(self) -> str:
+        """Base URL at which this machine itself reaches the daemon, without a trailing slash."""
+        here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - recognised, not bound
+        return f"http://{f'[{here}]' if ':' in here else here}:{self.port}"
+
+    @property
+    def bearer(self) -> str | None:
+        """The token that /mcp wants."""
+        return None if self.mcp_token is None else self.mcp_token.get_secret_value()
 
     @property
     def is_loopback(self) -> bool:
@@ -165,10 +190,26 @@ _SECRETS = {
 }
 
 
+def variable_of(field: str) -> str:
+    """The environment variable that sets a field."""
+    return _SECRETS.get(field, f"{_PREFIX}{field.upper()}")
+
+
+def known_variables() -> frozenset[str]:
+    """Every variable that is read here."""
+    files = {f"{variable}_FILE" for variable in _SECRETS.values()}
+    return frozenset({variable_of(field) for field in Settings.model_fields} | files)
+
+
+def environment_with(changes: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a process of our own: ours, with `changes`."""
+    return {**os.environ, **changes}
+
+
 def secret_file(variable: str) -> Path | None:
     """The file that holds the secret of that variable, where it comes from one."""
     path = os.environ.get(f"{variable}_FILE")
-    return Path(path) if path else None
+    return Path(path).expanduser() if path else None
 
 
 def _secrets_from_files() -> dict[str, SecretStr]:
@@ -176,28 +217,55 @@ def _secrets_from_files() -> dict[str, SecretStr]:
     for field, variable in _SECRETS.items():
         if path := secret_file(variable):
             try:
-                found[field] = SecretStr(path.read_text(encoding="utf-8").strip())
-            except OSError as exc:
+                text = path.read_text(encoding="utf-8").strip()
+                mode = stat.S_IMODE(path.stat().st_mode)
+            except (OSError, UnicodeDecodeError) as exc:
                 raise ConfigError(
                     f"{variable}_FILE names a file that cannot be read; correct the path or its mode."
                 ) from exc
+            if not text:
+                raise ConfigError(f"{variable}_FILE names a file that is empty; put the secret in it.")
+            if mode & 0o077:
+                _LOG.warning("The file of %s_FILE can be read by others; give it mode 0600.", variable)
+            found[field] = SecretStr(text)
     return found
+
+
+def _refuse_unknown_variables() -> None:
+    known = known_variables()
+    for name in sorted(os.environ):
+        if name.startswith(_PREFIX) and not name.startswith(_NOT_OURS) and name.upper() not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            cure = f"did you mean {near[0]}?" if near else "see docs/operate.md for those there are."
+            raise ConfigError(f"{name} is no setting; {cure}")
+
+
+def _sentence(exc: ValidationError) -> str:
+    first = exc.errors(include_input=False, include_url=False, include_context=False)[0]
+    field, *inner = (str(part) for part in first["loc"]) if first["loc"] else ("ladder",)
+    variable = field if field.isupper() else variable_of(field)
+    where = f" at {'.'.join(inner)}" if inner else ""
+    problem = first["msg"].removeprefix("Value error, ").removeprefix("Input ").splitlines()[0].rstrip(".")
+    return f"{variable} is wrong{where}: it {problem}; docs/operate.md says what it takes."
 
 
 def load_settings(**overrides: Any) -> Settings:
     """The settings of this process; `overrides` beat the environment. Raises ConfigError with one sentence."""
+    _refuse_unknown_variables()
     try:
         settings = Settings(**{**_secrets_from_files(), **overrides})
     except ValidationError as exc:
-        first = exc.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise ConfigError(f"Setting {where} is wrong: {first['msg']}.") from exc
+        raise ConfigError(_sentence(exc)) from exc
+    except SettingsError as exc:
+        named = re.search(r'field "(\w+)"', str(exc))
+        variable = variable_of(named.group(1)) if named else "A setting"
+        raise ConfigError(f"{variable} is wrong: it is not valid JSON; docs/operate.md says what it takes.") from exc
     if not settings.is_loopback and settings.mcp_token is None:
         raise ConfigError(
             f"Serving on {settings.host} needs a token: set ASHIGARU_MCP_TOKEN_FILE, or use --host 127.0.0.1."
         )
-    if len(str(settings.state_dir.absolute())) > 70:
+    if len(str(settings.state_dir.absolute())) > _MAX_STATE_DIR:
         raise ConfigError(
-            "ASHIGARU_STATE_DIR is too long a path for Unix sockets; choose one of at most 70 characters."
+            f"ASHIGARU_STATE_DIR is too long for the sockets below it; use at most {_MAX_STATE_DIR} characters."
         )
     return settings

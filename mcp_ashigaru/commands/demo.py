@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import socket
 import subprocess
@@ -25,7 +24,7 @@ import mcp_ashigaru
 from mcp_ashigaru.client import CallRefused, DaemonAway, connect
 from mcp_ashigaru.commands.live import follow
 from mcp_ashigaru.daemon import open_forge
-from mcp_ashigaru.settings import Settings, load_settings
+from mcp_ashigaru.settings import Settings, environment_with, load_settings
 from runner.errors import RunnerError
 
 _UP_S: Final = 90.0
@@ -115,8 +114,7 @@ def _furnish(settings: Settings, story: Story, state: Path) -> int:
 def _daemon(settings: Settings, state: Path) -> Iterator[Path]:
     """The real daemon in a process of its own, up and answering."""
     log = state / "daemon.log"
-    environment = {
-        **os.environ,
+    changes = {
         "ASHIGARU_MODEL_UPSTREAM": settings.model_upstream,
         "ASHIGARU_HOST": settings.host,
         "ASHIGARU_STATE_DIR": str(settings.state_dir),
@@ -128,7 +126,7 @@ def _daemon(settings: Settings, state: Path) -> Iterator[Path]:
             stdout=sink,
             stderr=sink,
             stdin=subprocess.DEVNULL,
-            env=environment,
+            env=environment_with(changes),
         )
         try:
             _await_health(settings.url, daemon, log)
@@ -158,7 +156,7 @@ def _await_health(url: str, daemon: subprocess.Popen[bytes], log: Path) -> None:
 async def _job(settings: Settings, story: Story, issue: int, console: Console) -> dict[str, Any]:
     """What a foreman does: dispatch, follow, promote."""
     say: Callable[[str], None] = lambda line: console.print(line, markup=False)  # noqa: E731
-    async with connect(settings.url, None) as caller:
+    async with connect(settings.url, settings.bearer) as caller:
         ticket = await caller.call("work_ticket", repo=story.name, issue=issue, brief=story.brief)
         say(f"run {ticket['run_id']}: {ticket['status']}")
         told = await follow(caller, ticket["run_id"], say, through_waits=False)

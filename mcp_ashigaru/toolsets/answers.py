@@ -13,8 +13,8 @@ class TicketAnswer(_Answer):
     """A run that works the ticket: a new one, or the one that was live already."""
 
     run_id: str = Field(description="Give this to status, cancel and request_changes.")
-    repo: str
-    issue: int
+    repo: str = Field(description="The repository, as the forge names it.")
+    issue: int = Field(description="The issue's number.")
     status: str = Field(description="The run's phase now.")
 
 
@@ -32,8 +32,8 @@ class RunLine(_Answer):
     """One run in a list."""
 
     run_id: str
-    repo: str
-    issue: int
+    repo: str = Field(description="The repository, as the forge names it.")
+    issue: int = Field(description="The issue's number.")
     status: str
     tier: str | None
     pr: int | None

@@ -21,7 +21,11 @@ _MAX_RUNS = 100
 def register(server: MCPServer[Any], service: Service) -> None:
     """Add the observing tools to the server."""
 
-    @server.tool(annotations=ToolAnnotations(title="List runs", read_only_hint=True, idempotent_hint=True))
+    @server.tool(
+        annotations=ToolAnnotations(
+            title="List runs", read_only_hint=True, destructive_hint=False, idempotent_hint=True
+        )
+    )
     @speaking
     async def list_runs(
         repo: Annotated[str | None, Field(description="Only this repository's runs.")] = None,

@@ -43,7 +43,11 @@ def _ticket(run: RunRecord) -> TicketAnswer:
 
 
 def _register_writes(server: MCPServer[Any], service: Service) -> None:
-    @server.tool(annotations=ToolAnnotations(title="Work a ticket", destructive_hint=False, idempotent_hint=True))
+    @server.tool(
+        annotations=ToolAnnotations(
+            title="Work a ticket", read_only_hint=False, destructive_hint=False, idempotent_hint=True
+        )
+    )
     @speaking
     async def work_ticket(
         repo: Repo,
@@ -58,7 +62,9 @@ def _register_writes(server: MCPServer[Any], service: Service) -> None:
         intent = intents.work_ticket(repo, issue, brief, model)
         return _ticket(await _off_loop(lambda: service.work_ticket(intent)))
 
-    @server.tool(annotations=ToolAnnotations(title="Promote", destructive_hint=True, idempotent_hint=True))
+    @server.tool(
+        annotations=ToolAnnotations(title="Promote", read_only_hint=False, destructive_hint=True, idempotent_hint=True)
+    )
     @speaking
     async def promote(
         repo: Repo,
@@ -74,7 +80,7 @@ def _register_writes(server: MCPServer[Any], service: Service) -> None:
             case NotPromoted(repo=where, pull=number, reason=reason):
                 return PromoteAnswer(repo=where, pr=number, promoted=False, detail=reason)
 
-    @server.tool(annotations=ToolAnnotations(title="Request changes", destructive_hint=False))
+    @server.tool(annotations=ToolAnnotations(title="Request changes", read_only_hint=False, destructive_hint=False))
     @speaking
     async def request_changes(
         run_id: RunId, notes: Annotated[str, Field(description="What the reviewer wants changed.")]
@@ -83,7 +89,9 @@ def _register_writes(server: MCPServer[Any], service: Service) -> None:
         intent = intents.request_changes(run_id, notes)
         return _ticket(await _off_loop(lambda: service.request_changes(intent)))
 
-    @server.tool(annotations=ToolAnnotations(title="Cancel", destructive_hint=True, idempotent_hint=True))
+    @server.tool(
+        annotations=ToolAnnotations(title="Cancel", read_only_hint=False, destructive_hint=True, idempotent_hint=True)
+    )
     @speaking
     async def cancel(run_id: RunId) -> TicketAnswer:
         """Stop a run. Its work so far is kept on its branch."""
@@ -92,7 +100,9 @@ def _register_writes(server: MCPServer[Any], service: Service) -> None:
 
 
 def _register_status(server: MCPServer[Any], service: Service, stopping: threading.Event) -> None:
-    @server.tool(annotations=ToolAnnotations(title="Status", read_only_hint=True, idempotent_hint=True))
+    @server.tool(
+        annotations=ToolAnnotations(title="Status", read_only_hint=True, destructive_hint=False, idempotent_hint=True)
+    )
     @speaking
     async def status(
         ctx: Context[Any, Any],

@@ -1,0 +1,44 @@
+"""A daemon to be told by signals: the real `serve` in a process of its own, over fake sandboxes.
+
+    python -m tests.fakes.served <state directory> <port> <streamable-http|stdio> <agent>
+
+agent: `writes` repairs total.py at once; `waits` works until it is stopped; `hangs` does not even heed that.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from mcp_ashigaru.daemon import Parts
+from mcp_ashigaru.serving import serve
+from mcp_ashigaru.settings import load_settings
+from runner.model import Role, SandboxSpec
+from tests.fakes.behaviours import AgentAtWork, Behaviour, ignores_stop, judges, runs_until_stopped, works
+from tests.fakes.containers import FakeContainers
+from tests.story.house import LADDER, FakeModel, NoEgress
+
+
+def _writes(agent: AgentAtWork) -> int:
+    (agent.tree / "total.py").write_text("total = 1\n", encoding="utf-8")
+    agent.result()
+    return 0
+
+
+AGENTS: dict[str, Behaviour] = {"writes": works(_writes), "waits": runs_until_stopped, "hangs": ignores_stop}
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    state, port, transport, agent = sys.argv[1:]
+
+    def behaviour(spec: SandboxSpec) -> Behaviour:
+        return AGENTS[agent] if spec.role is Role.AGENT else judges(lambda _tree, _out: (0, b"fine\n"))
+
+    settings = load_settings(state_dir=Path(state), port=int(port), ladder=LADDER, host_id="here", host="127.0.0.1")
+    parts = Parts(containers=FakeContainers(behaviour), model=FakeModel(), egress=NoEgress())
+    serve(settings, "stdio" if transport == "stdio" else "streamable-http", parts)
+
+
+if __name__ == "__main__":
+    main()
