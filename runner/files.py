@@ -48,7 +48,7 @@ def tail_untrusted(path: Path, *, limit: int) -> bytes | None:
 def remove_tree(path: Path) -> None:
     """Nothing is left at `path`. Directories that were made unreadable by their owner are opened first."""
 
-    def unlock(function: object, name: str, _error: object) -> None:
+    def unlock(_function: object, name: str, _error: object) -> None:
         with contextlib.suppress(OSError):
             parent = Path(name).parent
             parent.chmod(0o700)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.adapters.sql_records import SqlRecords, open_engine
+from runner.adapters.sql_engine import open_engine
+from runner.adapters.sql_records import SqlRecords
 from runner.facts import Close, Publish
 from runner.model import Role
 from tests.fakes.behaviours import exits
