@@ -1,4 +1,4 @@
-"""The composition root: the only place that knows every adapter. Builds everything, starts it, stops it."""
+"""The composition root, with `stores` and `walls`: nobody else knows an adapter. Builds, starts and stops."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,16 +19,15 @@ from starlette.types import ASGIApp
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
+from mcp_ashigaru.stores import forge_of, records_url
+from mcp_ashigaru.walls import gateways_of, podman_containers, recipes_of
 from mcp_ashigaru.web.doorkeeper import Door, Doorkeeper
 from mcp_ashigaru.web.pages import PullPages, routes
 from runner import ladder
 from runner.adapters.dbos_rounds import DbosRounds
-from runner.adapters.forge_store import SqlForgeStore
 from runner.adapters.git_checkouts import GitCheckouts
 from runner.adapters.git_http import git_http_app
 from runner.adapters.local_forge import LocalForge
-from runner.adapters.podman_containers import PodmanContainers
-from runner.adapters.podman_service import PodmanService, prepare_podman
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.system_clock import SystemClock
@@ -38,20 +37,13 @@ from runner.closing import Closing
 from runner.engine import Engine
 from runner.facts import Fact, Step
 from runner.gate_run import GateRunner
-from runner.gateway.access import Gateways, RecordedSpending, gateways, upstream_from
-from runner.gateway.egress import Egress as EgressPolicy
-from runner.gateway.metering import Price, PriceTable
-from runner.gateway.model_gateway import Credential
-from runner.images.build import ensure_images
 from runner.keeping import Keeper
 from runner.layout import Layout
 from runner.model import RoundInput
 from runner.policy import ChangeLimits
 from runner.ports import Clock, Containers
 from runner.publishing import Publisher
-from runner.recipes import Recipes
 from runner.rounds import Rounds
-from runner.sandbox import Limits
 from runner.sandbox_run import SandboxRunner
 from runner.service import Policy, Service
 from runner.setup_run import Egress, SetUp
@@ -84,34 +76,6 @@ class Daemon:
     stopping: threading.Event
 
 
-def open_forge(settings: Settings) -> LocalForge:
-    """The local forge of the state directory, usable with or without a running daemon."""
-    make_state_dir(settings.state_dir)
-    layout = Layout(state_dir=settings.state_dir)
-    engine = open_engine(records_url(settings))
-    migrate(engine)
-    return LocalForge(
-        layout.forge, SqlForgeStore(engine), base_url=settings.url, secret=forge_secret(settings.state_dir)
-    )
-
-
-def records_url(settings: Settings) -> str:
-    """Where the records are."""
-    return settings.database_url or f"sqlite:///{settings.state_dir}/ashigaru.db"
-
-
-def podman_argv(settings: Settings) -> tuple[str, ...]:
-    """The command line that reaches the daemon's podman."""
-    if settings.podman_url is not None:
-        return ("podman", "--remote", "--url", settings.podman_url)
-    return prepare_podman(settings.podman_dir).argv
-
-
-def build_images(settings: Settings, progress: Callable[[str], None]) -> None:
-    """Have the sandboxes' images in the daemon's podman. Raises SandboxFault, EngineDown."""
-    ensure_images(podman_argv(settings), settings.podman_dir, progress)
-
-
 @contextmanager
 def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
     """Everything up, and everything down again; sandboxes at work go on without us and are adopted at the next start.
@@ -129,24 +93,18 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stack.callback(records_engine.dispose)
         migrate(records_engine)
         records = SqlRecords(records_engine)
-        forge = LocalForge(
-            layout.forge,
-            SqlForgeStore(records_engine),
-            base_url=settings.url,
-            secret=forge_secret(settings.state_dir),
-            git_url=settings.local_url,
-        )
+        forge = forge_of(settings, records_engine)
         checkouts = GitCheckouts(layout.mirrors_and_clones, name=settings.commit_name, email=settings.commit_email)
-        containers = given.containers or _podman(settings, stack)
+        containers = given.containers or podman_containers(settings, stack)
         model, egress = given.model, given.egress
         if model is None or egress is None:
-            walls = stack.enter_context(_gateways(settings, records, clock))
+            walls = stack.enter_context(gateways_of(settings, records, clock))
             model, egress = model or walls.model, egress or walls.egress
         pool = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="base-gate")
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         late = _Late()
         sandboxes = SandboxRunner(containers=containers, clock=clock, stopping=stopping)
-        recipes = _recipes(settings, containers)
+        recipes = recipes_of(settings, containers)
         gates = GateRunner(
             containers=containers,
             checkouts=checkouts,
@@ -261,46 +219,6 @@ def _leave(rounds: DbosRounds, stopping: threading.Event) -> None:
     stopping.set()
     if not rounds.close(_STEPS_S):
         _LOG.warning("a step did not leave in time; it is done again at the next start")
-
-
-def _recipes(settings: Settings, containers: Containers) -> Recipes:
-    return Recipes(
-        image_id=containers.image_id,
-        host=settings.host_id,
-        agent_image=settings.agent_image,
-        relay_image=settings.relay_image,
-        gate_image=settings.gate_image,
-        agent_limits=Limits(memory=settings.agent_memory),
-        gate_limits=Limits(memory=settings.gate_memory),
-        hold_s=settings.relay_hold_s,
-        setup_environment=tuple(sorted(settings.setup_environment.items())),
-        ca_bundle=settings.setup_ca_bundle,
-    )
-
-
-def _gateways(settings: Settings, records: SqlRecords, clock: Clock) -> AbstractContextManager[Gateways]:
-    token, kind = settings.anthropic_api_key, "api_key"
-    if token is None:
-        token, kind = settings.claude_code_oauth_token, "oauth"
-    upstream = upstream_from(settings.model_upstream, settings.model_url)
-    credential = None
-    if token is not None and upstream.needs_credential:
-        credential = Credential(kind="api_key" if kind == "api_key" else "oauth", value=token.get_secret_value())
-    return gateways(
-        upstream=upstream,
-        credential=credential,
-        prices=PriceTable(prices={name: Price(**price.model_dump()) for name, price in settings.prices.items()}),
-        ledger=RecordedSpending(records=records, clock=clock),
-        egress=EgressPolicy(
-            allowed=frozenset(one.lower() for one in settings.setup_egress),
-            private_hosts=frozenset(one.lower() for one in settings.setup_private_hosts),
-        ),
-    )
-
-
-def _podman(settings: Settings, stack: ExitStack) -> PodmanContainers:
-    url = settings.podman_url or stack.enter_context(PodmanService(settings.podman_dir)).url
-    return PodmanContainers(url)
 
 
 def _asgi(settings: Settings, server: MCPServer[Any], forge: LocalForge, layout: Layout) -> ASGIApp:

@@ -23,8 +23,8 @@ from rich.syntax import Syntax
 import mcp_ashigaru
 from mcp_ashigaru.client import CallRefused, DaemonAway, connect
 from mcp_ashigaru.commands.live import follow
-from mcp_ashigaru.daemon import open_forge
 from mcp_ashigaru.settings import Settings, environment_with, load_settings
+from mcp_ashigaru.stores import open_forge
 from runner.errors import RunnerError
 
 _UP_S: Final = 90.0

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mcp_ashigaru.daemon import open_forge
 from mcp_ashigaru.settings import load_settings
+from mcp_ashigaru.stores import open_forge
 from runner.intents import repo_name
 
 app = typer.Typer(no_args_is_help=True, help="The built-in local forge.")

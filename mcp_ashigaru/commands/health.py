@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import typer
-from sqlalchemy.engine import make_url
 
-from mcp_ashigaru.daemon import build_images, podman_argv, records_url
 from mcp_ashigaru.doctor import Question, Token, diagnose, healthy, render
 from mcp_ashigaru.settings import Settings, secret_file
+from mcp_ashigaru.stores import records_file
+from mcp_ashigaru.walls import build_images, podman_argv
 
 
 def report(settings: Settings) -> int:
     """Print the diagnosis; 0 if runs can work, else 1."""
-    url = make_url(records_url(settings))
-    sqlite = url.get_backend_name() == "sqlite" and url.database
     findings = diagnose(
         Question(
             podman_argv=podman_argv(settings),
@@ -29,7 +25,7 @@ def report(settings: Settings) -> int:
                 )
             ),
             needs_token=not settings.model_upstream.startswith("replay:"),
-            database=Path(str(url.database)) if sqlite else None,
+            database=records_file(settings),
         )
     )
     typer.echo(render(findings))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -44,8 +45,6 @@ class SqlRecords:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except IntegrityError:
-            raise
         except SQLAlchemyError as exc:
             raise RecordsFault("The records database did not take part; check its disk and its rights.") from exc
 
@@ -54,31 +53,25 @@ class SqlRecords:
     def claim(self, run: RunRecord) -> RunRecord:
         """See `Records.claim`."""
         with self._transaction() as db:
-            held = (
-                db.execute(
-                    sa.select(runs)
-                    .join(claims, claims.c.run_id == runs.c.run_id)
-                    .where(claims.c.repo == run.repo, claims.c.issue == run.issue)
-                )
-                .mappings()
-                .first()
-            )
-            if held is not None:
-                return run_of(held)
-            db.execute(runs.insert().values(**asdict(run)))
-            db.execute(claims.insert().values(repo=run.repo, issue=run.issue, run_id=run.run_id))
-        return run
+            held = db.execute(_holder(run.repo, run.issue)).mappings().first()
+            if held is None and _claimed(db, run):
+                return run
+        if held is None:
+            # Somebody claimed it between our look and our claim; what was written for ours is undone.
+            with self._transaction() as db:
+                held = db.execute(_holder(run.repo, run.issue)).mappings().first()
+        if held is None:
+            raise RecordsFault("The issue was claimed and let go at once by another run; ask again.")
+        return run_of(held)
 
     def reclaim(self, run_id: str) -> bool:
         """See `Records.reclaim`."""
         with self._transaction() as db:
-            row = db.execute(sa.select(runs.c.repo, runs.c.issue).where(runs.c.run_id == run_id)).one()
-            holder = db.execute(
-                sa.select(claims.c.run_id).where(claims.c.repo == row.repo, claims.c.issue == row.issue)
-            ).scalar()
-            if holder is None:
-                db.execute(claims.insert().values(repo=row.repo, issue=row.issue, run_id=run_id))
-            return holder in {None, run_id}
+            row = db.execute(sa.select(runs).where(runs.c.run_id == run_id)).mappings().one()
+            held = db.execute(_holder(row["repo"], row["issue"])).mappings().first()
+            if held is None:
+                return _claimed(db, run_of(row), known=True)
+            return bool(held["run_id"] == run_id)
 
     def release(self, run_id: str) -> None:
         """See `Records.release`."""
@@ -266,3 +259,20 @@ class SqlRecords:
         with self._transaction() as db:
             rows = list(db.execute(query).mappings())
         return tuple(Check(name=r["name"], state=CheckState(r["state"]), summary=r["summary"]) for r in rows)
+
+
+def _holder(repo: str, issue: int) -> sa.Select[Any]:
+    joined = sa.select(runs).join(claims, claims.c.run_id == runs.c.run_id)
+    return joined.where(claims.c.repo == repo, claims.c.issue == issue)
+
+
+def _claimed(db: Connection, run: RunRecord, *, known: bool = False) -> bool:
+    """Whether the run, written unless it is known, has the claim now; if not, nothing was written."""
+    try:
+        with db.begin_nested():
+            if not known:
+                db.execute(runs.insert().values(**asdict(run)))
+            db.execute(claims.insert().values(repo=run.repo, issue=run.issue, run_id=run.run_id))
+    except IntegrityError:
+        return False
+    return True

@@ -17,8 +17,8 @@ from typing import Any
 import httpx2
 
 from mcp_ashigaru.client import connect
-from mcp_ashigaru.daemon import open_forge
 from mcp_ashigaru.settings import load_settings
+from mcp_ashigaru.stores import open_forge
 from runner.adapters.local_forge import LocalForge
 from tests.sandbox.podman_lab import PodmanLab
 from tests.story.house import free_port

@@ -22,8 +22,8 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from mcp_ashigaru.daemon import open_forge
 from mcp_ashigaru.settings import load_settings
+from mcp_ashigaru.stores import open_forge
 from runner.model import SandboxSpec
 from tests.fakes.behaviours import Behaviour, Held
 from tests.fakes.containers import FakeContainers

@@ -1,0 +1,436 @@
+"""The daemon's memory: one suite for SQLite and, where ASHIGARU_TEST_POSTGRES_URL names one, PostgreSQL.
+
+The database that the URL names is emptied before each test.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.engine import Engine
+
+from gates.judge import Counts
+from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
+from runner.adapters.sql_engine import migrate, open_engine
+from runner.adapters.sql_records import SqlRecords
+from runner.adapters.sql_schema import metadata
+from runner.agent_events import Event, EventKind
+from runner.errors import RecordsFault
+from runner.model import Bounds, Check, CheckState, Phase, RoundInput, Tier
+from runner.records import AttemptRecord, Judgement, Records, RunRecord
+from runner.transcript import Transcript
+
+POSTGRES = os.environ.get("ASHIGARU_TEST_POSTGRES_URL")
+BACKENDS = ["sqlite", *(["postgresql"] if POSTGRES else [])]
+TIER = Tier(name="small", model="sonnet", effort="low", max_turns=1, max_micro_usd=1, wall_s=1, idle_s=1)
+
+
+@pytest.fixture(params=BACKENDS)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    url = f"sqlite:///{tmp_path}/ashigaru.db" if request.param == "sqlite" else str(POSTGRES)
+    engine = open_engine(url)
+    if request.param != "sqlite":
+        with engine.begin() as connection:
+            metadata.drop_all(connection)
+            connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
+    migrate(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def records(engine: Engine) -> Records:
+    return SqlRecords(engine)
+
+
+def run(run_id: str = "widgets-1-aaaaaa", **changes: object) -> RunRecord:
+    fresh = RunRecord(
+        run_id=run_id,
+        repo="widgets",
+        issue=1,
+        brief="Totals are off by one.",
+        model=None,
+        phase=Phase.QUEUED,
+        base_branch="main",
+        branch="ashigaru/1-aaaaaa",
+        created_at=10.0,
+        updated_at=10.0,
+        start_tier=0,
+        tier="small",
+    )
+    return replace(fresh, **changes)  # type: ignore[arg-type]
+
+
+def attempt(number: int = 1, **changes: object) -> AttemptRecord:
+    fresh = AttemptRecord(
+        run_id="widgets-1-aaaaaa",
+        attempt=number,
+        round=1,
+        tier="small",
+        model="sonnet",
+        effort="low",
+        from_commit="a" * 40,
+        placeholder="p",
+        started_at=11.0,
+    )
+    return replace(fresh, **changes)  # type: ignore[arg-type]
+
+
+def event(offset: int, index: int = 0, summary: str = "Read total.py") -> Event:
+    return Event(offset=offset, index=index, kind=EventKind.TOOL, summary=summary, tool="Read")
+
+
+def judgement(**changes: object) -> Judgement:
+    fresh = Judgement(
+        run_id="widgets-1-aaaaaa",
+        what="head",
+        attempt=1,
+        take=1,
+        commit="c" * 40,
+        tree="d" * 40,
+        head="c" * 40,
+        base_sha="a" * 40,
+        key="k1",
+        verdict=Passed(summary="9 passed"),
+        counts=Counts(tests=9, skipped=1, failed=0, names=frozenset({"a", "b"})),
+        at=20.0,
+    )
+    return replace(fresh, **changes)  # type: ignore[arg-type]
+
+
+def cursor(records: Records, run_id: str = "widgets-1-aaaaaa") -> int:
+    found = records.run(run_id)
+    assert found is not None
+    return found.cursor
+
+
+def moves(records: Records, deed: Callable[[], object]) -> int:
+    """By how much the deed moved the run's cursor."""
+    before = cursor(records)
+    deed()
+    return cursor(records) - before
+
+
+# --- claims ---
+
+
+def test_a_claim_makes_the_run_and_a_second_one_returns_it(records: Records) -> None:
+    first = run()
+    assert records.claim(first) == first
+    assert records.claim(run("widgets-1-bbbbbb", brief="Other words.")) == first
+    assert records.run("widgets-1-bbbbbb") is None
+    assert records.run(first.run_id) == first
+
+
+def test_of_many_claims_at_once_one_run_is_made_and_all_are_told_of_it(engine: Engine) -> None:
+    many = 8
+    gate = threading.Barrier(many)
+
+    def claim(number: int) -> str:
+        gate.wait(20)
+        return SqlRecords(engine).claim(run(f"widgets-1-{number:06d}")).run_id
+
+    with ThreadPoolExecutor(many) as pool:
+        told = set(pool.map(claim, range(many)))
+    assert len(told) == 1
+    assert {one.run_id for one in SqlRecords(engine).runs()} == told
+
+
+def test_other_issues_and_other_repositories_are_other_claims(records: Records) -> None:
+    assert records.claim(run("a", issue=1)).run_id == "a"
+    assert records.claim(run("b", issue=2)).run_id == "b"
+    assert records.claim(run("c", repo="gadgets")).run_id == "c"
+
+
+def test_a_released_claim_can_be_taken_and_then_not_be_taken_back(records: Records) -> None:
+    records.claim(run("a"))
+    records.release("a")
+    records.release("a")
+    assert records.reclaim("a")
+    assert records.reclaim("a")
+    records.release("a")
+    assert records.claim(run("b")).run_id == "b"
+    assert not records.reclaim("a")
+    assert records.claim(run("c")).run_id == "b"
+
+
+def test_of_many_reclaims_at_once_one_wins(engine: Engine) -> None:
+    many = 6
+    records = SqlRecords(engine)
+    for number in range(many):
+        records.claim(run(str(number)))
+        records.release(str(number))
+    gate = threading.Barrier(many)
+
+    def reclaim(number: int) -> bool:
+        gate.wait(20)
+        return records.reclaim(str(number))
+
+    with ThreadPoolExecutor(many) as pool:
+        assert list(pool.map(reclaim, range(many))).count(True) == 1
+
+
+# --- runs ---
+
+
+def test_a_change_writes_the_fields_given_and_moves_the_cursor_by_one(records: Records) -> None:
+    before = records.claim(run())
+    records.change(before.run_id, {"phase": Phase.AWAITING_REVIEW, "pull": 7, "pull_url": "http://x/7"}, 12.5)
+    expected = replace(
+        before,
+        phase=Phase.AWAITING_REVIEW,
+        pull=7,
+        pull_url="http://x/7",
+        updated_at=12.5,
+        harness_at=12.5,
+        cursor=before.cursor + 1,
+    )
+    assert records.run(before.run_id) == expected
+    assert records.run_of_pull("widgets", 7) == expected
+    assert records.run_of_pull("widgets", 8) is None
+    assert records.run_of_pull("gadgets", 7) is None
+
+
+def test_changes_at_once_are_all_counted(engine: Engine) -> None:
+    records = SqlRecords(engine)
+    records.claim(run())
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: records.change("widgets-1-aaaaaa", {"waits": n}, float(n)), range(20)))
+    assert cursor(records) == 21
+
+
+def test_a_touch_tells_when_the_harness_was_there_and_moves_nothing(records: Records) -> None:
+    records.claim(run())
+    assert moves(records, lambda: records.touch("widgets-1-aaaaaa", 99.0)) == 0
+    found = records.run("widgets-1-aaaaaa")
+    assert found is not None
+    assert found.harness_at == 99.0
+    assert found.updated_at == 10.0
+
+
+def test_runs_are_listed_newest_first_by_repository_and_phase_and_bounded(records: Records) -> None:
+    for number in range(5):
+        records.claim(run(f"r{number}", issue=number + 1, created_at=float(number)))
+    records.claim(run("other", repo="gadgets", created_at=9.0))
+    records.change("r1", {"phase": Phase.MERGED}, 1.0)
+    assert [one.run_id for one in records.runs(limit=3)] == ["other", "r4", "r3"]
+    assert [one.run_id for one in records.runs(repo="gadgets")] == ["other"]
+    assert [one.run_id for one in records.runs(phases=frozenset({Phase.MERGED}))] == ["r1"]
+    assert records.runs(phases=frozenset()) == []
+
+
+# --- rounds and attempts ---
+
+
+def test_a_rounds_input_is_kept_as_it_was_first_given(records: Records) -> None:
+    first = records.claim(run())
+    given = RoundInput(
+        run_id=first.run_id,
+        number=1,
+        repo="widgets",
+        issue=1,
+        brief="b",
+        base_branch="main",
+        branch="x",
+        ladder=(TIER,),
+        bounds=Bounds(),
+        start_tier=0,
+    )
+    records.save_round(given, 1.0)
+    records.save_round(replace(given, brief="changed"), 2.0)
+    assert records.round_input(first.run_id, 1) == given
+    assert records.round_input(first.run_id, 2) is None
+    assert records.round_input("nobody", 1) is None
+
+
+def test_an_attempt_that_began_is_not_begun_again(records: Records) -> None:
+    records.claim(run())
+    assert records.begin_attempt(attempt()) == attempt()
+    assert records.begin_attempt(attempt(placeholder="another", started_at=99.0)) == attempt()
+    records.begin_attempt(attempt(2))
+    assert [one.attempt for one in records.attempts("widgets-1-aaaaaa")] == [1, 2]
+    assert records.attempt("widgets-1-aaaaaa", 3) is None
+
+
+def test_events_are_kept_once_however_often_they_are_given(records: Records) -> None:
+    records.claim(run())
+    records.begin_attempt(attempt())
+    read = (event(0, summary="one"), event(0, 1, "two"), event(40, summary="three"))
+
+    def give(new: tuple[Event, ...], offset: int) -> None:
+        records.append_events("widgets-1-aaaaaa", 1, new, offset, Transcript(offset=offset, tools=offset), 12.0)
+
+    assert moves(records, lambda: give(read, 80)) == 1
+    # The daemon died after this was written and reads the same bytes again, with one line more.
+    assert moves(records, lambda: give(read, 80)) == 0
+    assert moves(records, lambda: give((*read, event(80, summary="four")), 120)) == 1
+    assert moves(records, lambda: give((), 120)) == 0
+    assert [one.summary for one in records.events("widgets-1-aaaaaa")] == ["one", "two", "three", "four"]
+    found = records.attempt("widgets-1-aaaaaa", 1)
+    assert found is not None
+    assert (found.offset, found.transcript) == (120, Transcript(offset=120, tools=120))
+    told = records.run("widgets-1-aaaaaa")
+    assert told is not None
+    assert told.agent_at == 12.0
+
+
+def test_only_the_last_events_are_told_oldest_first(records: Records) -> None:
+    records.claim(run())
+    records.begin_attempt(attempt())
+    many = tuple(event(n, summary=str(n)) for n in range(30))
+    records.append_events("widgets-1-aaaaaa", 1, many, 30, Transcript(offset=30), 12.0)
+    seen = records.events("widgets-1-aaaaaa", limit=3)
+    assert [one.summary for one in seen] == ["27", "28", "29"]
+    assert [one.id for one in seen] == sorted(one.id for one in seen)
+    assert records.events("nobody") == []
+
+
+def test_an_offset_never_goes_back(records: Records) -> None:
+    records.claim(run())
+    records.begin_attempt(attempt())
+    records.append_events("widgets-1-aaaaaa", 1, (event(0),), 100, Transcript(offset=100), 1.0)
+    records.append_events("widgets-1-aaaaaa", 1, (), 50, Transcript(offset=50), 2.0)
+    found = records.attempt("widgets-1-aaaaaa", 1)
+    assert found is not None
+    assert (found.offset, found.transcript) == (100, Transcript(offset=100))
+
+
+def test_how_an_attempt_ended_is_remembered(records: Records) -> None:
+    records.claim(run())
+    records.begin_attempt(attempt())
+    ends = {"ending": "finished", "detail": "Done.", "retry_at": 77.0, "at": 30.0}
+    assert moves(records, lambda: records.end_attempt("widgets-1-aaaaaa", 1, **ends)) == 1  # type: ignore[arg-type]
+    found = records.attempt("widgets-1-aaaaaa", 1)
+    assert found is not None
+    assert (found.ending, found.detail, found.retry_at, found.ended_at) == ("finished", "Done.", 77.0, 30.0)
+
+
+# --- money ---
+
+
+def test_the_bill_is_the_sum_over_attempts_and_no_cent_is_lost_at_once(engine: Engine) -> None:
+    records = SqlRecords(engine)
+    records.claim(run())
+    for number in (1, 2):
+        records.begin_attempt(attempt(number))
+    assert records.spent("widgets-1-aaaaaa") == records.spent("nobody") == 0
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: records.spend("widgets-1-aaaaaa", 1 + n % 2, 1_000_001, 5.0), range(20)))
+    assert records.spent("widgets-1-aaaaaa") == 20_000_020
+    assert [one.micro_usd for one in records.attempts("widgets-1-aaaaaa")] == [10_000_010, 10_000_010]
+
+
+# --- judgements and checks ---
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        Passed(summary="9 passed"),
+        Failed(summary="1 failed", report="E   assert 1 == 2"),
+        NeedsHuman(summary="A test was changed.", findings=("tests/a.py",)),
+        Inconclusive(reason="The gate could not be started."),
+    ],
+)
+def test_a_judgement_comes_back_as_it_was_given(records: Records, verdict: Verdict) -> None:
+    records.claim(run())
+    given = judgement(verdict=verdict)
+    assert moves(records, lambda: records.save_judgement(given)) == 1
+    assert moves(records, lambda: records.save_judgement(replace(given, verdict=Passed(summary="other")))) == 0
+    assert records.judgements("widgets-1-aaaaaa") == [given]
+
+
+def test_a_conclusive_judgement_is_found_by_its_key_whichever_run_it_was_for(records: Records) -> None:
+    records.claim(run())
+    records.claim(run("b", issue=2))
+    unsure = judgement(verdict=Inconclusive(reason="No answer."), at=19.0)
+    records.save_judgement(unsure)
+    assert records.judged("k1") is None
+    sure = judgement(run_id="b")
+    records.save_judgement(sure)
+    assert records.judged("k1") == sure
+    assert records.judged("k2") is None
+
+
+def test_judgements_are_told_in_order(records: Records) -> None:
+    records.claim(run())
+    for at, what, number in ((3.0, "head", 2), (1.0, "base", 0), (2.0, "head", 1)):
+        records.save_judgement(judgement(what=what, attempt=number, at=at))
+    assert [(one.what, one.attempt) for one in records.judgements("widgets-1-aaaaaa")] == [
+        ("base", 0),
+        ("head", 1),
+        ("head", 2),
+    ]
+
+
+def test_the_last_word_on_checks_replaces_the_one_before(records: Records) -> None:
+    records.claim(run())
+    lint = Check(name="lint", state=CheckState.PENDING, summary="")
+    test = Check(name="test", state=CheckState.FAILED, summary="2 failed")
+    records.save_checks("widgets-1-aaaaaa", (test, lint), 1.0)
+    assert records.checks("widgets-1-aaaaaa") == (lint, test)
+    assert moves(records, lambda: records.save_checks("widgets-1-aaaaaa", (lint,), 2.0)) == 1
+    assert records.checks("widgets-1-aaaaaa") == (lint,)
+    told = records.run("widgets-1-aaaaaa")
+    assert told is not None
+    assert told.checks_as_of == 2.0
+
+
+# --- the database ---
+
+
+def test_what_the_migrations_make_is_what_the_schema_says(engine: Engine) -> None:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_migrating_again_changes_nothing_and_keeps_everything(engine: Engine) -> None:
+    records = SqlRecords(engine)
+    records.claim(run())
+    migrate(engine)
+    assert records.run("widgets-1-aaaaaa") == run()
+
+
+def test_sqlite_writes_ahead_from_its_first_page(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "ashigaru.db"
+    engine = open_engine(f"sqlite:///{file}")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (x)")
+        connection.commit()
+    engine.dispose()
+    with sqlite3.connect(file) as plain:
+        assert plain.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    plain.close()
+
+
+def test_a_database_that_is_not_there_is_a_fault_with_a_cure(tmp_path: Path) -> None:
+    (tmp_path / "ashigaru.db").mkdir()
+    engine = open_engine(f"sqlite:///{tmp_path}/ashigaru.db")
+    with pytest.raises(RecordsFault, match="check its URL"):
+        migrate(engine)
+    with pytest.raises(RecordsFault, match="check its disk"):
+        SqlRecords(engine).runs()
+    engine.dispose()
+
+
+def test_what_breaks_the_schema_is_a_fault_and_nothing_of_it_is_written(records: Records) -> None:
+    records.claim(run())
+    records.begin_attempt(attempt())
+    twice = (event(0), event(0))
+    with pytest.raises(RecordsFault):
+        records.append_events("widgets-1-aaaaaa", 1, twice, 10, Transcript(offset=10), 1.0)
+    assert records.events("widgets-1-aaaaaa") == []
+    found = records.attempt("widgets-1-aaaaaa", 1)
+    assert found is not None
+    assert found.offset == 0
