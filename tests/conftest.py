@@ -14,6 +14,17 @@ _KEPT = ("ASHIGARU_TEST_", "ASHIGARU_REQUIRE_")
 _SCRUBBED = ("ASHIGARU_", "ANTHROPIC_", "CLAUDE_", "GH_", "GITHUB_", "GIT_", "DBOS_")
 
 
+_FAST_STORY = "tests/story/test_main_job.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make check` has a minute: whole stories and contracts run with `make test`, the main job's with both."""
+    for item in items:
+        where = item.nodeid.partition("::")[0]
+        if where.startswith(("tests/story/", "tests/contract/")) and where != _FAST_STORY:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def poisoned_defaults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A test that forgets to choose finds an empty home and no token."""
