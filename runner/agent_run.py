@@ -291,7 +291,7 @@ class AgentRunner:
     def _clear(self, run_id: str, attempt: int) -> None:
         """The sandbox is gone and its placeholder is worth nothing; the tree stays for the next step."""
         self.model.shut(run_id, attempt)
-        self.containers.remove(agent_name(run_id, attempt))
+        self.sandboxes.discard(agent_name(run_id, attempt))
 
 
 class _Watch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from runner.model import RunState, SandboxSpec, SandboxStatus
 from runner.ports import Clock, Containers
 from runner.rounds import Interrupted
 
+_LOG: Final = logging.getLogger(__name__)
 _POLL_S: Final = 0.1
 _GRACE_S: Final = 2.0
 
@@ -52,6 +54,13 @@ class SandboxRunner:
             if self.stopping.is_set():
                 raise Interrupted
             self.clock.sleep(_POLL_S)
+
+    def discard(self, name: str) -> None:
+        """The sandbox is gone, or, where the engine is away just now, is left for the sweep: its result is known."""
+        try:
+            self.containers.remove(name)
+        except EngineDown:
+            _LOG.warning("sandbox %s is left for the sweep", name)
 
     def may_wait(self, cancelled: Callable[[], bool]) -> None:
         """Nothing while waiting makes sense. Raises Cancelled, Interrupted."""

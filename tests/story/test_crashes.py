@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner.conclusion import UpstreamFailure
+from runner.facts import Close
 from runner.model import Role
 from tests.fakes.behaviours import AgentAtWork, works
 from tests.story.house import git
@@ -39,6 +40,27 @@ def test_a_wait_is_gone_on_from_once_and_with_the_partial_work(state: Path, sour
     assert len(started(house, Role.AGENT)) == 2
     assert [tried["tier"] for tried in told["tiers_tried"]] == ["small", "small"]
     assert max(number for number, _, _ in facts.seen) == 2
+
+
+def test_a_close_that_is_done_again_leaves_the_round_after_it_alone(state: Path, source: Path) -> None:
+    facts, agent = Facts(), held(RIGHT)
+    house = house_of(state, {1: writes(WRONG, **QUOTA), 2: agent}, passes_when(RIGHT))
+    house.model.upstream = UpstreamFailure(status=429, type="rate_limit_error", retry_at=1.0)
+    house.witness = facts
+    with house.daemon() as foreman:
+        foreman.daemon.forge.add(str(source), "widgets")
+        run_id = foreman.work()
+        assert agent.reached.wait(20)
+        house.model.upstream = None
+        service = foreman.daemon.service
+        first = service._records.round_input(run_id, 1)
+        closing = next(step for _, step, _ in facts.seen if isinstance(step, Close))
+        service._rounds._carry_out(first, closing)  # type: ignore[attr-defined]
+        assert foreman.call("status", run_id=run_id)["phase"] == "agent"
+        agent.release()
+        told = foreman.at_rest(run_id)
+    assert told["phase"] == "awaiting_review"
+    assert [tried["ending"] for tried in told["tiers_tried"]] == ["quota", "completed"]
 
 
 @pytest.mark.parametrize("crash_at", [2, 3, 4])
