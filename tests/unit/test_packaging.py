@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import email
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from gates.spec import parse_gate_file
 from mcp_ashigaru import __version__
+from mcp_ashigaru.settings import known_variables
 
 PROJECT = Path(__file__).parents[2]
 SOURCES = ("mcp_ashigaru", "runner", "gates", "demo", "pyproject.toml", "README.md", "LICENSE")
@@ -115,3 +118,22 @@ def test_the_daemons_image_is_made_of_all_that_the_wheel_needs() -> None:
     copied = {word for line in told.splitlines() if line.startswith("COPY") for word in line.split()[1:-1]}
     assert set(SOURCES) <= copied
     assert 'ENTRYPOINT ["mcp-ashigaru-crunchtools"]' in told
+
+
+def test_the_units_start_what_the_wheel_installs_and_set_only_what_there_is() -> None:
+    unit = (PROJECT / "systemd" / "mcp-ashigaru.service").read_text(encoding="utf-8")
+    assert re.search(r"^ExecStart=\S+/bin/mcp-ashigaru-crunchtools$", unit, flags=re.MULTILINE)
+    # Anything wider would kill the containers that are to be adopted.
+    assert "KillMode=process\n" in unit
+    quadlet = (PROJECT / "systemd" / "mcp-ashigaru.container").read_text(encoding="utf-8")
+    told = re.findall(
+        r"\b(ASHIGARU_[A-Z_]+)=", unit + quadlet + (PROJECT / "Containerfile").read_text(encoding="utf-8")
+    )
+    assert set(told) <= known_variables()
+
+
+def test_this_projects_own_gates_are_well_formed() -> None:
+    spec = parse_gate_file((PROJECT / ".ashigaru.toml").read_bytes())
+    assert [gate.name for gate in spec.gate] == ["lint", "types", "test"]
+    manifests = [] if spec.setup is None else spec.setup.manifests
+    assert all((PROJECT / one).is_file() for one in manifests)
