@@ -16,21 +16,36 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from mcp_ashigaru import __version__
 from mcp_ashigaru.client import Caller, CallRefused, DaemonAway, connect
 from mcp_ashigaru.commands import demo as demo_command
 from mcp_ashigaru.commands import forge as forge_commands
 from mcp_ashigaru.commands import health
-from mcp_ashigaru.commands.live import follow, headline
+from mcp_ashigaru.commands.live import follow, fruitless, headline
 from mcp_ashigaru.serving import serve as serve_daemon
 from mcp_ashigaru.settings import ConfigError, load_settings
 from runner.errors import RunnerError
 
 _LOG = logging.getLogger(__name__)
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Dispatch sealed coding agents; merge what the gates judged."
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.add_typer(forge_commands.app, name="forge")
+
+
+def _tell_version(asked: bool) -> None:  # noqa: FBT001 - typer's callbacks are given the value
+    if asked:
+        typer.echo(f"mcp-ashigaru {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say the version and leave.")
+]
+
+
+@app.callback()
+def _people(version: Version = False) -> None:
+    """Dispatch sealed coding agents; merge what the gates judged."""
 
 
 class Transport(StrEnum):
@@ -53,6 +68,7 @@ def serve(
     host: HostOption = None,
     port: PortOption = None,
     state_dir: StateOption = None,
+    version: Version = False,  # noqa: ARG001 - the callback has told it
 ) -> None:
     """Run the daemon until it is told to stop."""
     given = {"host": host, "port": port, "state_dir": state_dir}
@@ -75,7 +91,7 @@ def work(
         ticket = await caller.call("work_ticket", repo=repo, issue=issue, brief=text, model=model)
         typer.echo(ticket["run_id"])
         if follow_it:
-            await follow(caller, ticket["run_id"], typer.echo)
+            _ended(await follow(caller, ticket["run_id"], typer.echo), as_json=False)
 
     _ask(job)
 
@@ -89,8 +105,12 @@ def status(
     """Tell where a run is."""
 
     async def job(caller: Caller) -> None:
-        told = await follow(caller, run_id, typer.echo) if follow_it else await caller.call("status", run_id=run_id)
-        typer.echo(json.dumps(told, indent=2) if as_json else headline(told))
+        if not follow_it:
+            told = await caller.call("status", run_id=run_id)
+            typer.echo(json.dumps(told, indent=2) if as_json else headline(told))
+            return
+        # With --json standard output is one JSON value, and what happens meanwhile goes beside it.
+        _ended(await follow(caller, run_id, lambda line: typer.echo(line, err=as_json)), as_json=as_json)
 
     _ask(job)
 
@@ -168,6 +188,12 @@ def doctor() -> None:
 def images() -> None:
     """Build the sandbox images, once."""
     health.build(load_settings())
+
+
+def _ended(told: dict[str, Any], *, as_json: bool) -> None:
+    typer.echo(json.dumps(told, indent=2) if as_json else headline(told))
+    if fruitless(told):
+        raise typer.Exit(1)
 
 
 def _ask(job: Callable[[Caller], Awaitable[None]]) -> None:

@@ -95,11 +95,12 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         records = SqlRecords(records_engine)
         forge = forge_of(settings, records_engine)
         checkouts = GitCheckouts(layout.mirrors_and_clones, name=settings.commit_name, email=settings.commit_email)
-        containers = given.containers or podman_containers(settings, stack)
         model, egress = given.model, given.egress
         if model is None or egress is None:
             walls = stack.enter_context(gateways_of(settings, records, clock))
             model, egress = model or walls.model, egress or walls.egress
+        # After the walls: a token that is missing is told before podman's service is started.
+        containers = given.containers or podman_containers(settings, stack)
         pool = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="base-gate")
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         late = _Late()

@@ -8,13 +8,14 @@ from mcp_ashigaru.doctor import Question, Token, diagnose, healthy, render
 from mcp_ashigaru.settings import Settings, secret_file
 from mcp_ashigaru.stores import records_file
 from mcp_ashigaru.walls import build_images, podman_argv
+from runner.errors import EngineDown
 
 
 def report(settings: Settings) -> int:
     """Print the diagnosis; 0 if runs can work, else 1."""
     findings = diagnose(
         Question(
-            podman_argv=podman_argv(settings),
+            podman_argv=_argv(settings),
             state_dir=settings.state_dir,
             images=(settings.agent_image, settings.relay_image, settings.gate_image),
             tokens=tuple(
@@ -30,6 +31,14 @@ def report(settings: Settings) -> int:
     )
     typer.echo(render(findings))
     return 0 if healthy(findings) else 1
+
+
+def _argv(settings: Settings) -> tuple[str, ...]:
+    try:
+        return podman_argv(settings)
+    except EngineDown:
+        # The diagnosis is what tells of a podman that is missing or does not work.
+        return ("podman",)
 
 
 def build(settings: Settings) -> None:

@@ -29,6 +29,9 @@ from tests.fakes.behaviours import Behaviour, Held
 from tests.fakes.containers import FakeContainers
 from tests.story.house import House, free_port, repository
 
+# Most of them start a daemon in a process of its own.
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parents[2]
 FILES = {"total.py": "total = 0\n", ".ashigaru.toml": '[[gate]]\nname = "test"\nrun = "check"\n'}
 LEAVING_S = 5

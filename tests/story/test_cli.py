@@ -1,0 +1,255 @@
+"""The commands, through their real entry points, against a running daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mcp_ashigaru import __version__
+from runner.model import Role, SandboxSpec
+from tests.fakes.behaviours import AgentAtWork, Behaviour, Held, judges, works
+from tests.fakes.containers import FakeContainers
+from tests.story.house import Foreman, House, free_port, repository
+
+# Every command is a process that imports the whole house.
+pytestmark = pytest.mark.slow
+
+PROJECT = Path(__file__).parents[2]
+PEOPLE, DAEMON = "from mcp_ashigaru.cli import main; main()", "from mcp_ashigaru.cli import serve_main; serve_main()"
+FILES = {"total.py": "total = 0\n", ".ashigaru.toml": '[[gate]]\nname = "test"\nrun = "check"\n'}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shell:
+    """Runs commands as a person would, on one state directory."""
+
+    state: Path
+    port: int
+
+    def run(
+        self, *arguments: str, code: int = 0, entry: str = PEOPLE, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.state),
+            "LC_ALL": "C.UTF-8",
+            "COLUMNS": "200",
+            "TERM": "dumb",
+            "PYTHONPATH": str(PROJECT),
+            "ASHIGARU_STATE_DIR": str(self.state),
+            "ASHIGARU_PORT": str(self.port),
+        }
+        start = ["-m", "mcp_ashigaru"] if entry == "-m" else ["-c", entry]
+        done = subprocess.run(
+            [sys.executable, *start, *arguments],
+            cwd=self.state,
+            env=environment | variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+        return done
+
+    def refused(self, *arguments: str, entry: str = PEOPLE, **variables: str) -> str:
+        done = self.run(*arguments, code=2, entry=entry, **variables)
+        assert done.stdout == ""
+        sentence = done.stderr.removesuffix("\n")
+        assert "\n" not in sentence, sentence
+        assert len(sentence) < 300
+        assert sentence.endswith((".", "?"))
+        assert "Traceback" not in sentence
+        return sentence
+
+
+def passes(_tree: Path, _out: Path) -> tuple[int, bytes]:
+    return 0, b"fine\n"
+
+
+def writes(agent: AgentAtWork) -> None:
+    (agent.tree / "total.py").write_text("total = 1\n", encoding="utf-8")
+    agent.result()
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="ash", ignore_cleanup_errors=True) as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return repository(tmp_path / "widgets", FILES)
+
+
+def house_of(state: Path, agent: Behaviour, gate: Behaviour | None = None) -> House:
+    def behaviour(spec: SandboxSpec) -> Behaviour:
+        return agent if spec.role is Role.AGENT else gate or judges(passes)
+
+    return House(state=state, containers=FakeContainers(behaviour))
+
+
+def shell_of(foreman: Foreman, state: Path) -> Shell:
+    return Shell(state=state, port=int(foreman.url.rsplit(":", 1)[1]))
+
+
+@pytest.fixture
+def alone(state: Path) -> Shell:
+    """A shell where no daemon runs."""
+    return Shell(state=state, port=free_port())
+
+
+def test_a_person_works_an_issue_from_the_shell_to_its_merge(state: Path, source: Path) -> None:
+    with house_of(state, works(writes)).daemon() as foreman:
+        shell = shell_of(foreman, state)
+        assert shell.run("forge", "add", str(source)).stdout == "widgets\n"
+        assert shell.run("forge", "issue", "widgets", "Totals are off by one").stdout == "1\n"
+        told = shell.run("work", "widgets", "1", "Totals are off by one.", "--follow").stdout
+        run_id = told.splitlines()[0]
+        assert "gate on head: passed" in told
+        assert told.index("gate on head") < told.index("awaiting_review")
+        status = json.loads(shell.run("status", run_id, "--json").stdout)
+        assert status["phase"] == "awaiting_review"
+        assert run_id in shell.run("runs").stdout
+        assert json.loads(shell.run("runs", "--json").stdout)[0]["run_id"] == run_id
+        pull = shell.run("forge", "pr", "widgets", str(status["pull"]["number"]), "--diff").stdout
+        assert "+total = 1" in pull
+        wrong = shell.run("promote", "widgets", str(status["pull"]["number"]), "--head-sha", "0" * 40, code=1)
+        assert wrong.stdout.endswith(".\n")
+        merged = shell.run("promote", "widgets", str(status["pull"]["number"]), "--head-sha", status["head_sha"])
+        assert merged.stdout.startswith("Merged as ")
+        assert "merged" in shell.run("status", run_id).stdout.lower()
+        assert "merged" in shell.refused("request-changes", run_id, "More, please.")
+
+
+def test_a_run_is_cancelled_from_the_shell_and_following_it_ends_with_one(state: Path, source: Path) -> None:
+    agent = Held(first=lambda _agent: None, then=lambda at_work: at_work.result())
+    with house_of(state, agent).daemon() as foreman:
+        shell = shell_of(foreman, state)
+        shell.run("forge", "add", source.as_uri(), "--name", "acme/widgets")
+        run_id = shell.run("work", "acme/widgets", "3", "Totals are off by one.").stdout.strip()
+        assert agent.reached.wait(20)
+        assert shell.run("cancel", run_id).stdout.startswith(run_id)
+        done = shell.run("status", run_id, "--follow", "--json", code=1)
+        assert json.loads(done.stdout)["phase"] == "cancelled"
+        assert "cancelled" in shell.refused("cancel", run_id)
+
+
+def test_a_run_that_no_tier_could_do_ends_with_one(state: Path, source: Path) -> None:
+    def red(tree: Path, _out: Path) -> tuple[int, bytes]:
+        return (0, b"") if (tree / "total.py").read_text(encoding="utf-8") == "total = 0\n" else (1, b"wrong\n")
+
+    with house_of(state, works(writes), judges(red)).daemon() as foreman:
+        shell = shell_of(foreman, state)
+        shell.run("forge", "add", str(source))
+        assert "escalated" in shell.run("work", "widgets", "1", "Totals.", "--follow", code=1).stdout
+
+
+def test_what_the_daemon_refuses_is_its_sentence(state: Path, source: Path) -> None:
+    with house_of(state, works(writes)).daemon() as foreman:
+        shell = shell_of(foreman, state)
+        shell.run("forge", "add", str(source))
+        assert "nowhere" in shell.refused("work", "nowhere", "1", "Totals are off by one.")
+        assert "issue" in shell.refused("work", "widgets", "0", "Totals are off by one.")
+        assert "run" in shell.refused("status", "nobody-1-aaaaaa")
+        assert "limit" in shell.refused("runs", "--limit", "0")
+        assert "pull request" in shell.refused("forge", "pr", "widgets", "9")
+        assert "nowhere" in shell.refused("forge", "issue", "nowhere", "Title")
+        assert "repo" in shell.refused("forge", "issue", "--", "-x", "Title")
+        assert shell.run("promote", "widgets", "9", code=1).stdout.endswith(".\n")
+
+
+def test_a_second_daemon_on_the_same_state_directory_is_refused(state: Path) -> None:
+    with house_of(state, works(writes)).daemon():
+        second = Shell(state=state, port=free_port())
+        sentence = second.refused("--port", str(second.port), entry=DAEMON, ANTHROPIC_API_KEY="k")
+        assert "Another daemon works on" in sentence
+
+
+def test_without_a_daemon_a_command_says_how_to_start_one(alone: Shell) -> None:
+    assert "mcp-ashigaru serve" in alone.refused("runs")
+
+
+def test_the_forge_refuses_what_is_no_repository(alone: Shell) -> None:
+    alone.refused("forge", "add", str(alone.state / "none"))
+    alone.refused("forge", "add", "ext::sh -c true")
+    assert "repo" in alone.refused("forge", "add", str(alone.state), "--name", "../x")
+
+
+@pytest.mark.parametrize(("entry", "flag"), [("-m", "--transport"), (DAEMON, "--host"), (PEOPLE, "request-changes")])
+def test_every_entry_point_has_help(alone: Shell, entry: str, flag: str) -> None:
+    assert flag in alone.run("--help", entry=entry).stdout
+
+
+@pytest.mark.parametrize("entry", ["-m", DAEMON, PEOPLE])
+def test_every_entry_point_says_its_version(alone: Shell, entry: str) -> None:
+    assert alone.run("--version", entry=entry).stdout == f"mcp-ashigaru {__version__}\n"
+
+
+def test_a_command_that_there_is_not_is_misuse(alone: Shell) -> None:
+    assert "No such command" in alone.run("promotte", code=2).stderr
+
+
+def test_a_port_in_use_is_one_sentence(alone: Shell) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", alone.port))
+        taken.listen()
+        for entry in ("-m", DAEMON):
+            assert str(alone.port) in alone.refused(entry=entry, ANTHROPIC_API_KEY="k")
+    assert not (alone.state / "ashigaru.db").exists()
+
+
+def test_a_daemon_without_a_token_says_which_to_set(alone: Shell) -> None:
+    assert "ANTHROPIC_API_KEY_FILE" in alone.refused(entry=DAEMON)
+
+
+def test_a_cassette_that_is_missing_or_broken_is_one_sentence(alone: Shell) -> None:
+    broken = alone.state / "broken.toml"
+    broken.write_text("[[", encoding="utf-8")
+    for file in (alone.state / "none.toml", broken):
+        assert "cassette" in alone.refused(entry=DAEMON, ASHIGARU_MODEL_UPSTREAM=f"replay:{file}")
+    assert "ASHIGARU_MODEL_UPSTREAM" in alone.refused(entry=DAEMON, ASHIGARU_MODEL_UPSTREAM="gpt")
+
+
+def test_a_host_without_podman_is_told_how_to_get_it(alone: Shell, tmp_path: Path) -> None:
+    git = shutil.which("git")
+    assert git is not None
+    (tmp_path / "git").symlink_to(git)
+    assert "podman" in alone.refused(entry=DAEMON, ANTHROPIC_API_KEY="k", PATH=str(tmp_path))
+    report = alone.run("doctor", code=1, PATH=str(tmp_path)).stdout
+    assert "podman" in report
+    assert "fail" in report
+
+
+@pytest.mark.parametrize("entry", ["-m", DAEMON])
+def test_a_bad_setting_or_flag_is_one_sentence(alone: Shell, entry: str) -> None:
+    assert "ASHIGARU_SLOTS" in alone.refused(entry=entry, ASHIGARU_SLOTS="many")
+    assert "did you mean" in alone.refused(entry=entry, ASHIGARU_SLOT="3")
+    assert "token" in alone.refused("--host", "0.0.0.0", entry=entry)  # noqa: S104 - to see it refused
+    assert "192.0.2.7" in alone.refused("--host", "192.0.2.7", entry=entry, ASHIGARU_MCP_TOKEN="t")
+
+
+def test_a_state_directory_that_cannot_be_made_is_one_sentence(alone: Shell) -> None:
+    (alone.state / "file").touch()
+    assert "ASHIGARU_STATE_DIR" in alone.refused(
+        "--state-dir", str(alone.state / "file" / "x"), entry=DAEMON, ANTHROPIC_API_KEY="k"
+    )
+
+
+def test_a_fault_of_ours_is_a_trace_and_three(alone: Shell) -> None:
+    entry = "import mcp_ashigaru.cli as c; c._guarded(lambda: 1 / 0)"
+    done = alone.run(code=3, entry=entry)
+    assert "ZeroDivisionError" in done.stderr
+    assert done.stdout == ""
