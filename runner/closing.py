@@ -102,11 +102,11 @@ class Closing:
     def _record(self, round_input: RoundInput, run: RunRecord, step: Close) -> None:
         phase, reason = _PHASES[step.outcome], step.reason
         published = step.outcome in {Outcome.PUBLISHED, Outcome.REJUDGED}
-        if step.outcome is Outcome.BLOCKED and run.pull is not None:
-            # There is a pull request to come back to; only this round came to nothing.
-            phase = Phase.AWAITING_REVIEW
         if step.outcome is Outcome.WAITING and run.waits >= MAX_WAITS:
             phase, reason = Phase.ESCALATED, f"Gave up after {MAX_WAITS} waits: {step.reason}"
+        if phase in {Phase.BLOCKED, Phase.ESCALATED} and run.pull is not None:
+            # There is a pull request to come back to, with the head that was judged; only this round came to nothing.
+            phase = Phase.AWAITING_REVIEW
         if phase is Phase.AWAITING_REVIEW and run.cancel_requested:
             phase, published = Phase.CANCELLED, False
             reason = "Cancelled; the branch and the pull request are left as they are."

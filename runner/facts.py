@@ -99,9 +99,10 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkSaved:
-    """What there was is on a branch; commit is None where there was nothing to save."""
+    """What there was is on a branch; commit is None where there was nothing to save. branch None: the run's own."""
 
     commit: str | None
+    branch: str | None = None
     kind: Literal["work_saved"] = "work_saved"
 
 

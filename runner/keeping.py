@@ -60,8 +60,7 @@ class Keeper:
             candidate = collected.candidate if isinstance(collected, Collected) else None
         if candidate is None:
             return WorkSaved(commit=None)
-        self._push(round_input, candidate)
-        return WorkSaved(commit=candidate.commit)
+        return WorkSaved(commit=candidate.commit, branch=self._push(round_input, run, candidate))
 
     def save_start(self, round_input: RoundInput) -> bool:
         """Put what a round was to go on from on the run's branch; False where there is nothing that is not there."""
@@ -69,7 +68,7 @@ class Keeper:
         start = round_input.start_commit
         if run is None or start is None or round_input.rejudge or start == run.head_sha:
             return False
-        self._push(round_input, Candidate(commit=start, tree=self.checkouts.tree_of(run.run_id, start)))
+        self._push(round_input, run, Candidate(commit=start, tree=self.checkouts.tree_of(run.run_id, start)))
         return True
 
     def partial(self, round_input: RoundInput, run: RunRecord, step: Close) -> Close:
@@ -88,10 +87,14 @@ class Keeper:
             return step
         return replace(step, resume=replace(step.resume, start_commit=collected.candidate.commit))
 
-    def _push(self, round_input: RoundInput, candidate: Candidate) -> None:
-        run_id = round_input.run_id
-        self.checkouts.push(run_id, self.forge.remote(round_input.repo), candidate.commit, round_input.branch)
-        self.records.change(run_id, {"head_sha": candidate.commit, "head_tree": candidate.tree}, self.clock.now())
+    def _push(self, round_input: RoundInput, run: RunRecord, candidate: Candidate) -> str:
+        """Push unfinished work, and name the branch. A pull request's own branch keeps the head that was judged."""
+        branch = round_input.branch if run.pull is None else f"{round_input.branch}-unfinished"
+        self.checkouts.push(run.run_id, self.forge.remote(round_input.repo), candidate.commit, branch)
+        if run.pull is None:
+            now = self.clock.now()
+            self.records.change(run.run_id, {"head_sha": candidate.commit, "head_tree": candidate.tree}, now)
+        return branch
 
 
 def _subject(round_input: RoundInput) -> str:

@@ -147,7 +147,7 @@ def advance(now: Round, fact: Fact) -> Move:  # noqa: C901, PLR0911, PLR0912 - o
         case Publish(candidate=candidate, verdict=verdict), Published() if fact.head_sha == candidate.commit:
             return close(now, Outcome.PUBLISHED, reasons.published(fact.pull, verdict))
         case SaveWork(), WorkSaved():
-            return saved(now, reasons.saved(fact.commit, now.input.branch))
+            return saved(now, reasons.saved(fact.commit, fact.branch or now.input.branch))
         case Close(), _:
             raise LadderError(f"{fact.kind} came after the round was closed")
         case _, CancelSeen():

@@ -66,7 +66,7 @@ class SetUp:
         """
         if plan.setup is None:
             return Environment(path=None, key="none")
-        key = self._key(run_id, base_sha, plan.setup, image)
+        key = self._key(run_id, base_sha, plan, plan.setup, image)
         with self._turns.alone(key, lambda: self.sandboxes.may_wait(cancelled)):
             root = self.layout.environments / key[:16]
             if not (root / "finished").exists():
@@ -75,8 +75,9 @@ class SetUp:
                     return failure
         return Environment(path=root / "env", key=key)
 
-    def _key(self, run_id: str, base_sha: str, setup: SetupPlan, image: str) -> str:
-        digest = hashlib.sha256(repr((setup.commands, image, self.recipes.setup_environment)).encode())
+    def _key(self, run_id: str, base_sha: str, plan: GatePlan, setup: SetupPlan, image: str) -> str:
+        said = (setup.commands, plan.environment, image, self.recipes.setup_environment)
+        digest = hashlib.sha256(repr(said).encode())
         for path in setup.matching(self.checkouts.paths(run_id, base_sha)):
             digest.update(path.encode() + b"\0" + (self.checkouts.read(run_id, base_sha, path) or b"") + b"\0")
         return digest.hexdigest()

@@ -64,6 +64,24 @@ def test_requested_changes_go_on_from_the_head_at_the_same_tier_on_the_same_pull
         assert git(bare(state), "show", "main:total.py") + "\n" == BETTER
 
 
+def test_a_round_that_comes_to_nothing_leaves_the_judged_head_to_be_merged(state: Path, source: Path) -> None:
+    agents = {1: writes(RIGHT)} | {n: writes(f"total = {n}0\n") for n in range(2, 6)}
+    house = house_of(state, agents, passes_when("total = 1\n"))
+    with house.daemon() as foreman:
+        foreman.daemon.forge.add(str(source), "widgets")
+        run_id = foreman.work()
+        first = foreman.at_rest(run_id)
+        foreman.call("request_changes", run_id=run_id, notes="Make it more.")
+        foreman.until(run_id, lambda told: len(told["tiers_tried"]) == 4)
+        after = foreman.at_rest(run_id)
+        assert after["head_sha"] == first["head_sha"]
+        kept = branches(state)
+        assert kept.pop(next(name for name in kept if name.endswith("-unfinished"))) != first["head_sha"]
+        assert list(kept.values()) == [first["head_sha"]]
+        assert "-unfinished" in after["reason"]
+        assert foreman.call("promote", repo="widgets", pr=1, head_sha=first["head_sha"])["promoted"], after
+
+
 def test_a_round_that_changes_nothing_more_climbs(state: Path, source: Path) -> None:
     house = house_of(state, {1: writes(RIGHT), 2: writes(RIGHT), 3: writes(BETTER)}, passes_when("total = 1"))
     with house.daemon() as foreman:
