@@ -198,7 +198,7 @@ def test_a_signal_ends_a_stdio_daemon_whose_client_is_silent(state: Path) -> Non
         process.communicate()
 
 
-@pytest.mark.parametrize("agent", ["waits", "hangs"])
+@pytest.mark.parametrize("agent", ["waits", "hangs", "stuck"])
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_daemon_while_an_agent_works_and_a_status_waits(
     state: Path, source: Path, agent: str, sig: signal.Signals
