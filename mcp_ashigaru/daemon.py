@@ -31,7 +31,7 @@ from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.system_clock import SystemClock
-from runner.agent_run import AgentRunner, ModelAccess
+from runner.agent_run import AgentRunner
 from runner.base_run import BaseJudge
 from runner.closing import Closing
 from runner.engine import Engine
@@ -40,6 +40,7 @@ from runner.gate_run import GateRunner
 from runner.keeping import Keeper
 from runner.layout import Layout
 from runner.model import RoundInput
+from runner.model_access import ModelAccess
 from runner.policy import ChangeLimits
 from runner.ports import Clock, Containers
 from runner.publishing import Publisher

@@ -7,61 +7,30 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final
 
 from runner.brief import prompt, system_prompt
-from runner.conclusion import ExitReport, Stopped, UpstreamFailure, conclude
+from runner.conclusion import ExitReport, Stopped, conclude
 from runner.facts import AgentEnded, RunAgent
 from runner.files import read_untrusted, remove_tree, write_whole
 from runner.launch import SYSTEM_PROMPT, claude_argv, claude_environment, launch_file, read_exit
 from runner.layout import AttemptDirs, Layout
-from runner.model import Ending, RoundInput, RunState, Tier
+from runner.model import Ending, RoundInput, Tier
+from runner.model_access import Allowance, ModelAccess
 from runner.ports import Checkouts, Clock, Containers
 from runner.recipes import Recipes
 from runner.records import AttemptRecord, Records
 from runner.rounds import Interrupted
 from runner.sandbox import agent_name
 from runner.sandbox_run import Cancelled, SandboxRunner
+from runner.sandboxes import RunState
 from runner.transcript import Transcript, read_events
-
-CredentialKind: TypeAlias = Literal["api_key", "oauth"]
 
 _POLL_S: Final = 0.15
 _GRACE_S: Final = 5.0
 _CHUNK_BYTES: Final = 1024 * 1024
 _HEARTBEAT_S: Final = 5.0
 _GUIDANCE: Final = ("CLAUDE.md", "AGENTS.md")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Allowance:
-    """What one attempt may use of the model: the placeholder it must show, and the money left."""
-
-    run_id: str
-    attempt: int
-    placeholder: str
-    sockets: Path
-    run_micro_usd: int
-
-
-class ModelAccess(Protocol):
-    """The model gateway, as the agent's runner needs it."""
-
-    @property
-    def credential_kind(self) -> CredentialKind:
-        """Which header the CLI is to send its placeholder in."""
-
-    def open(self, allowance: Allowance) -> None:
-        """Serve `model.sock` in the sockets directory for this attempt. A second time changes nothing."""
-
-    def shut(self, run_id: str, attempt: int) -> None:
-        """No longer serve it; the placeholder is worth nothing from here on."""
-
-    def exhausted(self, run_id: str) -> bool:
-        """Whether a request of this run was refused because its money is used up."""
-
-    def failure(self, run_id: str, attempt: int) -> UpstreamFailure | None:
-        """The last failure of the upstream that this attempt met, if it has had no answer since."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from runner.agent_run import ModelAccess
 from runner.errors import SandboxFault, Unavailable
 from runner.facts import Close, Outcome, Resume, RoundClosed
 from runner.files import remove_tree
 from runner.layout import Layout
 from runner.model import WORKING_PHASES, Ending, Phase, RoundInput
+from runner.model_access import ModelAccess
 from runner.ports import Clock, Containers
 from runner.records import Records, RunRecord
 from runner.sandbox import LABEL_RUN

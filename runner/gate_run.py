@@ -13,12 +13,12 @@ from gates.plan import Gate, GatePlan, shell_script
 from gates.verdict import Inconclusive, Verdict
 from runner.files import read_untrusted, remove_tree, write_whole
 from runner.layout import GateDirs, Layout
-from runner.model import RunState
 from runner.ports import Checkouts, Clock, Containers
 from runner.recipes import Recipes
 from runner.records import Judgement, Records
 from runner.sandbox import gate_name
 from runner.sandbox_run import Ran, SandboxRunner
+from runner.sandboxes import RunState
 from runner.setup_run import Environment, SetUp
 from runner.turns import Turns
 

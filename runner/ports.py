@@ -19,11 +19,9 @@ from runner.model import (
     PullDraft,
     Remote,
     ReviewedHead,
-    SandboxListing,
-    SandboxSpec,
-    SandboxStatus,
     Snapshot,
 )
+from runner.sandboxes import SandboxListing, SandboxSpec, SandboxStatus
 
 
 class Clock(Protocol):

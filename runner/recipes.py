@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.layout import AttemptDirs, GateDirs
-from runner.model import SandboxSpec
 from runner.sandbox import Limits, Owner, agent_spec, gate_spec, setup_spec
+from runner.sandboxes import SandboxSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from runner.model import Mount, RelaySpec, Role, SandboxSpec, Tmpfs
+from runner.sandboxes import Mount, RelaySpec, Role, SandboxSpec, Tmpfs
 
 WORKSPACE = "/workspace"
 IN_DIR = "/ashigaru/in"

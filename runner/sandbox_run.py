@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from runner.errors import EngineDown
-from runner.model import RunState, SandboxSpec, SandboxStatus
 from runner.ports import Clock, Containers
 from runner.rounds import Interrupted
+from runner.sandboxes import RunState, SandboxSpec, SandboxStatus
 
 _LOG: Final = logging.getLogger(__name__)
 _POLL_S: Final = 0.1

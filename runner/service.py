@@ -23,14 +23,7 @@ from runner.errors import (
 )
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
 from runner.keeping import Keeper
-from runner.model import (
-    LIVE_PHASES,
-    WORKING_PHASES,
-    Bounds,
-    Phase,
-    RoundInput,
-    Tier,
-)
+from runner.model import LIVE_PHASES, WORKING_PHASES, Bounds, Phase, RoundInput, Tier
 from runner.ports import Checkouts, Clock, Forge
 from runner.promoting import NotPromoted, Promoted, Promoter
 from runner.records import Records, RunChange, RunRecord

@@ -25,8 +25,8 @@ from podman.domain.containers import Container
 
 from runner.adapters.podman_payloads import container_arguments, pod_arguments, pod_name, relay_name
 from runner.errors import EngineDown, ImageMissing, RunnerError, SandboxFault
-from runner.model import Role, RunState, SandboxListing, SandboxSpec, SandboxStatus
 from runner.sandbox import LABEL_ROLE, LABEL_RUN
+from runner.sandboxes import Role, RunState, SandboxListing, SandboxSpec, SandboxStatus
 
 RELAY_READY = b"ready"
 RELAY_WAIT_S = 10.0

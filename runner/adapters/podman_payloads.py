@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.model import Role, SandboxSpec
 from runner.sandbox import LABEL_ROLE, RELAY_COMMAND
+from runner.sandboxes import Role, SandboxSpec
 
 SOCKETS = "/ashigaru/sockets"
 LOG_BYTES = 32 * 1024 * 1024

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.agent_run import Allowance, CredentialKind
 from runner.conclusion import UpstreamFailure
 from runner.errors import BadIntent
 from runner.gateway.cassette import load_cassette
@@ -17,6 +16,7 @@ from runner.gateway.metering import Ledger, PriceTable
 from runner.gateway.model_gateway import Credential, Grant, ModelGateway
 from runner.gateway.recorder import Recording
 from runner.gateway.upstream import Anthropic, Replay, Upstream
+from runner.model_access import Allowance, CredentialKind
 from runner.ports import Clock
 from runner.records import Records
 

@@ -19,9 +19,9 @@ from podman import PodmanClient
 from runner.adapters.podman_containers import FAULTS, PodmanContainers, translate
 from runner.adapters.podman_payloads import container_arguments, pod_arguments
 from runner.errors import EngineDown, ImageMissing, RunnerError, SandboxFault
-from runner.model import RunState, SandboxSpec, SandboxStatus
 from runner.ports import Containers
 from runner.sandbox import Owner, gate_spec, setup_spec
+from runner.sandboxes import RunState, SandboxSpec, SandboxStatus
 from tests.fakes.behaviours import Behaviour, Ended, Inside, exits, ignores_stop, judges, runs_until_stopped
 from tests.fakes.containers import FakeContainers
 from tests.sandbox.podman_lab import PodmanLab

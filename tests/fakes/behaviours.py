@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from runner.launch import AgentExit, ExitReason
-from runner.model import SandboxSpec
 from runner.sandbox import IN_DIR, OUT_DIR, WORKSPACE
+from runner.sandboxes import SandboxSpec
 
 PATIENCE_S = 20.0
 """How long a behaviour may wait for the test; a test that forgets it then fails instead of hanging."""

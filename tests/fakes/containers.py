@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from runner.errors import EngineDown, ImageMissing, SandboxFault
-from runner.model import RunState, SandboxListing, SandboxSpec, SandboxStatus
 from runner.sandbox import LABEL_RUN
+from runner.sandboxes import RunState, SandboxListing, SandboxSpec, SandboxStatus
 from tests.fakes.behaviours import Behaviour, Ended, Inside
 
 IMAGES = ("localhost/ashigaru/agent:latest", "localhost/ashigaru/relay:latest", "localhost/ashigaru/gate:latest")

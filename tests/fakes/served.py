@@ -15,7 +15,7 @@ from pathlib import Path
 from mcp_ashigaru.daemon import Parts
 from mcp_ashigaru.serving import serve
 from mcp_ashigaru.settings import load_settings
-from runner.model import Role, SandboxSpec, SandboxStatus
+from runner.sandboxes import Role, SandboxSpec, SandboxStatus
 from tests.fakes.behaviours import AgentAtWork, Behaviour, ignores_stop, judges, runs_until_stopped, works
 from tests.fakes.containers import FakeContainers
 from tests.story.house import LADDER, FakeModel, NoEgress

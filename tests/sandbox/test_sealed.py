@@ -18,8 +18,9 @@ import pytest
 from podman import PodmanClient
 
 from runner.launch import SYSTEM_PROMPT, AgentExit, ExitReason, claude_argv, claude_environment, launch_file, read_exit
-from runner.model import RunState, SandboxSpec, SandboxStatus, Tier
+from runner.model import Tier
 from runner.sandbox import MODEL_PORT, Owner, agent_spec, gate_spec, setup_spec
+from runner.sandboxes import RunState, SandboxSpec, SandboxStatus
 from tests.sandbox.podman_lab import PodmanLab
 
 pytestmark = pytest.mark.podman

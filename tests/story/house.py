@@ -19,10 +19,10 @@ import uvicorn
 from mcp_ashigaru.client import connect
 from mcp_ashigaru.daemon import Daemon, Parts, running
 from mcp_ashigaru.settings import Settings, load_settings
-from runner.agent_run import Allowance, CredentialKind
 from runner.conclusion import UpstreamFailure
 from runner.facts import Fact, Step
 from runner.model import RoundInput, Tier
+from runner.model_access import Allowance, CredentialKind
 from runner.setup_run import Egress
 from tests.fakes.containers import FakeContainers
 

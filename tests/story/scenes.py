@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from runner.facts import Fact, Step
-from runner.model import Role, RoundInput, SandboxSpec
+from runner.model import RoundInput
 from runner.rounds import Interrupted
 from runner.sandbox import LABEL_ATTEMPT
+from runner.sandboxes import Role, SandboxSpec
 from tests.fakes.behaviours import AgentAtWork, Behaviour, Ended, Held, Inside, judges, works
 from tests.fakes.containers import FakeContainers
 from tests.story.house import House, git

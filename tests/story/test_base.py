@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.model import Role
+from runner.sandboxes import Role
 from tests.fakes.behaviours import Ended, Inside, exits, judges
 from tests.story.house import git, repository
 from tests.story.scenes import (

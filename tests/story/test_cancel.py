@@ -9,7 +9,7 @@ import pytest
 
 from mcp_ashigaru.client import CallRefused
 from runner.conclusion import UpstreamFailure
-from runner.model import Role
+from runner.sandboxes import Role
 from tests.story.house import Foreman, House, git
 from tests.story.scenes import (
     RIGHT,

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from mcp_ashigaru import __version__
-from runner.model import Role, SandboxSpec
+from runner.sandboxes import Role, SandboxSpec
 from tests.fakes.behaviours import AgentAtWork, Behaviour, Held, judges, works
 from tests.fakes.containers import FakeContainers
 from tests.story.house import Foreman, House, free_port, repository

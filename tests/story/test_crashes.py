@@ -8,7 +8,7 @@ import pytest
 
 from runner.conclusion import UpstreamFailure
 from runner.facts import Close
-from runner.model import Role
+from runner.sandboxes import Role
 from tests.fakes.behaviours import AgentAtWork, works
 from tests.story.house import git
 from tests.story.scenes import RIGHT, WRONG, Facts, bare, branches, held, house_of, passes_when, started, writes

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.model import Role, SandboxSpec
 from runner.sandbox import ENV_DIR
+from runner.sandboxes import Role, SandboxSpec
 from tests.fakes.behaviours import Behaviour, Ended, Inside
 from tests.fakes.containers import FakeContainers
 from tests.story.house import House, repository

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from mcp_ashigaru.client import CallRefused
-from runner.model import Role, Tier
+from runner.model import Tier
+from runner.sandboxes import Role
 from tests.fakes.behaviours import AgentAtWork, Ended, Inside, judges, works
 from tests.story.house import LADDER, git, repository
 from tests.story.scenes import (

@@ -11,7 +11,7 @@ import pytest
 from runner.adapters.sql_engine import open_engine
 from runner.adapters.sql_records import SqlRecords
 from runner.facts import Close, Publish
-from runner.model import Role
+from runner.sandboxes import Role
 from tests.fakes.behaviours import exits
 from tests.story.house import House, git
 from tests.story.scenes import (

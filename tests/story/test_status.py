@@ -11,7 +11,7 @@ import pytest
 
 from mcp_ashigaru.client import CallRefused, connect
 from mcp_ashigaru.settings import ConfigError
-from runner.model import Role
+from runner.sandboxes import Role
 from runner.service import Service
 from tests.fakes.behaviours import AgentAtWork, Held
 from tests.story.scenes import RIGHT, held, house_of, passes_when, says_hello, started, writes

@@ -24,7 +24,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from mcp_ashigaru.settings import load_settings
 from mcp_ashigaru.stores import open_forge
-from runner.model import SandboxSpec
+from runner.sandboxes import SandboxSpec
 from tests.fakes.behaviours import Behaviour, Held
 from tests.fakes.containers import FakeContainers
 from tests.story.house import House, free_port, repository

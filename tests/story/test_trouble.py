@@ -11,7 +11,7 @@ import pytest
 
 from runner.conclusion import UpstreamFailure
 from runner.errors import EngineDown
-from runner.model import Role, RunState, SandboxStatus
+from runner.sandboxes import Role, RunState, SandboxStatus
 from tests.fakes.behaviours import AgentAtWork, Ended, Inside, works
 from tests.fakes.containers import FakeContainers
 from tests.story.house import Foreman, House

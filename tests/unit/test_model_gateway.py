@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 import pytest
 
-from runner.agent_run import Allowance
 from runner.errors import BadIntent, SandboxFault
 from runner.gateway.access import GatewayAccess, gateways
 from runner.gateway.cassette import parse_cassette
@@ -27,6 +26,7 @@ from runner.gateway.metering import Ledger, Price, PriceTable
 from runner.gateway.model_gateway import ModelGateway
 from runner.gateway.passing import Failure
 from runner.gateway.upstream import Anthropic, Replay, Upstream
+from runner.model_access import Allowance
 from tests.fakes.ledger import FailingLedger, MemoryLedger
 from tests.fakes.upstream import (
     PATIENCE_S,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runner.adapters.podman_payloads import container_arguments, pod_arguments
 from runner.launch import AgentExit, ExitReason, claude_argv, claude_environment, launch_file, read_exit
-from runner.model import SandboxSpec, Tier
+from runner.model import Tier
 from runner.sandbox import (
     MAX_NAME,
     Owner,
@@ -23,6 +23,7 @@ from runner.sandbox import (
     setup_name,
     setup_spec,
 )
+from runner.sandboxes import SandboxSpec
 
 OWNER = Owner(run_id="r7", attempt=2, host="h1")
 TIER = Tier(name="opus", model="opus", effort="high", max_turns=40, max_micro_usd=9, wall_s=60, idle_s=60)
