@@ -115,7 +115,7 @@ def _runtime_root() -> Path:
     made = Path(f"/run/user/{os.getuid()}")
     if made.is_dir() and made.stat().st_uid == os.getuid():
         return made
-    ours = Path(f"/tmp/ashigaru-{os.getuid()}")  # noqa: S108 - owned and 0700, or refused below
+    ours = Path(f"/tmp/ash-{os.getuid()}")  # noqa: S108 - owned and 0700, or refused below
     ours.mkdir(mode=0o700, exist_ok=True)
     if ours.is_symlink() or ours.stat().st_uid != os.getuid() or ours.stat().st_mode & 0o077:
         raise EngineDown(f"{ours} is not a private directory of this account; remove it and start again.")
@@ -150,9 +150,10 @@ def prepare_podman(state_dir: Path) -> PodmanHome:
     if shutil.which("podman") is None:
         raise EngineDown(f"podman is not installed; {INSTALL_CURE}.")
     private = state_dir.absolute() / "podman"
-    # Short, because Unix sockets live below it: their paths may hold 108 bytes in all (unix(7)).
-    key = hashlib.sha256(str(private).encode("utf-8")).hexdigest()[:12]
-    runtime = _runtime_root() / f"ashigaru-{key}"
+    # Short, because sockets live below it, deep down, and their paths may hold 108 bytes in all (unix(7)): with four
+    # bytes too many podman 4.3 works, but takes 20 s to notice that a container has exited.
+    key = hashlib.sha256(str(private).encode("utf-8")).hexdigest()[:8]
+    runtime = _runtime_root() / f"ash-{key}"
     for directory in (state_dir.absolute(), private, runtime):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     home = PodmanHome(private=private, runtime=runtime)
