@@ -125,9 +125,8 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 egress=egress,
             ),
         )
-        keeper = Keeper(
-            checkouts=checkouts, forge=forge, records=records, clock=clock, layout=layout, limits=ChangeLimits()
-        )
+        limits = ChangeLimits()
+        keeper = Keeper(checkouts=checkouts, forge=forge, records=records, clock=clock, layout=layout, limits=limits)
         closing = Closing(
             containers=containers,
             records=records,
@@ -150,6 +149,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 recipes=recipes,
                 sandboxes=sandboxes,
                 model=model,
+                limits=limits,
             ),
             gates=gates,
             base=BaseJudge(gates, pool),

@@ -17,6 +17,7 @@ from runner.launch import SYSTEM_PROMPT, claude_argv, claude_environment, launch
 from runner.layout import AttemptDirs, Layout
 from runner.model import Ending, RoundInput, Tier
 from runner.model_access import Allowance, ModelAccess
+from runner.policy import ChangeLimits
 from runner.ports import Checkouts, Clock, Containers
 from runner.recipes import Recipes
 from runner.records import AttemptRecord, Records
@@ -35,7 +36,7 @@ _GUIDANCE: Final = ("CLAUDE.md", "AGENTS.md")
 
 @dataclass(frozen=True, kw_only=True)
 class AgentRunner:
-    """Carries out `RunAgent`. `beside` is polled while the agent works; a value other than None stops it."""
+    """Carries out `RunAgent`. limits: the policy its changes will meet, of which it is told what is protected."""
 
     containers: Containers
     checkouts: Checkouts
@@ -45,6 +46,7 @@ class AgentRunner:
     recipes: Recipes
     sandboxes: SandboxRunner
     model: ModelAccess
+    limits: ChangeLimits
 
     def run(
         self,
@@ -156,6 +158,7 @@ class AgentRunner:
             brief=round_input.brief,
             tier=tier.name,
             feedback=step.feedback,
+            protected=(*self.limits.protected_paths, *self.limits.protected_names),
         )
         write_whole(dirs.inputs / "prompt.txt", task.encode("utf-8"))
         if guidance:

@@ -48,6 +48,7 @@ def test_the_next_tier_starts_from_the_refused_work_and_is_told_why(state: Path,
     assert text == "total = 2\n"
     assert "wrong total" in prompt
     assert "+total = 2" in prompt
+    assert ".github" in prompt, "the agent is told beforehand what it may not change"
 
 
 def test_a_second_ticket_for_a_live_issue_is_the_run_that_is_running(state: Path, source: Path) -> None:
