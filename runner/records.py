@@ -11,7 +11,7 @@ from typing import Protocol, TypedDict
 
 from gates.judge import Counts
 from gates.verdict import Verdict
-from runner.model import Candidate, Check, Phase, RoundInput
+from runner.model import Check, Phase, RoundInput
 from runner.transcript import Event, Transcript
 
 
@@ -205,10 +205,3 @@ class Records(Protocol):
 
     def checks(self, run_id: str) -> tuple[Check, ...]:
         """The checks as last seen."""
-
-
-def candidate_of(run: RunRecord) -> Candidate | None:
-    """The run's published head, if it has one."""
-    if run.head_sha is None or run.head_tree is None:
-        return None
-    return Candidate(commit=run.head_sha, tree=run.head_tree)
