@@ -221,20 +221,41 @@ class CheckState(StrEnum):
     PENDING = "pending"
     PASSED = "passed"
     FAILED = "failed"
+    STALLED = "stalled"
+    """It ended without a word on the change (cancelled, stale, an action is required): a person has to look."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One check on a commit, as the forge tells it."""
+    """One check on a commit, as the forge tells it.
+
+    source: who reports it: an app's slug ("github-actions"), "status:<login>" for a commit status, or "". workflow:
+    the path of the workflow file it came from (".github/workflows/ci.yml"), or "". ref: the forge's own id of it.
+    """
 
     name: str
     state: CheckState
     summary: str = ""
+    source: str = ""
+    workflow: str = ""
+    url: str = ""
+    ref: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequiredCheck:
+    """A check that the base branch's protection asks for. source None: whoever reports it."""
+
+    name: str
+    source: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class PullDraft:
-    """A pull request to be opened. One per (repo, head_branch): opening it again returns the one there is."""
+    """A pull request to be opened. One per (repo, head_branch): opening it again returns the one there is.
+
+    labels: of the labels that begin with "ashigaru" it has these and no others; all other labels stay as they are.
+    """
 
     repo: str
     head_branch: str
@@ -242,6 +263,7 @@ class PullDraft:
     title: str
     body: str
     draft: bool
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,9 +279,12 @@ class ReviewedHead:
 
 @dataclass(frozen=True, kw_only=True)
 class Merged:
-    """The squash commit on the base branch."""
+    """The squash commit on the base branch. as_judged: its tree is the tree that was judged; a forge that cannot pin
+    the base may let another commit slip in between, and then says so here.
+    """
 
     sha: str
+    as_judged: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,9 +18,11 @@ from runner.model import (
     Pull,
     PullDraft,
     Remote,
+    RequiredCheck,
     ReviewedHead,
     Snapshot,
 )
+from runner.remarks import Remark
 from runner.sandboxes import SandboxListing, SandboxSpec, SandboxStatus
 
 
@@ -123,30 +125,61 @@ class Checkouts(Protocol):
 
 
 class Forge(Protocol):
-    """Where repositories, issues and pull requests live. Raises UnknownRepo, ForgeDown."""
+    """Where repositories, issues and pull requests live. Raises UnknownRepo, NotPossible, ForgeDown.
+
+    Every write is looked up before it is done again, so that each is safe to repeat after any failure. Text that is
+    given is written as it is: whoever gives it has made it harmless.
+    """
 
     def remote(self, repo: str) -> Remote:
         """Where to fetch from and push to, with a credential that is good for at least ten minutes."""
 
     def default_branch(self, repo: str) -> str:
-        """Name of the branch that pull requests go to."""
+        """Name of the branch that pull requests go to.
 
-    def open_pull(self, draft: PullDraft) -> Pull:
-        """The open pull request of (repo, head_branch): the one there is, with title and body brought up to date and
-        `draft` as asked, or a new one.
+        Asked when a ticket comes in, so this is where a repository that cannot be worked is refused, each with its
+        cure: unknown (UnknownRepo), renamed since (UnknownRepo, which says the new name), a fork, archived
+        (NotPossible). A run under way when its repository is renamed goes on under the old name.
         """
 
+    def required_checks(self, repo: str, branch: str) -> tuple[RequiredCheck, ...]:
+        """What the branch's protection requires of a head before it may be merged, sorted; empty: nothing."""
+
+    def open_pull(self, draft: PullDraft) -> Pull:
+        """The open pull request of (repo, head_branch): the one there is, with title, body, labels and `draft` as
+        asked, or a new one.
+        """
+
+    def ready(self, repo: str, number: int, *, drop_labels: tuple[str, ...] = ()) -> None:
+        """The pull request is open for review: no draft any more, and without these labels."""
+
     def pull(self, repo: str, number: int) -> Pull | None:
-        """The pull request now, or None."""
+        """The pull request now, or None. One whose head is in another repository (a fork) is None too."""
 
     def checks(self, repo: str, sha: str) -> tuple[Check, ...]:
-        """Every check on the commit, sorted by name."""
+        """The latest of every check on the commit, by (source, name), sorted by name."""
+
+    def check_log(self, repo: str, check: Check, max_bytes: int) -> str:
+        """What a check printed or wrote: the end of its log, else its summary; "" where there is nothing to be had."""
 
     def set_check(self, repo: str, sha: str, name: str, state: CheckState, summary: str) -> None:
         """Have our own check of that name on the commit in that state."""
 
+    def remarks(self, repo: str, number: int) -> tuple[Remark, ...]:
+        """What was said of the pull request by others than ourselves, oldest first; the newest 300.
+
+        Reviews without a text and without an ask (an approval, a review that only carries lines) are left out.
+        """
+
+    def say(self, repo: str, number: int, key: str, body: str, *, remark: str | None = None) -> None:
+        """Have our comment of that key (1 to 80 of [a-z0-9:_-]) on the pull request; a second time changes nothing.
+
+        remark: the id of what is answered; a LINE is answered in its own thread, anything else in the conversation.
+        """
+
     def merge(self, reviewed: ReviewedHead, title: str, body: str) -> Merged | MergeRefused:
         """Squash-merge exactly `reviewed.head_sha` onto exactly `reviewed.base_sha`; refused when either moved.
 
-        A pull request that is already merged with that head gives the same Merged again.
+        A draft is made ready first. The head branch is gone afterwards, unless it has moved on. A pull request that
+        is already merged with that head gives the same Merged again.
         """
