@@ -109,6 +109,8 @@ def begin(round_input: RoundInput) -> Move:
         tier=round_input.start_tier,
         attempt=round_input.first_attempt,
         feedback=round_input.feedback,
+        candidate=round_input.candidate,
+        diff=round_input.diff,
     )
     return started, first
 
@@ -166,8 +168,7 @@ def advance(now: Round, fact: Fact) -> Move:  # noqa: C901, PLR0911, PLR0912 - o
 def _prepared(now: Round, fact: Prepared) -> Move:
     now = replace(now, base_sha=fact.base_sha, unjudged=fact.unjudged)
     if not now.input.rejudge and now.input.candidate is not None:
-        start = now.input.start_commit or fact.base_sha
-        return _to_gates(replace(now, candidate=now.input.candidate, diff=now.input.diff, from_commit=start))
+        return _to_gates(replace(now, from_commit=now.input.start_commit or fact.base_sha))
     if not now.input.rejudge:
         return run_agent(now, now.tier, now.attempt, now.input.start_commit or fact.base_sha, now.input.feedback)
     if fact.rejudged is None:
