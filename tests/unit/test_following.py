@@ -138,22 +138,13 @@ CIS = st.sampled_from([GREEN, RED, *(Ci(state=state, summary="s.") for state in 
 
 @given(
     ci=CIS,
-    unjudged=st.booleans(),
-    draft=st.booleans(),
-    asked=st.booleans(),
-    settled=st.booleans(),
+    flags=st.tuples(*(st.booleans() for _ in range(5))),
     counts=st.tuples(st.integers(0, 3), st.integers(0, 6), st.integers(0, 3)),
-    repaired=st.booleans(),
 )
 def test_rounds_that_nobody_called_for_are_bounded_and_nothing_unvouched_is_shown(
-    ci: Ci,
-    unjudged: bool,
-    draft: bool,
-    asked: bool,
-    settled: bool,
-    counts: tuple[int, int, int],
-    repaired: bool,  # noqa: FBT001
+    ci: Ci, flags: tuple[bool, bool, bool, bool, bool], counts: tuple[int, int, int]
 ) -> None:
+    unjudged, draft, asked, settled, repaired = flags
     run = replace(
         RUN,
         ci_rounds=counts[0],
