@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from runner.adapters.forge_store import PullRecord, SqlForgeStore
+from runner.adapters.forge_records import PullRecord
+from runner.adapters.forge_store import SqlForgeStore
 from runner.adapters.forge_tables import define_forge_tables
 from runner.adapters.git_checkouts import GitCheckouts
 from runner.adapters.git_http import git_http_app
@@ -208,8 +209,8 @@ def test_checks_are_set_changed_and_sorted(rig: Rig) -> None:
     rig.forge.set_check(REPO, head, "gate", CheckState.PENDING, "")
     rig.forge.set_check(REPO, head, "gate", CheckState.FAILED, "2 failed")
     assert rig.forge.checks(REPO, head) == (
-        Check(name="gate", state=CheckState.FAILED, summary="2 failed"),
-        Check(name="lint", state=CheckState.PASSED, summary="clean"),
+        Check(name="gate", state=CheckState.FAILED, summary="2 failed", source="ashigaru", ref=head),
+        Check(name="lint", state=CheckState.PASSED, summary="clean", source="ashigaru", ref=head),
     )
     assert rig.forge.checks(REPO, rig.tip("main") or "") == ()
 
