@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Final
 
 from gates.text import clean
@@ -38,7 +37,7 @@ class RoundEnd:
 
     head_sha: str | None
     reason: str
-    said: Mapping[int, Disposition] = MappingProxyType({})
+    said: Mapping[int, Disposition] = field(default_factory=dict)
 
 
 def feedback_from_remarks(remarks: Sequence[Remark]) -> str:

@@ -122,7 +122,12 @@ def resume(now: Round) -> Resume:
     """Where to go on: from collected changes if this attempt has any, else from where the attempt started."""
     if now.from_commit is None:
         return Resume(
-            tier=now.tier, attempt=now.attempt, start_commit=now.input.start_commit, feedback=now.input.feedback
+            tier=now.tier,
+            attempt=now.attempt,
+            start_commit=now.input.start_commit,
+            feedback=now.input.feedback,
+            candidate=now.input.candidate,
+            diff=now.input.diff,
         )
     judging_or_later = isinstance(now.due, JudgeHead | Publish) or isinstance(now.after_base, JudgeHead)
     # The base may have moved by then: None means the base as it will be.

@@ -18,6 +18,7 @@ _LOG: Final = logging.getLogger(__name__)
 _MOST: Final = 1000
 _AT_ONCE: Final = 4
 _SELDOM: Final = 30
+_LOOK_S: Final = 1.0
 _GROWTH: Final = 1.5
 
 
@@ -81,9 +82,13 @@ class Watch:
                 self._round(nudged)
             except RecordsFault:
                 _LOG.exception("the runs to follow could not be read; trying again")
+                with self._changed:
+                    self._nudged |= nudged
+                    self._changed.wait(timeout=_LOOK_S)
+                continue
             with self._changed:
                 if not self._stopping and not self._nudged:
-                    self._changed.wait(timeout=min(self._every_s, 1.0))
+                    self._changed.wait(timeout=min(self._every_s, _LOOK_S))
 
     def _round(self, nudged: set[str]) -> None:
         now = self._clock.monotonic()
