@@ -57,7 +57,7 @@ _LOOSE: Final[Mapping[Installer, str]] = {
     Installer.NPM: "npm install --no-package-lock",
     Installer.PNPM: "pnpm install --no-lockfile",
     Installer.YARN: "yarn install --no-lockfile --non-interactive",
-    Installer.YARN_BERRY: "yarn install",
+    Installer.YARN_BERRY: "yarn install --no-immutable",
 }
 _LOCKS: Final[Mapping[str, Installer]] = {
     "npm-shrinkwrap.json": Installer.NPM,
