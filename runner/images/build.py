@@ -52,6 +52,7 @@ def ensure_images(
     *,
     cache_dir: Path | None = None,
     claude_sha256: str = CLAUDE_SHA256,
+    fetched: Callable[[Path, Archive], Path] = have_archive,
 ) -> ImageSet:
     """The images of this version, built if they are not in podman's storage yet.
 
@@ -72,7 +73,7 @@ def ensure_images(
                 bench.have_root(root)
         for recipe in lacking:
             claude = have_claude(cache, claude_sha256) if recipe.carries_claude else None
-            archives = {one: have_archive(cache, one) for one in recipe.archives}
+            archives = {one: fetched(cache, one) for one in recipe.archives}
             bench.build(recipe, wanted[recipe.name], claude, archives)
         for reference in wanted.values():
             bench.tag(reference, latest(reference))
