@@ -15,7 +15,8 @@ _MAX_STEPS: Final = 5
 _CHAIN: Final = re.compile(r"&&|\|\||;|\n")
 # What could keep arguments at the script's end from reaching its last command.
 _UNSURE: Final = re.compile(r"[|<>`&]|\$\(")
-_NODE_TEST: Final = re.compile(r"(?<![\w./-])node\s(?:[^&|;\n]*\s)?--test(?![\w-])")
+# Not where a script's name comes first: what follows that is the script's.
+_NODE_TEST: Final = re.compile(r"(?<![\w./-])node\s+(?:(?!\S*\.[cm]?[jt]s\b)[^\s&|;]+\s+)*--test(?![\w-])")
 _CALLS: Final = re.compile(r"(?:npm|pnpm|yarn)\s+(?:run\s+|run-script\s+)?(?P<script>[\w:.-]+)")
 _NOTHING: Final = re.compile(r"\s*(?:(?:echo|exit|true|:)(?:\s[^&|;]*)?(?:&&|\|\||;|$)\s*)*")
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
@@ -26,7 +27,7 @@ _REPORTING: Final[Mapping[str, tuple[str, str]]] = {
     "vitest": (REPORT, f"--reporter=default --reporter=junit --outputFile.junit={OUT}/{REPORT}"),
     "mocha": (REPORT, f"--reporter xunit --reporter-option output={OUT}/{REPORT}"),
 }
-_CHOSEN: Final = ("--json", "--reporter", "--outputFile", "-R", "--watch", "--listTests", "--passWithNoTests=false")
+_CHOSEN: Final = ("--json", "--reporter", "--outputFile", "-R", "--listTests")
 _NODE_OPTIONS: Final = (
     "--test-reporter=spec --test-reporter-destination=stdout "
     f"--test-reporter=junit --test-reporter-destination={OUT}/{REPORT}"
