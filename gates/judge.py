@@ -100,7 +100,7 @@ def judge(plan: GatePlan, observations: Sequence[Observation], base: Counts | No
         return Inconclusive(reason="not every gate was run")
     counts = summarise(observations)
     findings = () if base is None else _held_against(base, counts)
-    told = _told(plan, counts)
+    told = _told(plan, counts, [seen.gate.name for seen in observations if _is_silent(seen)])
     return NeedsHuman(summary=told, findings=findings) if findings else Passed(summary=told)
 
 
@@ -119,12 +119,18 @@ def summarise(observations: Sequence[Observation]) -> Counts:
     )
 
 
-def _told(plan: GatePlan, counts: Counts) -> str:
+def _is_silent(seen: Observation) -> bool:
+    """Whether a gate whose runner was expected to tell counts told none, so that its exit status is all there is."""
+    return seen.gate.printed and _evidence(seen) is None and _printed(seen) is None
+
+
+def _told(plan: GatePlan, counts: Counts, silent: Sequence[str]) -> str:
     gates = ", ".join(gate.name for gate in plan.gates)
     if not counts.tests:
         return f"{gates}: green by exit status alone, no test was counted"
     skipped = f", {counts.skipped} skipped" if counts.skipped else ""
-    return f"{gates}: {_many(counts.passed, 'test')} passed{skipped}"
+    alone = f"; {', '.join(silent)} by exit status alone" if silent else ""
+    return f"{gates}: {_many(counts.passed, 'test')} passed{skipped}{alone}"
 
 
 def _held_against(base: Counts, head: Counts) -> tuple[str, ...]:

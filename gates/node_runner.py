@@ -12,6 +12,8 @@ from gates.ecosystem import OUT, TIMEOUT_S, Gate
 REPORT: Final = "junit-test.xml"
 _JEST_REPORT: Final = "jest-test.json"
 _MAX_STEPS: Final = 5
+_MAX_CHARS: Final = 8000
+"""Of script text that is looked at: a longer one is run, but not understood."""
 _CHAIN: Final = re.compile(r"&&|\|\||;|\n")
 # What could keep arguments at the script's end from reaching its last command.
 _UNSURE: Final = re.compile(r"[|<>`&]|\$\(")
@@ -67,18 +69,18 @@ def _reached(scripts: Mapping[str, str]) -> str:
     """The test script with those that it calls by name, to a bounded depth."""
     told = dict.fromkeys(name for name in ("pretest", "test", "posttest") if name in scripts)
     for _ in range(_MAX_STEPS):
-        text = "\n".join(scripts[name] for name in told)
+        text = "\n".join(scripts[name] for name in told)[:_MAX_CHARS]
         called = dict.fromkeys(one["script"] for one in _CALLS.finditer(text) if one["script"] in scripts)
         if told.keys() >= called.keys():
             break
         told |= called
-    return "\n".join(scripts[name] for name in told)
+    return "\n".join(scripts[name] for name in told)[:_MAX_CHARS]
 
 
 def _last_runner(script: str) -> str | None:
     """The runner that arguments at the script's end would reach, if it is one that can be asked for a report."""
     last = _CHAIN.split(script)[-1]
-    if _UNSURE.search(_CHAIN.sub(" ", script)):
+    if len(script) > _MAX_CHARS or _UNSURE.search(_CHAIN.sub(" ", script)):
         return None
     try:
         words = shlex.split(last)

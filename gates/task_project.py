@@ -13,6 +13,7 @@ _MAKEFILES: Final = ("GNUmakefile", "makefile", "Makefile")
 _JUSTFILES: Final = ("justfile", ".justfile")
 _WANTED: Final = ("test", "check")
 _MAX_BYTES: Final = 1024 * 1024
+_MAX_LINE: Final = 2000
 # A rule at the margin; `test := x`, `test ::= x` and `test = x` are variables, and a recipe's lines begin with a tab.
 _RULE: Final = re.compile(r"(?P<targets>[^\s:#=][^:#=]*?)\s*::?(?![:=])")
 # A recipe with its parameters and dependencies, or an alias of one; `test := x` is a variable.
@@ -53,4 +54,5 @@ def _running(program: str, known: set[str]) -> Found | None:
 
 
 def _lines(data: bytes | None) -> list[str]:
-    return (data or b"")[:_MAX_BYTES].decode("utf-8", "replace").splitlines()
+    lines = (data or b"")[:_MAX_BYTES].decode("utf-8", "replace").splitlines()
+    return [line for line in lines if len(line) <= _MAX_LINE]
