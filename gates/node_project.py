@@ -73,10 +73,10 @@ _ENVIRONMENT: Final = (
     ("YARN_NODE_LINKER", "node-modules"),
     ("npm_config_audit", "false"),
     ("npm_config_fund", "false"),
-    # The image's pnpm, not one that it would fetch because `packageManager` names another version.
-    ("npm_config_manage_package_manager_versions", "false"),
     ("npm_config_update_notifier", "false"),
 )
+# The image's pnpm, not one that it would fetch because `packageManager` names another version.
+_FOR_PNPM: Final = ("npm_config_manage_package_manager_versions", "false")
 
 # Caches lie where the set-up may write without a bound of memory. Yarn's second generation reads none of the variables
 # that all others read for the proxy, the certificates and the registry.
@@ -136,7 +136,7 @@ def node_project(paths: Sequence[str], read: Read) -> Found | None:
         gate=gate,
         setup=(f"{_BEFORE}{command}", _KEEP),
         manifests=NODE_MANIFESTS,
-        environment=_ENVIRONMENT,
+        environment=(*_ENVIRONMENT, _FOR_PNPM) if command.startswith("pnpm") else _ENVIRONMENT,
     )
 
 
