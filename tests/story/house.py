@@ -122,13 +122,13 @@ class House:
     @contextmanager
     def daemon(self) -> Iterator[Foreman]:
         """A daemon, up and answering; leaving the block is its SIGTERM."""
-        settings = self.settings(free_port())
+        # As `serve` does it: the port listens before the first step that may need it.
+        listener = socket.create_server(("127.0.0.1", 0))
+        settings = self.settings(listener.getsockname()[1])
         parts = Parts(containers=self.containers, model=self.model, egress=self.egress, witness=self.witness)
-        with running(settings, parts) as daemon:
-            server = uvicorn.Server(
-                uvicorn.Config(daemon.app, host="127.0.0.1", port=settings.port, log_config=None, access_log=False)
-            )
-            thread = threading.Thread(target=server.run, daemon=True)
+        with listener, running(settings, parts) as daemon:
+            server = uvicorn.Server(uvicorn.Config(daemon.app, log_config=None, access_log=False))
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
             thread.start()
             try:
                 _until(lambda: server.started)
