@@ -12,10 +12,9 @@ from runner.adapters.git_plumbing import branch_ref
 from runner.errors import BadIntent, NotPossible
 from runner.model import CheckState, PullState, RequiredCheck
 from runner.remarks import RemarkKind, Stance
-from runner.talk import Said, Talk
+from runner.talk import MAX_LOG_BYTES, Said, Talk
 
 _MAX_BODY: Final = 64 * 1024
-_MAX_LOG_BYTES: Final = 256 * 1024
 _MAX_REQUIRED: Final = 50
 _MAX_WORD: Final = 200
 _MAX_SUMMARY: Final = 1000
@@ -87,7 +86,7 @@ class ForgeOperator:
         with self._house.faults_of_forge():
             if not self._house.bare(repo).holds(sha):
                 raise NotPossible(f"{repo} has no commit {sha[:12]}; push it first.")
-        kept = log[-_MAX_LOG_BYTES:].decode("utf-8", "replace")
+        kept = log[-MAX_LOG_BYTES:].decode("utf-8", "replace")
         record = CheckRecord(source=source, name=name, state=state, summary=summary[:_MAX_SUMMARY], log=kept)
         self._house.store.talk.set_check(repo, sha, record)
 
