@@ -143,7 +143,7 @@ class Settings(BaseSettings):
     """CA bundle shown to set-up steps."""
     watch_s: float = Field(default=20, ge=0.05, le=3600)
     """How often a pull request is looked at whose checks are running; one that waits for a person is asked less."""
-    ci_trusted: Names = ("github-actions", "ci")
+    ci_trusted: Names = ("github-actions", "operator")
     """Patterns of the sources whose checks count: an app's slug, or `status:<login>` for commit statuses."""
     ci_workflows: Names = ()
     """Patterns of the workflow files whose checks count; empty: every workflow of a trusted source."""

@@ -43,7 +43,7 @@ from runner.facts import (
     Unworkable,
     WorkSaved,
 )
-from runner.model import Ending, RoundInput
+from runner.model import Cause, Ending, RoundInput
 from runner.moves import LadderError, Move, Round, climb, close, end, run_agent, saved, start_of, step_to, wait
 
 __all__ = ["ENDINGS", "RETRY_AFTER_S", "LadderError", "Reaction", "Round", "advance", "begin", "most_steps"]
@@ -140,8 +140,7 @@ def advance(now: Round, fact: Fact) -> Move:  # noqa: C901, PLR0911, PLR0912 - o
         case Collect(), Collected():
             return _collected(now, fact)
         case Collect(), NothingChanged():
-            told = feedback_from_nothing(now.rung.name, now.ending)
-            return climb(now, now.from_commit, with_earlier(now.feedback, told), reasons.nothing_changed(now.rung))
+            return _nothing_changed(now)
         case Collect(), ChangesRefused():
             return _refused(now, fact)
         case JudgeHead(candidate=asked), HeadJudged(candidate=judged) if asked == judged:
@@ -234,6 +233,15 @@ def _to_gates(now: Round) -> Move:
         return step_to(now, Publish(candidate=now.candidate, verdict=Unjudged(), tier=now.tier))
     judge = JudgeHead(candidate=now.candidate, attempt=now.attempt, take=1)
     return step_to(now, judge) if now.base_ok else step_to(replace(now, after_base=judge), JudgeBase())
+
+
+def _nothing_changed(now: Round) -> Move:
+    reason = reasons.nothing_changed(now.rung)
+    if now.input.cause is Cause.REVIEW and now.ending is Ending.COMPLETED:
+        # To leave the work as it is can be an honest answer to a remark; a dearer tier is not paid to contradict it.
+        return end(now, Outcome.ESCALATED, f"{reason}.")
+    told = feedback_from_nothing(now.rung.name, now.ending)
+    return climb(now, now.from_commit, with_earlier(now.feedback, told), reason)
 
 
 def _refused(now: Round, fact: ChangesRefused) -> Move:

@@ -41,7 +41,7 @@ from runner.facts import (
     WorkSaved,
 )
 from runner.ladder import ENDINGS, RETRY_AFTER_S, LadderError, Reaction, Round, advance, begin, most_steps
-from runner.model import Bounds, Candidate, Ending, RoundInput, Tier
+from runner.model import Bounds, Candidate, Cause, Ending, RoundInput, Tier
 from runner.reasons import MAX_REASON_CHARS
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -214,6 +214,14 @@ def test_no_change_climbs_from_where_the_attempt_started() -> None:
 
 def test_no_change_at_the_last_tier_escalates_with_nothing_to_save() -> None:
     assert closed(PREPARED, DONE, NothingChanged(), given=AT_LAST_TIER).outcome is Outcome.ESCALATED
+
+
+def test_no_change_in_answer_to_a_review_is_an_answer_and_buys_no_dearer_tier() -> None:
+    review = replace(INPUT, cause=Cause.REVIEW)
+    end = closed(PREPARED, DONE, NothingChanged(), given=review)
+    assert (end.outcome, end.tier) == (Outcome.ESCALATED, 0)
+    cut_short = due(PREPARED, AgentEnded(ending=Ending.MAX_TURNS), NothingChanged(), given=review)
+    assert isinstance(cut_short, RunAgent)
 
 
 def test_no_change_keeps_the_report_that_still_holds() -> None:
