@@ -81,22 +81,21 @@ _FOR_PNPM: Final = ("npm_config_manage_package_manager_versions", "false")
 # Caches lie where the set-up may write without a bound of memory. Yarn's second generation reads none of the variables
 # that all others read for the proxy, the certificates and the registry.
 _BEFORE: Final = f"""\
-mkdir -p {_SCRATCH}
+mkdir -p {_SCRATCH} && find . -mindepth 2 -name node_modules -type d >{_SCRATCH}/before
 export npm_config_cache={_SCRATCH}/npm npm_config_store_dir={_SCRATCH}/pnpm
 export YARN_CACHE_FOLDER={_SCRATCH}/yarn YARN_ENABLE_GLOBAL_CACHE=false YARN_GLOBAL_FOLDER={_SCRATCH}/berry
 if [ -n "$HTTPS_PROXY" ]; then export YARN_HTTP_PROXY="$HTTPS_PROXY" YARN_HTTPS_PROXY="$HTTPS_PROXY"; fi
 if [ -n "$NODE_EXTRA_CA_CERTS" ]; then export YARN_HTTPS_CA_FILE_PATH="$NODE_EXTRA_CA_CERTS"; fi
 if [ -n "$npm_config_registry" ]; then export YARN_NPM_REGISTRY_SERVER="$npm_config_registry"; fi
-case $npm_config_registry in http:*) host=${{npm_config_registry#http://}}; host=${{host%%/*}}
-  export YARN_UNSAFE_HTTP_WHITELIST="${{host%%:*}}" ;;
-esac
 """
 
 # A link that leads out of node_modules is one to a package of this very repository: absolute, it leads to the judged
-# tree's. All others stay as they are, and hold because every directory keeps its place among the others.
+# tree's. All others stay as they are, and hold because every directory keeps its place among the others. What was there
+# before the packages were, below the top, is somebody's test data: it stays the judged tree's.
 _KEEP: Final = f"""\
 find . -name node_modules -prune -type d -exec sh -c '
   for here do
+    if grep -Fqx "$here" {_SCRATCH}/before; then continue; fi
     find "$here" -maxdepth 4 -type l | while IFS= read -r link; do
       to=$(readlink -f "$link") || continue
       case $to in

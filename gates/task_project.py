@@ -55,4 +55,4 @@ def _running(program: str, known: set[str]) -> Found | None:
 
 def _lines(data: bytes | None) -> list[str]:
     lines = (data or b"")[:_MAX_BYTES].decode("utf-8", "replace").splitlines()
-    return [line for line in lines if len(line) <= _MAX_LINE]
+    return [line[:_MAX_LINE] for line in lines]

@@ -220,6 +220,21 @@ def test_what_was_installed_is_found_from_the_judged_tree_and_the_repositorys_ow
     assert not (tmp_path / "env/tree/node_modules/.cache").exists()
 
 
+def test_a_node_modules_that_is_somebodys_test_data_stays_the_judged_trees(tmp_path: Path) -> None:
+    made = found({"package.json": package(workspaces=["parts/*"]), "package-lock.json": "{}"})
+    assert isinstance(made, GatePlan)
+    assert made.setup is not None
+    data = "tests/data/node_modules/x/index.js"
+    placed(tmp_path, {"bin/npm": NPM, f"work/{data}": "base\n", "env/x": "", "work/node_modules/committed.js": ""})
+    (tmp_path / "bin/npm").chmod(0o755)
+
+    ran = shell(setup_script(made, made.setup), tmp_path)
+
+    assert ran.returncode == 0, ran.stderr
+    assert not (tmp_path / "env/tree/tests").exists()
+    assert (tmp_path / "env/tree/node_modules/far").exists()
+
+
 def test_a_part_that_the_judged_tree_no_longer_has_is_left_out(tmp_path: Path) -> None:
     placed(tmp_path, {"env/tree/node_modules/a/i.js": "", "env/tree/parts/gone/node_modules/b/i.js": "", "work/x": ""})
 

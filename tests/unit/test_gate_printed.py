@@ -114,7 +114,7 @@ def test_a_file_that_jest_could_not_run_is_red() -> None:
         b'{"testResults": 1}',
         b'{"testResults": [1]}',
         b'{"a":' + b"[" * 100_000,
-        b'{"a": "' + b"x" * MAX_BYTES + b'"}',
+        b'{"testResults": [], "a": "' + b"x" * MAX_BYTES + b'"}',
         jest({"assertionResults": [{}] * (MAX_CASES + 1)}),
     ],
 )
