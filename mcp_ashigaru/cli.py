@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -38,14 +39,25 @@ Exit status:
 class People(TyperGroup):
     """The commands, each of which leaves quietly when nobody reads on."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the command line; this is where help is told."""
+        with _read():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
         """Carry out the command."""
-        try:
+        with _read():
             return super().invoke(ctx)
-        except BrokenPipeError:
-            # What is still to be flushed would break again, at the very end, with nobody there to catch it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(UNREAD) from None
+
+
+@contextmanager
+def _read() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        # What is still to be flushed would break again, at the very end, with nobody there to catch it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(UNREAD)
 
 
 app = typer.Typer(cls=People, no_args_is_help=True, add_completion=False, rich_markup_mode=None, epilog=_STATUS)

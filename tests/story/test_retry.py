@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mcp_ashigaru.client import CallRefused
+from runner.logs import Cursor
 from runner.sandboxes import Role
 from tests.fakes.behaviours import AgentAtWork, Behaviour, judges, works
 from tests.story.house import Foreman, git
@@ -98,7 +99,7 @@ def test_work_that_no_gate_could_judge_is_judged_again_and_no_agent_is_paid_twic
 
     def check(tree: Path, _out: Path) -> tuple[int, bytes]:
         silent = broken[0] and (tree / "total.py").read_text(encoding="utf-8") == RIGHT
-        return (125, b"") if silent else (0, b"fine\n")
+        return (137, b"") if silent else (0, b"fine\n")
 
     house = house_of(state, {1: writes(RIGHT)}, judges(check))
     with house.daemon() as foreman:
@@ -203,7 +204,7 @@ def test_logs_are_read_on_from_their_cursor_and_every_line_is_told_once(state: P
         assert "wrong total" in red["detail"]
         assert red["attempt"] == 1
         pieces: list[dict[str, Any]] = []
-        cursor, more = "0.0.0.0", True
+        cursor, more = str(Cursor()), True
         while more:
             piece = foreman.call("logs", run_id=run_id, since=cursor, limit=2)
             assert len(piece["entries"]) <= 2
