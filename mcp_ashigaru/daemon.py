@@ -41,6 +41,7 @@ from runner.keeping import Keeper
 from runner.layout import Layout
 from runner.model import RoundInput
 from runner.model_access import ModelAccess
+from runner.planning import Planner
 from runner.policy import ChangeLimits
 from runner.ports import Clock, Containers
 from runner.publishing import Publisher
@@ -158,6 +159,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             keeper=keeper,
             publisher=Publisher(checkouts=checkouts, forge=forge, records=records, clock=clock, ci=ci),
             closing=closing,
+            planner=Planner(checkouts=checkouts, service_images=settings.service_images),
         )
         rounds = DbosRounds(
             settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db",

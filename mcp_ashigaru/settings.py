@@ -117,6 +117,8 @@ class Settings(BaseSettings):
     agent_image: str = "localhost/ashigaru/agent:latest"
     relay_image: str = "localhost/ashigaru/relay:latest"
     gate_image: str = "localhost/ashigaru/gate:latest"
+    service_images: Names = ()
+    """Patterns of local images that a repository's gate file may have run as services; empty: none."""
     repos: Names = ()
     """Repositories that tickets may name; empty: every repository of the forge."""
     model_upstream: str = "anthropic"

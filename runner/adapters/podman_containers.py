@@ -121,16 +121,24 @@ class PodmanContainers:
                 if found.status in _NEVER_STARTED:
                     self._start_created(client, spec, found)
                 return False
-            for image in (spec.image, *((spec.relay.image,) if spec.relay is not None else ())):
+            beside = (spec.relay.image,) if spec.relay is not None else ()
+            for image in (spec.image, *beside, *(service.image for service in spec.services)):
                 client.images.get(image)  # before anything is made; for a relay podman would ask a registry
             if spec.relay is not None:
                 self._have_pod(client, spec)
-            self._start_created(client, spec, client.containers.create(**container_arguments(spec)))
+            pod_of = None if spec.relay is None else spec.name
+            self._start_created(client, spec, client.containers.create(**container_arguments(spec, pod_of=pod_of)))
             return True
 
     def _start_created(self, client: PodmanClient, spec: SandboxSpec, container: Container) -> None:
         if spec.relay is not None:
             self._have_relay(client, spec)
+        for service in spec.services:
+            beside = _find(client, service.name)
+            if beside is None:
+                beside = client.containers.create(**container_arguments(service, pod_of=spec.name))
+            if beside.status in _NEVER_STARTED:
+                beside.start()
         container.start()
 
     def _have_pod(self, client: PodmanClient, spec: SandboxSpec) -> None:
@@ -231,7 +239,7 @@ class PodmanContainers:
         listed: dict[str, SandboxListing] = {}
         for container in containers:
             labels = tuple(sorted((str(key), str(value)) for key, value in container.labels.items()))
-            if dict(labels).get(LABEL_ROLE) == Role.RELAY:
+            if dict(labels).get(LABEL_ROLE) in {Role.RELAY, Role.SERVICE}:
                 continue
             listed[str(container.name)] = SandboxListing(
                 name=str(container.name), labels=labels, state=_state(str(container.attrs.get("State")))

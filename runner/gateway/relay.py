@@ -137,7 +137,7 @@ def parse(arguments: Sequence[str]) -> Relay:
     parser = argparse.ArgumentParser(prog="relay.py", description=__doc__)
     parser.add_argument("--hold", type=float, default=300.0, metavar="SECONDS")
     parser.add_argument("--sockets", type=Path, default=Path("/ashigaru/sockets"), metavar="DIR")
-    parser.add_argument("route", nargs="+", metavar="PORT:SOCKET")
+    parser.add_argument("route", nargs="*", metavar="PORT:SOCKET")
     options = parser.parse_args(arguments)
     routes = []
     for text in options.route:
