@@ -126,8 +126,7 @@ class PodmanContainers:
                 client.images.get(image)  # before anything is made; for a relay podman would ask a registry
             if spec.relay is not None:
                 self._have_pod(client, spec)
-            pod_of = None if spec.relay is None else spec.name
-            self._start_created(client, spec, client.containers.create(**container_arguments(spec, pod_of=pod_of)))
+            self._start_created(client, spec, client.containers.create(**container_arguments(spec)))
             return True
 
     def _start_created(self, client: PodmanClient, spec: SandboxSpec, container: Container) -> None:

@@ -23,7 +23,8 @@ def relay_name(name: str) -> str:
 
 
 def container_arguments(spec: SandboxSpec, *, pod_of: str | None = None) -> dict[str, Any]:
-    """Keyword arguments for podman-py's `containers.create`. pod_of: the sandbox in whose pod it is, if any.
+    """Keyword arguments for podman-py's `containers.create`. pod_of: the sandbox in whose pod it is, if
+    that is another's.
 
     Three traps of it: `security_opt` is not what it is called, `tmpfs=` is refused, and podman 4.3 takes no binds
     beside a sized tmpfs in `mounts=`, so binds go through `volumes=`.
@@ -55,6 +56,8 @@ def container_arguments(spec: SandboxSpec, *, pod_of: str | None = None) -> dict
     }
     if not spec.command:
         del arguments["entrypoint"]  # the image's own: a service that says nothing else
+    if pod_of is None and spec.relay is not None:
+        pod_of = spec.name
     if pod_of is not None:
         return arguments | {"pod": pod_name(pod_of)}
     return arguments | {"network_mode": "none", "userns_mode": "keep-id"}

@@ -20,7 +20,7 @@ ASK = """python3 -I - <<'END'
 import urllib.request
 print(urllib.request.urlopen("http://127.0.0.1:8000/", timeout=5).status)
 END"""
-READY = "python3 -I -c 'import socket; socket.create_connection((\\"127.0.0.1\\", 8000), 1)'"
+READY = """python3 -I -c 'import socket; socket.create_connection(("127.0.0.1", 8000), 1)'"""
 
 
 def with_service(lab: PodmanLab, script: str, run: str, writable: tuple[str, ...] = ("/var/lib/www",)) -> SandboxSpec:
