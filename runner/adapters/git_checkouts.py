@@ -18,13 +18,14 @@ from urllib.parse import quote
 
 from runner.adapters.file_lock import held
 from runner.adapters.git_command import GitCommand, checked_oid, checked_origin
+from runner.adapters.git_copying import copy_objects
 from runner.adapters.git_plumbing import BareRepository, Identity
 from runner.adapters.git_process import GitTask
 from runner.adapters.git_push import push_commit, remember
 from runner.adapters.tree_listing import LS_TREE, MAX_ENTRIES, SYMLINK, TreeEntry, parse_listing
 from runner.adapters.tree_walk import walk
 from runner.adapters.tree_write import empty_directory, in_writing_order, is_plain, write_tree
-from runner.errors import CheckoutFault, ForgeDown
+from runner.errors import CheckoutFault
 from runner.model import Candidate, ChangeKind, FileChange, Remote, Snapshot
 
 _MAX_READ: Final = 1024 * 1024
@@ -78,9 +79,10 @@ class GitCheckouts:
                 raise CheckoutFault("There is no mirror of that repository yet; refresh it first.")
             clone.create()
             try:
-                self._fetch(clone, Remote(url=f"file://{quote(str(mirror.place))}"), "copy the mirror")
-            except ForgeDown as exc:
+                copy_objects(mirror.place, clone.place)
+            except OSError as exc:
                 raise CheckoutFault("The mirror could not be copied; check the disk and the state directory.") from exc
+            clone.set_branches(mirror.branches())
 
     def remove(self, run_id: str) -> None:
         """Delete the clone's directory."""
