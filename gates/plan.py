@@ -18,6 +18,7 @@ __all__ = [
     "OUT",
     "VENV",
     "WORKSPACE",
+    "CiOnly",
     "Gate",
     "GatePlan",
     "NoGate",
@@ -84,7 +85,12 @@ class NoGate:
     reason: str
 
 
-def plan(gate_file: bytes | None, paths: Sequence[str], read: Read) -> GatePlan | NoGate:
+@dataclass(frozen=True, kw_only=True)
+class CiOnly:
+    """The repository says that no gate can run sealed: only the forge's CI judges it."""
+
+
+def plan(gate_file: bytes | None, paths: Sequence[str], read: Read) -> GatePlan | CiOnly | NoGate:
     """The plan of a commit with these paths. Raises BadGateSpec where its gate file is wrong."""
     if gate_file is not None:
         return _from_file(gate_file)
@@ -116,8 +122,10 @@ def _fits(path: str, pattern: str) -> bool:
     return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
 
 
-def _from_file(data: bytes) -> GatePlan:
+def _from_file(data: bytes) -> GatePlan | CiOnly:
     told = parse_gate_file(data)
+    if told.local == "none":
+        return CiOnly()
     setup = None
     if told.setup is not None:
         manifests = tuple(told.setup.manifests) or PYTHON_MANIFESTS

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -68,12 +68,16 @@ class GateSection(_Section):
 
 
 class GateFile(_Section):
-    """The whole file. environment: variables of the set-up and of every gate; no place for a secret."""
+    """The whole file. environment: variables of the set-up and of every gate; no place for a secret.
 
+    local: "none" says that no gate can run sealed here, and that the forge's CI alone vouches for a change.
+    """
+
+    local: Literal["sealed", "none"] = "sealed"
     image: Annotated[str, _matching(_IMAGE, "must be an image reference of at most 500 characters")] | None = None
     environment: Annotated[dict[Variable, Value], Field(max_length=MAX_VARIABLES)] = {}
     setup: SetupSection | None = None
-    gate: Annotated[list[GateSection], Field(min_length=1, max_length=20)]
+    gate: Annotated[list[GateSection], Field(max_length=20)] = []
 
 
 def parse_gate_file(data: bytes) -> GateFile:
@@ -88,6 +92,10 @@ def parse_gate_file(data: bytes) -> GateFile:
         raise BadGateSpec(f"{_key(first['loc'])}: {clean(problem, 200)}; docs/gates.md says what it may be.") from exc
     except ValueError as exc:
         raise BadGateSpec(f"it is not valid TOML ({clean(str(exc), 200)}); correct it on the base branch.") from exc
+    if parsed.local == "none" and (parsed.gate or parsed.setup):
+        raise BadGateSpec('local: "none" leaves the judging to CI; take out every [[gate]] and [setup], or local.')
+    if parsed.local == "sealed" and not parsed.gate:
+        raise BadGateSpec('gate: there is none; add a [[gate]], or say local = "none" to leave the judging to CI.')
     names = [gate.name for gate in parsed.gate]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

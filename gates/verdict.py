@@ -47,4 +47,12 @@ class Inconclusive:
     kind: Literal["inconclusive"] = "inconclusive"
 
 
-Verdict: TypeAlias = Passed | Failed | NeedsHuman | Inconclusive
+@dataclass(frozen=True, kw_only=True)
+class Unjudged:
+    """No gate here judges this repository (`local = "none"`): only the forge's CI can vouch for a tree of it."""
+
+    summary: str = "No gate judged this here; the repository leaves that to its CI."
+    kind: Literal["unjudged"] = "unjudged"
+
+
+Verdict: TypeAlias = Passed | Failed | NeedsHuman | Inconclusive | Unjudged

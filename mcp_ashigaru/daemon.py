@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
-from mcp_ashigaru.stores import forge_of, records_url
+from mcp_ashigaru.stores import ci_policy_of, forge_of, records_url
 from mcp_ashigaru.walls import gateways_of, podman_containers, recipes_of
 from mcp_ashigaru.web.doorkeeper import Door, Doorkeeper
 from mcp_ashigaru.web.pages import PullPages, routes
@@ -48,6 +48,7 @@ from runner.rounds import Rounds
 from runner.sandbox_run import SandboxRunner
 from runner.service import Policy, Service
 from runner.setup_run import Egress, SetUp
+from runner.watch import Watch
 
 _LOG = logging.getLogger(__name__)
 _STEPS_S = 2.5
@@ -135,6 +136,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             model=model,
             resubmit=late.resubmit,
         )
+        ci = ci_policy_of(settings)
         engine = Engine(
             checkouts=checkouts,
             forge=forge,
@@ -154,7 +156,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             gates=gates,
             base=BaseJudge(gates, pool),
             keeper=keeper,
-            publisher=Publisher(checkouts=checkouts, forge=forge, records=records, clock=clock),
+            publisher=Publisher(checkouts=checkouts, forge=forge, records=records, clock=clock, ci=ci),
             closing=closing,
         )
         rounds = DbosRounds(
@@ -168,7 +170,13 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             stopping=stopping,
         )
         service = Service(
-            policy=Policy(repos=frozenset(settings.repos), ladder=settings.ladder, bounds=settings.bounds),
+            policy=Policy(
+                repos=frozenset(settings.repos),
+                ladder=settings.ladder,
+                bounds=settings.bounds,
+                ci=ci,
+                review_settle_s=settings.review_settle_s,
+            ),
             records=records,
             rounds=rounds,
             forge=forge,
@@ -183,6 +191,9 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         rounds.launch()
         stack.callback(_leave, rounds, stopping)
         service.recover()
+        watch = Watch(records, service.follower.look, clock, every_s=settings.watch_s)
+        stack.callback(watch.close, 1.0)
+        watch.start()
         yield Daemon(app=app, server=server, service=service, forge=forge, stopping=stopping)
 
 

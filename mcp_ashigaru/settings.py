@@ -141,6 +141,18 @@ class Settings(BaseSettings):
     """Extra environment for set-up steps, for example an index URL. Never a secret: `podman inspect` shows it."""
     setup_ca_bundle: Path | None = None
     """CA bundle shown to set-up steps."""
+    watch_s: float = Field(default=20, ge=0.05, le=3600)
+    """How often a pull request is looked at whose checks are running; one that waits for a person is asked less."""
+    ci_trusted: Names = ("github-actions", "operator")
+    """Patterns of the sources whose checks count: an app's slug, or `status:<login>` for commit statuses."""
+    ci_workflows: Names = ()
+    """Patterns of the workflow files whose checks count; empty: every workflow of a trusted source."""
+    ci_grace_s: float | None = Field(default=None, ge=0, le=3600)
+    """How long checks have to register after a push; default 90 on GitHub, 0 on the local forge."""
+    ci_wait_s: float = Field(default=6 * 3600, ge=1, le=7 * 86400)
+    """How long checks have to end; after that a person has to look."""
+    review_settle_s: float = Field(default=30, ge=0, le=3600)
+    """How long after a reviewer's last remark the round that takes it up begins."""
     relay_hold_s: int = Field(default=300, ge=1, le=3600)
     """How long the relay holds a request while the daemon is away."""
     agent_memory: int = 4 * 1024**3

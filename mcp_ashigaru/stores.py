@@ -11,6 +11,7 @@ from mcp_ashigaru.state_dir import forge_secret, make_state_dir
 from runner.adapters.forge_store import SqlForgeStore
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
+from runner.ci import CiPolicy
 from runner.layout import Layout
 
 
@@ -30,6 +31,16 @@ def forge_of(settings: Settings, records: Engine) -> LocalForge:
         base_url=settings.url,
         secret=forge_secret(settings.state_dir),
         git_url=settings.local_url,
+    )
+
+
+def ci_policy_of(settings: Settings) -> CiPolicy:
+    """Whose checks count, and for how long they are waited for."""
+    return CiPolicy(
+        trusted=settings.ci_trusted,
+        workflows=settings.ci_workflows,
+        grace_s=0.0 if settings.ci_grace_s is None else settings.ci_grace_s,
+        wait_s=settings.ci_wait_s,
     )
 
 

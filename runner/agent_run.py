@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from runner.agent_watch import AgentWatch
 from runner.brief import prompt, system_prompt
 from runner.conclusion import ExitReport, Stopped, conclude
 from runner.facts import AgentEnded, RunAgent
@@ -27,10 +28,8 @@ from runner.sandbox_run import Cancelled, SandboxRunner
 from runner.sandboxes import RunState
 from runner.transcript import Transcript, read_events
 
-_POLL_S: Final = 0.15
 _GRACE_S: Final = 5.0
 _CHUNK_BYTES: Final = 1024 * 1024
-_HEARTBEAT_S: Final = 5.0
 _GUIDANCE: Final = ("CLAUDE.md", "AGENTS.md")
 
 
@@ -180,7 +179,7 @@ class AgentRunner:
     ) -> tuple[Stopped | None, Transcript, bool]:
         """Read events until the sandbox has ended or was stopped: (why we stopped it, what was read, doomed)."""
         name = agent_name(round_input.run_id, step.attempt)
-        watch = _Watch(self.clock, tier, attempt.started_at)
+        watch = AgentWatch(self.clock, tier, attempt.started_at)
         transcript = attempt.transcript or Transcript()
         stopped: Stopped | None = None
         while True:
@@ -204,7 +203,7 @@ class AgentRunner:
                 self.containers.stop(name, _GRACE_S)
             if watch.heartbeat_due():
                 self.records.touch(round_input.run_id, self.clock.now())
-            self.clock.sleep(_POLL_S)
+            watch.rest(dirs.out / "exit.json")
 
     def _read(
         self, run_id: str, attempt: int, dirs: AttemptDirs, transcript: Transcript, *, final: bool
@@ -264,29 +263,3 @@ class AgentRunner:
         """The sandbox is gone and its placeholder is worth nothing; the tree stays for the next step."""
         self.model.shut(run_id, attempt)
         self.sandboxes.discard(agent_name(run_id, attempt))
-
-
-class _Watch:
-    """The two clocks of one attempt: since it began (UTC, it outlives the daemon) and since it last said anything."""
-
-    def __init__(self, clock: Clock, tier: Tier, started_at: float) -> None:
-        self._clock = clock
-        self._tier = tier
-        self._started_at = started_at
-        self._begun = self._heard = self._beat = clock.monotonic()
-
-    def heard(self) -> None:
-        self._heard = self._clock.monotonic()
-
-    def heartbeat_due(self) -> bool:
-        now = self._clock.monotonic()
-        if now - self._beat < _HEARTBEAT_S:
-            return False
-        self._beat = now
-        return True
-
-    def over(self) -> Stopped | None:
-        now = self._clock.monotonic()
-        if now - self._begun > self._tier.wall_s or self._clock.now() - self._started_at > self._tier.wall_s:
-            return Stopped.WALL
-        return Stopped.IDLE if now - self._heard > self._tier.idle_s else None

@@ -21,6 +21,8 @@ _MAX_BRIEF_BYTES: Final = 96 * 1024
 _MAX_PART_BYTES: Final = 31 * 1024
 _MAX_DIFF_BYTES: Final = 20 * 1024
 _MAX_REPORT_BYTES: Final = 9 * 1024
+_MAX_LOGS: Final = 5
+_MAX_LOGS_BYTES: Final = 18 * 1024
 _MAX_LISTED: Final = 40
 _MAX_ITEM_CHARS: Final = 300
 
@@ -148,11 +150,17 @@ def feedback_from_reviewer(notes: str) -> str:
     return "A person reviewed the work and asks for these changes:\n" + block("notes", notes, _MAX_PART_BYTES - 1024)
 
 
-def feedback_to_go_on() -> str:
-    """What the agent is told when its finished work could not be judged or published for reasons of the host's."""
-    return (
-        "An earlier attempt finished this work, and it is in the files; it could not be judged then, for reasons that "
-        "have nothing to do with it. Check it against the task, and change only what is still wrong."
+def feedback_from_ci(logs: Sequence[tuple[str, str]], diff: str) -> str:
+    """What the agent is told when remote checks are red: (name, end of its log) of each, and the change so far."""
+    shown = logs[:_MAX_LOGS]
+    share = _MAX_LOGS_BYTES // max(1, len(shown))
+    return "\n".join(
+        (
+            "The repository's remote checks refuse the change below. This is what they printed, as data:",
+            *(block(f"check {clean(name, 80)}", _end_of(log, share - 256), share) for name, log in shown),
+            "These changes are in the files you have now. Keep what is right, repair what is not:",
+            block("diff", diff, _MAX_DIFF_BYTES // 2),
+        )
     )
 
 
@@ -160,6 +168,12 @@ def with_earlier(earlier: str | None, told: str) -> str:
     """New feedback after what still holds of the earlier; at most MAX_FEEDBACK_BYTES, the new part never cut for it."""
     new = clip(told, _MAX_PART_BYTES)
     return new if not earlier else f"{clip(earlier, _MAX_PART_BYTES)}\n\n{new}"
+
+
+def _end_of(log: str, max_bytes: int) -> str:
+    """The end of a log, for that is where it says what went wrong."""
+    data = log.encode("utf-8", "replace")
+    return log if len(data) <= max_bytes else "[…]\n" + data[-max_bytes:].decode("utf-8", "ignore")
 
 
 def _cut_short(ending: Ending | None) -> str | None:

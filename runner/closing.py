@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from runner.ci import AWAITED
 from runner.errors import SandboxFault, Unavailable
 from runner.facts import Close, Outcome, Resume, RoundClosed
 from runner.files import remove_tree
 from runner.layout import Layout
-from runner.model import WORKING_PHASES, Ending, Phase, RoundInput
+from runner.model import REVIEW_PHASES, WORKING_PHASES, Ending, Phase, RoundInput
 from runner.model_access import ModelAccess
 from runner.ports import Clock, Containers
 from runner.records import Records, RunRecord
@@ -22,8 +23,8 @@ MAX_WAITS: Final = 40
 _GRACE_S: Final = 2.0
 _DEFAULT_RETRY_S: Final = 60.0
 _PHASES: Final = {
-    Outcome.PUBLISHED: Phase.AWAITING_REVIEW,
-    Outcome.REJUDGED: Phase.AWAITING_REVIEW,
+    Outcome.PUBLISHED: Phase.CI,
+    Outcome.REJUDGED: Phase.CI,
     Outcome.ESCALATED: Phase.ESCALATED,
     Outcome.BLOCKED: Phase.BLOCKED,
     Outcome.WAITING: Phase.WAITING,
@@ -107,7 +108,9 @@ class Closing:
         if phase in {Phase.BLOCKED, Phase.ESCALATED} and run.pull is not None:
             # There is a pull request to come back to, with the head that was judged; only this round came to nothing.
             phase = Phase.AWAITING_REVIEW
-        if phase is Phase.AWAITING_REVIEW and run.cancel_requested:
+        if phase is Phase.CI and run.ci not in AWAITED:
+            phase = Phase.AWAITING_REVIEW
+        if phase in REVIEW_PHASES and run.cancel_requested:
             phase, published = Phase.CANCELLED, False
             reason = "Cancelled; the branch and the pull request are left as they are."
         if phase is Phase.WAITING and step.resume is not None:
@@ -119,7 +122,7 @@ class Closing:
             {"phase": phase, "reason": None if published else reason, "waits": 0, "retry_at": None},
             self.clock.now(),
         )
-        if phase is not Phase.AWAITING_REVIEW:
+        if phase not in REVIEW_PHASES:
             self.records.release(run.run_id)
 
     def _wait(self, round_input: RoundInput, run: RunRecord, step: Close, resume: Resume) -> None:
@@ -134,6 +137,8 @@ class Closing:
             first_attempt=resume.attempt,
             start_commit=resume.start_commit,
             feedback=resume.feedback,
+            candidate=resume.candidate,
+            diff=resume.diff,
         )
         self.records.save_round(following, now)
         self.records.change(

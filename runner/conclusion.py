@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from gates.text import clean
+from runner.agent_events import MAX_SUMMARY_CHARS
 from runner.facts import AgentEnded
 from runner.model import Ending
 from runner.transcript import Result, Transcript
@@ -93,7 +94,7 @@ def conclude(
     result = transcript.result
     if result is not None and _succeeded(result, exit_report):
         ending = Ending.REFUSED if result.safety_stops else Ending.COMPLETED
-        return _ended(ending, result.text)
+        return _ended(ending, clean(result.text, MAX_SUMMARY_CHARS))
     if stopped is not None:
         return _stopped_by_us(transcript, stopped, upstream)
     if exit_report is None:
@@ -130,12 +131,12 @@ def _by_exit(transcript: Transcript, exit_report: ExitReport, upstream: Upstream
     if result is None:
         return _without_result(transcript, exit_report)
     if result.terminal_reason == "api_error":
-        return _failed_by_api(transcript, upstream, result.text)
+        return _failed_by_api(transcript, upstream, clean(result.text, MAX_SUMMARY_CHARS))
     if result.terminal_reason in _BY_REASON:
-        return _ended(_BY_REASON[result.terminal_reason], result.text)
+        return _ended(_BY_REASON[result.terminal_reason], clean(result.text, MAX_SUMMARY_CHARS))
     if result.num_turns == 0:
         lost = result.subtype == "error_during_execution"
-        return _ended(Ending.SESSION_LOST if lost else Ending.NO_TURNS, result.text)
+        return _ended(Ending.SESSION_LOST if lost else Ending.NO_TURNS, clean(result.text, MAX_SUMMARY_CHARS))
     if _was_killed(exit_report):
         return _ended(Ending.KILLED, f"{_exit_words(exit_report)} after its result")
     return _ended(Ending.UNREADABLE, f"a result of kind {result.subtype or 'none'} with {_exit_words(exit_report)}")

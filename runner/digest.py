@@ -10,12 +10,14 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from gates.text import clean, usd
+from runner.ci import AWAITED, CiState
 from runner.model import WORKING_PHASES, Phase
 
 MAX_HEADLINE_CHARS: Final = 600
 MAX_ACTIONS: Final = 10
 _MAX_LISTED: Final = 30
 _MAX_LINE_CHARS: Final = 200
+_MAX_NOTICES: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,15 @@ class PullSeen:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NoticeSeen:
+    """Something that happened without anybody having asked. at: UTC seconds."""
+
+    kind: str
+    text: str
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunView:
     """What the records hold of a run, as plain values. Lists are oldest first; times are UTC seconds.
 
@@ -78,6 +89,12 @@ class RunView:
     verdicts: tuple[VerdictSeen, ...] = ()
     checks: tuple[CheckSeen, ...] = ()
     checks_as_of: float | None = None
+    ci: str | None = None
+    ci_rounds: int = 0
+    review_rounds: int = 0
+    pipeline: str | None = None
+    merged_sha: str | None = None
+    notices: tuple[NoticeSeen, ...] = ()
     pull: PullSeen | None = None
     head_sha: str | None = None
     last_agent_event_at: float | None = None
@@ -97,7 +114,7 @@ class Digest(BaseModel):
     repo: str
     issue: int
     phase: str = Field(
-        description="queued, preparing, agent, gate, publishing, waiting, awaiting_review, or how it ended."
+        description="queued, preparing, agent, gate, publishing, waiting, ci, awaiting_review, or how it ended."
     )
     headline: str = Field(max_length=MAX_HEADLINE_CHARS, description="All of it in a few sentences.")
     next: str = Field(description="What happens next, and who does it.")
@@ -108,6 +125,14 @@ class Digest(BaseModel):
     verdicts: list[VerdictSeen]
     checks: list[CheckSeen]
     checks_as_of: float | None = Field(description="UTC seconds at which the checks were last asked for.")
+    ci: str | None = Field(
+        description="The head's remote checks as a whole: none_yet, running, green, red, stalled, missing or none."
+    )
+    ci_rounds: int = Field(description="Rounds that red CI has started.")
+    review_rounds: int = Field(description="Rounds that reviewers' remarks have started.")
+    pipeline: str | None = Field(description="The base branch's checks on the merged commit, in the same words as ci.")
+    merged_sha: str | None
+    notices: list[NoticeSeen] = Field(description="What happened without anybody having asked, oldest first.")
     pull: PullSeen | None
     head_sha: str | None = Field(description="The commit that was judged and pushed: the one promote merges.")
     last_agent_event_at: float | None
@@ -133,6 +158,15 @@ def describe(view: RunView) -> Digest:
         verdicts=[_shown(verdict) for verdict in view.verdicts[-_MAX_LISTED:]],
         checks=list(view.checks[:_MAX_LISTED]),
         checks_as_of=view.checks_as_of,
+        ci=view.ci,
+        ci_rounds=view.ci_rounds,
+        review_rounds=view.review_rounds,
+        pipeline=view.pipeline,
+        merged_sha=view.merged_sha,
+        notices=[
+            NoticeSeen(kind=one.kind, text=clean(one.text, _MAX_LINE_CHARS), at=one.at)
+            for one in view.notices[-_MAX_NOTICES:]
+        ],
         pull=view.pull,
         head_sha=view.head_sha,
         last_agent_event_at=view.last_agent_event_at,
@@ -159,8 +193,10 @@ _DOING: Final = MappingProxyType(
         Phase.GATE: "is with the gates",
         Phase.PUBLISHING: "is being published",
         Phase.WAITING: "waits",
+        Phase.CI: "is with the forge's CI",
         Phase.AWAITING_REVIEW: "awaits review",
         Phase.MERGED: "is merged",
+        Phase.SHIPPED: "is shipped",
         Phase.ESCALATED: "needs a person",
         Phase.BLOCKED: "is blocked",
         Phase.CANCELLED: "was cancelled",
@@ -191,7 +227,7 @@ _NEXT: Final = MappingProxyType(
         Phase.AGENT: "When the agent has finished, its changes go to the gates.",
         Phase.GATE: "If the gates pass, a pull request opens; if not, the next dearer tier tries.",
         Phase.PUBLISHING: "The pull request opens, and then it awaits your review.",
-        Phase.MERGED: "Nothing; the work is done.",
+        Phase.SHIPPED: "Nothing; the work is done, and the base branch is green with it.",
         Phase.BLOCKED: "Put right what the reason says, then dispatch the ticket again with work_ticket.",
         Phase.CANCELLED: "Nothing, unless the ticket is dispatched again with work_ticket.",
     }
@@ -207,6 +243,10 @@ def _next(view: RunView) -> str:
             return f"It tries again by itself{when}; cancel stops it."
         case Phase.AWAITING_REVIEW:
             return _next_in_review(view)
+        case Phase.CI:
+            return "When the checks are green it awaits your review; a red one starts a round that repairs it."
+        case Phase.MERGED:
+            return _next_when_merged(view)
         case Phase.ESCALATED:
             return f"A person has to look at branch {view.branch}; request_changes starts a new round."
         case _:
@@ -214,13 +254,19 @@ def _next(view: RunView) -> str:
 
 
 def _next_in_review(view: RunView) -> str:
-    red = next((check.name for check in view.checks if check.state == "failed"), None)
-    pending = sum(check.state == "pending" for check in view.checks)
-    if red is not None:
-        return f"Check {clean(red, 60)} is red: ask for changes with request_changes."
-    if pending:
-        return f"{pending} of {len(view.checks)} checks are still running; then promote merges it."
+    if view.ci in {CiState.RED, CiState.STALLED, CiState.MISSING}:
+        red = next((check.name for check in view.checks if check.state == "failed"), None)
+        which = "CI has no green verdict" if red is None else f"Check {clean(red, 60)} is red"
+        return f"{which}: look at it on the forge, or ask for changes with request_changes."
     return "Review the pull request, then promote merges exactly that head, or request_changes sends it back."
+
+
+def _next_when_merged(view: RunView) -> str:
+    if view.pipeline in AWAITED:
+        return "The base branch's own checks of that commit are followed."
+    if view.pipeline in {None, CiState.NONE}:
+        return "Nothing; the work is done."
+    return "Look at the base branch's checks: the work is merged, and they are not green with it."
 
 
 def _clock(at: float) -> str:

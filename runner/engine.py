@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from gates.errors import BadGateSpec
-from gates.plan import GATE_FILE, GatePlan, NoGate, plan
+from gates.plan import GATE_FILE, CiOnly, GatePlan, NoGate, plan
 from gates.verdict import Failed
 from runner.agent_run import AgentRunner
 from runner.base_run import BaseJudge
@@ -166,7 +166,7 @@ class Engine:
         found = self._plan(round_input, base_sha)
         if isinstance(found, str):
             return Unworkable(reason=found)
-        return Prepared(base_sha=base_sha, rejudged=rejudged)
+        return Prepared(base_sha=base_sha, rejudged=rejudged, unjudged=isinstance(found, CiOnly))
 
     def _run_agent(self, round_input: RoundInput, step: RunAgent) -> Fact:
         run_id = round_input.run_id
@@ -175,7 +175,8 @@ class Engine:
         known = self._known_red(round_input, base_sha)
         if known is not None:
             return BaseJudged(verdict=known)
-        self._begin_base(round_input)
+        if isinstance(self._plan(round_input, base_sha), GatePlan):
+            self._begin_base(round_input)
         ended = self.agents.run(
             round_input,
             step,
@@ -252,8 +253,8 @@ class Engine:
         if news:
             self.records.change(round_input.run_id, news, self.clock.now())
 
-    def _plan(self, round_input: RoundInput, base_sha: str) -> GatePlan | str:
-        """The gates at the base commit, or a sentence that says why there are none."""
+    def _plan(self, round_input: RoundInput, base_sha: str) -> GatePlan | CiOnly | str:
+        """The gates at the base commit, that there are to be none, or a sentence that says why there are none."""
 
         def read(path: str) -> bytes | None:
             return self.checkouts.read(round_input.run_id, base_sha, path)
@@ -275,8 +276,8 @@ class Engine:
         candidate: Candidate | None = None,
     ) -> Question:
         found = self._plan(round_input, base_sha)
-        if isinstance(found, str):
-            raise CheckoutFault(found)
+        if not isinstance(found, GatePlan):
+            raise CheckoutFault(found if isinstance(found, str) else "No gate judges this repository here.")
         commit = base_sha if candidate is None else candidate.commit
         head = round_input.start_commit if what == "merged" and round_input.start_commit else commit
         return Question(

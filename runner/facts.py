@@ -20,10 +20,14 @@ from runner.model import Candidate, Ending, RoundInput
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """The clean clone is there. base_sha: the commit judged and built upon. rejudged: set for a re-judgement only."""
+    """The clean clone is there. base_sha: the commit judged and built upon. rejudged: set for a re-judgement only.
+
+    unjudged: no gate judges this repository here; its CI does.
+    """
 
     base_sha: str
     rejudged: Candidate | None = None
+    unjudged: bool = False
     kind: Literal["prepared"] = "prepared"
 
 
@@ -198,11 +202,15 @@ class JudgeHead:
 
 @dataclass(frozen=True, kw_only=True)
 class Publish:
-    """Push the candidate and open (or find) the pull request. Only ever with a verdict that allows it."""
+    """Push the candidate and open (or find) the pull request. Only ever with a verdict that allows it.
+
+    base_sha: the commit that it is built upon, where that is not the run's own base.
+    """
 
     candidate: Candidate
     verdict: Annotated[Verdict, Field(discriminator="kind")]
     tier: int
+    base_sha: str | None = None
     kind: Literal["publish"] = "publish"
 
 
@@ -230,13 +238,16 @@ class Outcome(StrEnum):
 class Resume:
     """Where a round that waits goes on: the start of the next round.
 
-    tier, attempt: what to run next; start_commit and feedback as for RunAgent.
+    tier, attempt: what to run next; start_commit and feedback as for RunAgent. candidate: what that attempt left, to
+    be judged and published before any agent runs; diff: the candidate's.
     """
 
     tier: int
     attempt: int
     start_commit: str | None
     feedback: str | None
+    candidate: Candidate | None = None
+    diff: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,7 +65,8 @@ class Keeper:
     def save_start(self, round_input: RoundInput) -> bool:
         """Put what a round was to go on from on the run's branch; False where there is nothing that is not there."""
         run = self.records.run(round_input.run_id)
-        start = round_input.start_commit
+        waiting = round_input.candidate
+        start = round_input.start_commit if waiting is None else waiting.commit
         if run is None or start is None or round_input.rejudge or start == run.head_sha:
             return False
         self._push(round_input, run, Candidate(commit=start, tree=self.checkouts.tree_of(run.run_id, start)))
@@ -74,6 +75,8 @@ class Keeper:
     def partial(self, round_input: RoundInput, run: RunRecord, step: Close) -> Close:
         """A wait loses nothing: what the interrupted agent had done by then is where the next round starts."""
         if step.outcome is not Outcome.WAITING or step.resume is None or step.resume.attempt < 2:
+            return step
+        if step.resume.candidate is not None:
             return step
         attempt = step.resume.attempt - 1
         if not (self.layout.attempt(round_input.run_id, attempt).root / "launched").exists():

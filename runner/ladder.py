@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, assert_never
 
-from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
+from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged, Verdict
 from runner import reasons
 from runner.brief import (
     feedback_from_gate,
@@ -43,7 +43,7 @@ from runner.facts import (
     Unworkable,
     WorkSaved,
 )
-from runner.model import Ending, RoundInput
+from runner.model import Cause, Ending, RoundInput
 from runner.moves import LadderError, Move, Round, climb, close, end, run_agent, saved, start_of, step_to, wait
 
 __all__ = ["ENDINGS", "RETRY_AFTER_S", "LadderError", "Reaction", "Round", "advance", "begin", "most_steps"]
@@ -109,6 +109,8 @@ def begin(round_input: RoundInput) -> Move:
         tier=round_input.start_tier,
         attempt=round_input.first_attempt,
         feedback=round_input.feedback,
+        candidate=round_input.candidate,
+        diff=round_input.diff,
     )
     return started, first
 
@@ -138,8 +140,7 @@ def advance(now: Round, fact: Fact) -> Move:  # noqa: C901, PLR0911, PLR0912 - o
         case Collect(), Collected():
             return _collected(now, fact)
         case Collect(), NothingChanged():
-            told = feedback_from_nothing(now.rung.name, now.ending)
-            return climb(now, now.from_commit, with_earlier(now.feedback, told), reasons.nothing_changed(now.rung))
+            return _nothing_changed(now)
         case Collect(), ChangesRefused():
             return _refused(now, fact)
         case JudgeHead(candidate=asked), HeadJudged(candidate=judged) if asked == judged:
@@ -164,12 +165,18 @@ def advance(now: Round, fact: Fact) -> Move:  # noqa: C901, PLR0911, PLR0912 - o
 
 
 def _prepared(now: Round, fact: Prepared) -> Move:
-    now = replace(now, base_sha=fact.base_sha)
+    now = replace(now, base_sha=fact.base_sha, unjudged=fact.unjudged)
+    if not now.input.rejudge and now.input.candidate is not None:
+        return _to_gates(replace(now, from_commit=now.input.start_commit or fact.base_sha))
     if not now.input.rejudge:
         return run_agent(now, now.tier, now.attempt, now.input.start_commit or fact.base_sha, now.input.feedback)
     if fact.rejudged is None:
         raise LadderError("a re-judgement was prepared without the tree to judge")
     now = replace(now, candidate=fact.rejudged)
+    if fact.unjudged:
+        # CI has judged another tree than the one that would land: have it judge this one.
+        published = Publish(candidate=fact.rejudged, verdict=Unjudged(), tier=now.tier, base_sha=fact.base_sha)
+        return step_to(now, published)
     asked = JudgeHead(candidate=fact.rejudged, attempt=now.attempt, take=1, base_sha=fact.base_sha)
     return step_to(now, asked)
 
@@ -202,6 +209,8 @@ def _base_judged(now: Round, verdict: Verdict) -> Move:
     match verdict:
         case Passed() | NeedsHuman():
             return step_to(replace(now, base_ok=True, after_base=None), after)
+        case Unjudged():
+            raise LadderError("a base that no gate judges was asked about")
         case Failed(summary=summary):
             return end(now, Outcome.BLOCKED, reasons.base_red(summary, now.input.base_branch))
         case Inconclusive(reason=why) if now.base_takes >= now.input.bounds.gate_retries:
@@ -213,9 +222,26 @@ def _base_judged(now: Round, verdict: Verdict) -> Move:
 
 
 def _collected(now: Round, fact: Collected) -> Move:
-    now = replace(now, candidate=fact.candidate, verdict=None, diff=fact.diff)
-    judge = JudgeHead(candidate=fact.candidate, attempt=now.attempt, take=1)
+    return _to_gates(replace(now, candidate=fact.candidate, verdict=None, diff=fact.diff))
+
+
+def _to_gates(now: Round) -> Move:
+    """The candidate is judged next: here, where there is a gate; else by CI, once it is published."""
+    if now.candidate is None:
+        raise LadderError("there is no candidate to judge")
+    if now.unjudged:
+        return step_to(now, Publish(candidate=now.candidate, verdict=Unjudged(), tier=now.tier))
+    judge = JudgeHead(candidate=now.candidate, attempt=now.attempt, take=1)
     return step_to(now, judge) if now.base_ok else step_to(replace(now, after_base=judge), JudgeBase())
+
+
+def _nothing_changed(now: Round) -> Move:
+    reason = reasons.nothing_changed(now.rung)
+    if now.input.cause is Cause.REVIEW and now.ending is Ending.COMPLETED:
+        # To leave the work as it is can be an honest answer to a remark; a dearer tier is not paid to contradict it.
+        return end(now, Outcome.ESCALATED, f"{reason}.")
+    told = feedback_from_nothing(now.rung.name, now.ending)
+    return climb(now, now.from_commit, with_earlier(now.feedback, told), reason)
 
 
 def _refused(now: Round, fact: ChangesRefused) -> Move:
@@ -240,6 +266,8 @@ def _head_judged(now: Round, asked: JudgeHead, verdict: Verdict) -> Move:
             return climb(now, asked.candidate.commit, with_earlier(now.input.feedback, told), reason)
         case Inconclusive(reason=why):
             return end(now, Outcome.ESCALATED, reasons.head_unjudged(why))
+        case Unjudged():
+            raise LadderError("a candidate that no gate judges was asked about")
         case _:
             assert_never(verdict)
 

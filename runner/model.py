@@ -22,8 +22,10 @@ class Phase(StrEnum):
     GATE = "gate"
     PUBLISHING = "publishing"
     WAITING = "waiting"
+    CI = "ci"
     AWAITING_REVIEW = "awaiting_review"
     MERGED = "merged"
+    SHIPPED = "shipped"
     ESCALATED = "escalated"
     BLOCKED = "blocked"
     CANCELLED = "cancelled"
@@ -37,13 +39,20 @@ LIVE_PHASES = frozenset(
         Phase.GATE,
         Phase.PUBLISHING,
         Phase.WAITING,
+        Phase.CI,
         Phase.AWAITING_REVIEW,
     }
 )
 """A run in one of these holds the claim on its (repo, issue)."""
 
-WORKING_PHASES = LIVE_PHASES - {Phase.AWAITING_REVIEW}
+REVIEW_PHASES = frozenset({Phase.CI, Phase.AWAITING_REVIEW})
+"""A run in one of these has an open pull request, which is followed: its checks are awaited, or a person is."""
+
+WORKING_PHASES = LIVE_PHASES - REVIEW_PHASES
 """A run in one of these has a round in flight or due."""
+
+DONE_PHASES = frozenset({Phase.MERGED, Phase.SHIPPED})
+"""The work is on the base branch."""
 
 
 class Ending(StrEnum):
@@ -90,15 +99,37 @@ class Tier:
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """How often a round may try again what was nobody's fault, and what it may spend.
+    """How often a round may try again what was nobody's fault, and how far a run may go by itself.
 
-    run_micro_usd: money for the whole run, all rounds together.
+    run_micro_usd: money for the whole run, all rounds together. max_ci_rounds, max_review_rounds: rounds that red CI
+    and reviewers' remarks may start; what a caller asks for by request_changes is not counted.
     """
 
     infra_retries: int = 2
     gate_retries: int = 2
     policy_warnings: int = 1
     run_micro_usd: int = 20_000_000
+    max_ci_rounds: int = 2
+    max_review_rounds: int = 5
+
+
+class Cause(StrEnum):
+    """Why a round was started."""
+
+    TICKET = "ticket"
+    CHANGES = "changes"
+    CI = "ci"
+    REVIEW = "review"
+    BASE_MOVED = "base_moved"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A commit of ours in the clean clone: `tree` is what is judged, `commit` is what is pushed."""
+
+    commit: str
+    tree: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +142,8 @@ class RoundInput:
     feedback: what the agent is told besides the brief, or None.
     pull: number of the run's pull request, or None before there is one.
     rejudge: judge the start commit merged into today's base, with no agent: the base moved under a pull request.
+    candidate: what an earlier round collected and could not have judged or published; it comes first, and an agent
+    only if the gates refuse it. diff: the candidate's, for the next tier. remarks: ids of the remarks it answers.
     """
 
     run_id: str
@@ -128,47 +161,11 @@ class RoundInput:
     feedback: str | None = None
     pull: int | None = None
     rejudge: bool = False
+    cause: Cause = Cause.TICKET
+    candidate: Candidate | None = None
+    diff: str = ""
+    remarks: tuple[str, ...] = ()
     protocol: int = ENGINE_PROTOCOL
-
-
-class ChangeKind(StrEnum):
-    """What happened to one path."""
-
-    WRITE = "write"
-    DELETE = "delete"
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileChange:
-    """One file operation relative to a commit's tree.
-
-    path: POSIX, relative, as found. mode: "100644", "100755" or "120000" (symlink; content is its target);
-    None for a deletion. content: bytes of the new file; None for a deletion.
-    """
-
-    kind: ChangeKind
-    path: str
-    mode: str | None = None
-    content: bytes | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Snapshot:
-    """What a walk of an agent's tree found: the changes against a commit, and what could not be taken.
-
-    odd: (path, reason) for everything that is not a plain file, a directory or a symlink, or is over a limit.
-    """
-
-    changes: tuple[FileChange, ...]
-    odd: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A commit of ours in the clean clone: `tree` is what is judged, `commit` is what is pushed."""
-
-    commit: str
-    tree: str
 
 
 @dataclass(frozen=True, kw_only=True)

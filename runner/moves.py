@@ -7,7 +7,6 @@ from typing import TypeAlias
 
 from gates.verdict import Verdict
 from runner import reasons
-from runner.brief import feedback_to_go_on, with_earlier
 from runner.facts import Close, JudgeHead, Outcome, Publish, Resume, RunAgent, SaveWork, Step
 from runner.model import Candidate, Ending, RoundInput, Tier
 
@@ -25,7 +24,7 @@ class Round:
     feedback: what the current attempt is told. diff: the candidate's, for the next tier. ending: how the current
     attempt ended. no_money: the run's budget is used up. retried, warned, base_takes: what was used of the bounds.
     after_base, after_saving: the step that follows a base judgement or the saving of work. saved_again: saving was
-    interrupted by a cancel once.
+    interrupted by a cancel once. unjudged: no gate runs here; CI judges what is published.
     """
 
     input: RoundInput
@@ -47,6 +46,7 @@ class Round:
     after_base: Step | None = None
     after_saving: Close | None = None
     saved_again: bool = False
+    unjudged: bool = False
 
     @property
     def rung(self) -> Tier:
@@ -122,12 +122,24 @@ def resume(now: Round) -> Resume:
     """Where to go on: from collected changes if this attempt has any, else from where the attempt started."""
     if now.from_commit is None:
         return Resume(
-            tier=now.tier, attempt=now.attempt, start_commit=now.input.start_commit, feedback=now.input.feedback
+            tier=now.tier,
+            attempt=now.attempt,
+            start_commit=now.input.start_commit,
+            feedback=now.input.feedback,
+            candidate=now.input.candidate,
+            diff=now.input.diff,
         )
     judging_or_later = isinstance(now.due, JudgeHead | Publish) or isinstance(now.after_base, JudgeHead)
-    if judging_or_later and now.candidate is not None:
-        told = with_earlier(now.feedback, feedback_to_go_on())
-        return Resume(tier=now.tier, attempt=now.attempt + 1, start_commit=now.candidate.commit, feedback=told)
     # The base may have moved by then: None means the base as it will be.
     start = None if now.from_commit == now.base_sha else now.from_commit
+    if judging_or_later and now.candidate is not None:
+        # The agent's work is done and paid for; what is left is to judge and to publish it.
+        return Resume(
+            tier=now.tier,
+            attempt=now.attempt,
+            start_commit=start,
+            feedback=now.feedback,
+            candidate=now.candidate,
+            diff=now.diff,
+        )
     return Resume(tier=now.tier, attempt=now.attempt + 1, start_commit=start, feedback=now.feedback)

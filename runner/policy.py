@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Final, TypeAlias
 
-from runner.model import ChangeKind, FileChange, Snapshot
+from runner.changes import ChangeKind, FileChange, Snapshot
 
 MAX_REASONS: Final = 20
 MAX_REASON_CHARS: Final = 300

@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from runner.changes import FileChange, Snapshot
 from runner.model import (
     Candidate,
     Check,
     CheckState,
-    FileChange,
     Merged,
     MergeRefused,
     Pull,
@@ -20,7 +20,6 @@ from runner.model import (
     Remote,
     RequiredCheck,
     ReviewedHead,
-    Snapshot,
 )
 from runner.remarks import Remark
 from runner.sandboxes import SandboxListing, SandboxSpec, SandboxStatus

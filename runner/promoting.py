@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from runner import promotion
-from runner.errors import CheckoutFault, UnknownRepo
+from runner.ci import Ci, CiPolicy, weigh
+from runner.errors import CheckoutFault
 from runner.intents import Promote
-from runner.model import Merged, MergeRefused, Phase, Pull, PullState, RoundInput
+from runner.model import DONE_PHASES, REVIEW_PHASES, Cause, Merged, MergeRefused, Phase, Pull, RoundInput
 from runner.ports import Checkouts, Clock, Forge
-from runner.records import Records, RunChange, RunRecord
+from runner.records import NoticeKind, Records, RunChange, RunRecord
+from runner.round_after import round_after
 
 _LOG: Final = logging.getLogger(__name__)
+_SLIPPED: Final = (
+    "Another commit reached the base branch in the moment of the merge, so what landed is not exactly what was judged; "
+    "its pipeline is followed."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +49,7 @@ class Promoter:
     forge: Forge
     checkouts: Checkouts
     clock: Clock
+    ci: CiPolicy
     submit: Callable[[RoundInput], None]
 
     def promote(self, intent: Promote) -> Promoted | NotPromoted:
@@ -53,17 +60,15 @@ class Promoter:
             return NotPromoted(
                 repo=intent.repo, pull=intent.pull, reason="No run of ours owns that pull request; see list_runs."
             )
-        seen = self.forge.checks(intent.repo, pull.head_sha)
-        self.records.save_checks(run.run_id, seen, self.clock.now())
         match promotion.review(
             run=run,
             pull=pull,
             pinned=intent.head_sha,
-            checks=seen,
+            ci=self._ci(run, pull),
             judgements=self.records.judgements(run.run_id),
         ):
             case promotion.Already(sha=sha):
-                self._merged(run, sha)
+                self.merged(run, sha)
                 return Promoted(repo=intent.repo, pull=intent.pull, sha=sha)
             case promotion.NotYet(reason=reason):
                 return NotPromoted(repo=intent.repo, pull=intent.pull, reason=reason)
@@ -72,39 +77,50 @@ class Promoter:
             case promotion.Ready(head=head):
                 merged = self.forge.merge(head, title=pull.title, body=pull.body)
         match merged:
-            case Merged(sha=sha):
-                self._merged(run, sha)
+            case Merged(sha=sha, as_judged=as_judged):
+                self.merged(run, sha)
+                if not as_judged:
+                    self.records.notify(run.run_id, f"slipped:{sha}", NoticeKind.MERGED, _SLIPPED, self.clock.now())
                 return Promoted(repo=intent.repo, pull=intent.pull, sha=sha)
             case MergeRefused(reason=reason):
                 return NotPromoted(repo=intent.repo, pull=intent.pull, reason=reason)
 
-    def follow(self, run: RunRecord) -> None:
-        """Learn what became of a pull request while nobody was looking."""
+    def merged(self, run: RunRecord, sha: str) -> None:
+        """The work is on the base branch as `sha`; what follows is its pipeline. Twice is once."""
+        if run.phase not in DONE_PHASES:
+            now = self.clock.now()
+            change: RunChange = {
+                "phase": Phase.MERGED,
+                "merged_sha": sha,
+                "merged_at": now,
+                "pipeline": weigh((), (), self.ci, since=now, now=now).state,
+                "reason": None,
+            }
+            self.records.change(run.run_id, change, now)
+        self.records.release(run.run_id)
         try:
-            pull = None if run.pull is None else self.forge.pull(run.repo, run.pull)
-        except UnknownRepo:
-            return
-        if pull is not None and pull.state is PullState.MERGED and pull.merged_sha is not None:
-            self._merged(run, pull.merged_sha)
+            self.checkouts.remove(run.run_id)
+        except CheckoutFault:
+            _LOG.warning("the clean clone of a merged run is left", exc_info=True, extra={"run": run.run_id})
 
     # --- inner ---
 
     def _rejudge(self, run: RunRecord, pull: Pull) -> NotPromoted:
         last = self.records.round_input(run.run_id, run.round)
-        if run.phase is not Phase.AWAITING_REVIEW or last is None:
+        if run.phase not in REVIEW_PHASES or last is None:
             reason = (
                 f"{pull.base_branch} moved and the merged tree is not judged yet; wait for status, then promote again."
             )
             return NotPromoted(repo=run.repo, pull=pull.number, reason=reason)
         self.submit(
-            replace(
+            round_after(
                 last,
-                number=run.round + 1,
-                first_attempt=run.attempt + 1,
-                start_commit=run.head_sha,
+                run,
+                cause=Cause.BASE_MOVED,
+                ladder=last.ladder,
+                bounds=last.bounds,
                 feedback=None,
-                pull=run.pull,
-                rejudge=True,
+                start_tier=last.start_tier,
             )
         )
         reason = (
@@ -113,12 +129,10 @@ class Promoter:
         )
         return NotPromoted(repo=run.repo, pull=pull.number, reason=reason)
 
-    def _merged(self, run: RunRecord, sha: str) -> None:
-        if run.phase is not Phase.MERGED:
-            change: RunChange = {"phase": Phase.MERGED, "merged_sha": sha, "reason": None}
-            self.records.change(run.run_id, change, self.clock.now())
-        self.records.release(run.run_id)
-        try:
-            self.checkouts.remove(run.run_id)
-        except CheckoutFault:
-            _LOG.warning("the clean clone of a merged run is left", exc_info=True, extra={"run": run.run_id})
+    def _ci(self, run: RunRecord, pull: Pull) -> Ci:
+        """The checks of the head as it is, on record as seen now."""
+        now = self.clock.now()
+        seen = self.forge.checks(run.repo, pull.head_sha)
+        self.records.save_checks(run.run_id, seen, now)
+        required = self.forge.required_checks(run.repo, pull.base_branch)
+        return weigh(seen, required, self.ci, since=run.published_at or run.updated_at, now=now)

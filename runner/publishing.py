@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from gates.verdict import NeedsHuman, Passed
+from gates.judge import Counts
+from gates.verdict import NeedsHuman, Passed, Unjudged
+from runner.ci import OURS, CiPolicy, weigh
 from runner.errors import CheckoutFault, PushRejected
 from runner.facts import Publish, Published
 from runner.model import CheckState, PullDraft, RoundInput
 from runner.ports import Checkouts, Clock, Forge
 from runner.pull_text import Allowing, PullStory, pull_body, pull_title
-from runner.records import Records, RunRecord
+from runner.records import Judgement, Records, RunRecord
 from runner.view import view_of
 
-CHECK_NAME: Final = "ashigaru/gate"
+CHECK_NAME: Final = f"{OURS}gate"
+LABEL: Final = "ashigaru"
+LABEL_UNJUDGED: Final = "ashigaru: unjudged"
+LABEL_NEEDS_HUMAN: Final = "ashigaru: needs a person"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +30,7 @@ class Publisher:
     forge: Forge
     records: Records
     clock: Clock
+    ci: CiPolicy
 
     def publish(self, round_input: RoundInput, run: RunRecord, step: Publish) -> Published:
         """Push exactly the judged tree, then have a pull request. Raises CheckoutFault, PushRejected, ForgeDown."""
@@ -32,10 +38,11 @@ class Publisher:
         if self.checkouts.tree_of(run.run_id, candidate.commit) != candidate.tree:
             raise CheckoutFault("The commit to be pushed does not hold the tree that was judged; nothing was pushed.")
         verdict = step.verdict
-        if not isinstance(verdict, Passed | NeedsHuman):
+        if not isinstance(verdict, Passed | NeedsHuman | Unjudged):
             raise CheckoutFault("A tree that the gates did not pass is never published.")
         self.checkouts.push(run.run_id, self.forge.remote(run.repo), candidate.commit, run.branch)
-        self.forge.set_check(run.repo, candidate.commit, CHECK_NAME, CheckState.PASSED, verdict.summary)
+        if not isinstance(verdict, Unjudged):
+            self.forge.set_check(run.repo, candidate.commit, CHECK_NAME, CheckState.PASSED, verdict.summary)
         pull = self.forge.open_pull(
             PullDraft(
                 repo=run.repo,
@@ -43,27 +50,55 @@ class Publisher:
                 base_branch=run.base_branch,
                 title=pull_title(run.issue, run.brief),
                 body=self._body(run, candidate.commit, verdict),
-                draft=isinstance(verdict, NeedsHuman),
+                draft=not isinstance(verdict, Passed),
+                labels=_labels(verdict),
             )
         )
         if pull.head_sha != candidate.commit:
             raise PushRejected(
                 "The pull request's head is not the commit that was judged; somebody pushed to the branch."
             )
+        if isinstance(verdict, Unjudged):
+            self._on_record(run, step, verdict)
+        checks = self.forge.checks(run.repo, candidate.commit)
+        required = self.forge.required_checks(run.repo, run.base_branch)
         now = self.clock.now()
         self.records.change(
             run.run_id,
             {
+                "base_sha": step.base_sha or run.base_sha,
                 "head_sha": candidate.commit,
                 "head_tree": candidate.tree,
                 "pull": pull.number,
                 "pull_url": pull.url,
                 "tier": round_input.ladder[step.tier].name,
+                "published_at": now,
+                "ci": weigh(checks, required, self.ci, since=now, now=now).state,
             },
             now,
         )
-        self.records.save_checks(run.run_id, self.forge.checks(run.repo, candidate.commit), now)
+        self.records.save_checks(run.run_id, checks, now)
         return Published(pull=pull.number, url=pull.url, head_sha=candidate.commit)
+
+    def _on_record(self, run: RunRecord, step: Publish, verdict: Unjudged) -> None:
+        """That nobody judged this head is on record too, as plainly as a verdict would be."""
+        candidate = step.candidate
+        self.records.save_judgement(
+            Judgement(
+                run_id=run.run_id,
+                what="head",
+                attempt=run.attempt,
+                take=1,
+                commit=candidate.commit,
+                tree=candidate.tree,
+                head=candidate.commit,
+                base_sha=step.base_sha or run.base_sha or "",
+                key="",
+                verdict=verdict,
+                counts=Counts(),
+                at=self.clock.now(),
+            )
+        )
 
     def _body(self, run: RunRecord, commit: str, verdict: Allowing) -> str:
         diff = self.checkouts.diff(run.run_id, run.base_sha or commit, commit, 256 * 1024)
@@ -80,3 +115,13 @@ class Publisher:
                 spent_micro_usd=view.spent_micro_usd,
             )
         )
+
+
+def _labels(verdict: Allowing) -> tuple[str, ...]:
+    match verdict:
+        case Passed():
+            return (LABEL,)
+        case NeedsHuman():
+            return (LABEL, LABEL_NEEDS_HUMAN)
+        case Unjudged():
+            return (LABEL, LABEL_UNJUDGED)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from gates.text import clean, clip, plain, usd
-from gates.verdict import NeedsHuman, Passed
+from gates.verdict import NeedsHuman, Passed, Unjudged
 from runner.digest import TierTried
 
 MAX_TITLE_CHARS: Final = 100
@@ -23,7 +23,7 @@ _MAX_FINDINGS: Final = 20
 _MAX_FINDING_CHARS: Final = 300
 _MAX_TICKS: Final = 8
 
-Allowing: TypeAlias = Passed | NeedsHuman
+Allowing: TypeAlias = Passed | NeedsHuman | Unjudged
 """The verdicts that a candidate may be published with."""
 
 # Mentions (also full-width), issue references in every form a forge links, and commit-message commands to CI.
@@ -106,7 +106,7 @@ def _climb(tiers: tuple[TierTried, ...]) -> str:
 
 def _verdict(verdict: Allowing) -> str:
     match verdict:
-        case Passed(summary=summary):
+        case Passed(summary=summary) | Unjudged(summary=summary):
             return clean(summary, _MAX_FINDING_CHARS)
         case NeedsHuman(summary=summary, findings=findings):
             listed = [f"- {clean(finding, _MAX_FINDING_CHARS)}" for finding in findings[:_MAX_FINDINGS]]

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from gates.text import clean, usd
-from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
+from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged, Verdict
 from runner.model import Ending, Tier
 
 MAX_REASON_CHARS: Final = 400
@@ -108,6 +108,8 @@ def published(pull: int, verdict: Verdict) -> str:
             return _told(
                 f"Pull request #{pull} is open, and something in it is for a person to decide: {_quote(finding)}."
             )
+        case Unjudged():
+            return _told(f"Pull request #{pull} is open as a draft: no gate judged it here, its CI decides.")
         case Passed(summary=summary) | Failed(summary=summary) | Inconclusive(reason=summary):
             return _told(f"Pull request #{pull} is open: {_quote(summary)}.")
 
@@ -121,6 +123,8 @@ def rejudged(verdict: Verdict, branch: str) -> str:
             return _told(f"The work merged with today's {branch} passes, for a person to decide: {_quote(summary)}.")
         case Failed(summary=summary):
             return _told(f"The gates refuse the work merged with today's {branch}: {_quote(summary)}. Ask for changes.")
+        case Unjudged():
+            return _told(f"The work merged with today's {branch} is left to CI.")
         case Inconclusive(reason=why):
             return _told(f"The gates could not judge the work merged with today's {branch}: {_quote(why)}.")
 

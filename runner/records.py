@@ -7,6 +7,7 @@ see, so that "what is new since N" has an answer.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol, TypedDict
 
 from gates.judge import Counts
@@ -20,7 +21,10 @@ class RunRecord:
     """One run: a ticket, its branch and its pull request.
 
     tier: name of the rung it is on or last was. base_sha, head_sha, head_tree: what was judged and pushed, once it
-    was. waits: consecutive rounds that ended waiting. retry_at: when the next try is due, while waiting.
+    was. waits: consecutive rounds that ended waiting. retry_at: when the next try is due, while waiting. published_at:
+    when the head there is was pushed. ci, pipeline: a `runner.ci.CiState`, of the head and of the merged commit.
+    ci_rounds, review_rounds: how many of them there were. ci_repaired: the last head that a round was to repair.
+    fruitless: consecutive rounds of review that changed nothing.
     """
 
     run_id: str
@@ -50,6 +54,14 @@ class RunRecord:
     agent_at: float | None = None
     harness_at: float | None = None
     checks_as_of: float | None = None
+    published_at: float | None = None
+    ci: str | None = None
+    ci_rounds: int = 0
+    ci_repaired: str | None = None
+    review_rounds: int = 0
+    fruitless: int = 0
+    pipeline: str | None = None
+    merged_at: float | None = None
     cursor: int = 1
 
 
@@ -70,6 +82,14 @@ class RunChange(TypedDict, total=False):
     cancel_requested: bool
     waits: int
     retry_at: float | None
+    published_at: float | None
+    ci: str | None
+    ci_rounds: int
+    ci_repaired: str | None
+    review_rounds: int
+    fruitless: int
+    pipeline: str | None
+    merged_at: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +146,40 @@ class SeenEvent:
     summary: str
     tool: str | None
     at: float
+
+
+class NoticeKind(StrEnum):
+    """What a person would want to be told of without asking."""
+
+    CI_GREEN = "ci_green"
+    CI_RED = "ci_red"
+    CI_STOPPED = "ci_stopped"
+    REVIEW = "review"
+    MERGED = "merged"
+    CLOSED = "closed"
+    SHIPPED = "shipped"
+    PIPELINE_RED = "pipeline_red"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """Something that happened to a run while nobody asked, in one sentence; `id` grows."""
+
+    id: int
+    kind: NoticeKind
+    text: str
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakenUp:
+    """A remark that a round was told of. number: how the round knew it. at: when it was last edited by then."""
+
+    remark: str
+    round: int
+    number: int
+    at: float
+    answered_at: float | None = None
 
 
 class Records(Protocol):
@@ -201,7 +255,25 @@ class Records(Protocol):
         """Every judgement of the run, in order."""
 
     def save_checks(self, run_id: str, seen: tuple[Check, ...], at: float) -> None:
-        """Remember what the forge said of the head's checks, and when."""
+        """Remember what the forge said of the head's checks, and when; the cursor moves only if it is news."""
 
     def checks(self, run_id: str) -> tuple[Check, ...]:
         """The checks as last seen."""
+
+    def watched(self, limit: int) -> list[RunRecord]:
+        """Runs whose pull request or pipeline is still to be followed, the longest untouched first."""
+
+    def notify(self, run_id: str, key: str, kind: NoticeKind, text: str, at: float) -> bool:
+        """Remember a notice under a key of the run's; False, and nothing changes, where the key is known."""
+
+    def notices(self, run_id: str, *, limit: int = 20) -> list[Notice]:
+        """The run's last notices, oldest first."""
+
+    def take_up(self, run_id: str, number: int, remarks_told: tuple[tuple[str, float], ...]) -> None:
+        """Remember that round `number` is told of these remarks (id, last edit), in this order; twice is once."""
+
+    def taken_up(self, run_id: str) -> list[TakenUp]:
+        """Every remark that a round was told of, the latest round of each, in order of round and number."""
+
+    def answered(self, run_id: str, remark: str, at: float) -> None:
+        """The remark has its answer on the forge."""

@@ -5,44 +5,61 @@ from __future__ import annotations
 import logging
 import secrets
 import string
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from runner.brief import feedback_from_reviewer
+from runner.cancelling import Canceller
+from runner.ci import CiPolicy
 from runner.closing import Closing
 from runner.digest import Digest, describe
 from runner.errors import (
     BadIntent,
-    CheckoutFault,
     NotPossible,
-    Rejected,
     RepoNotAllowed,
-    Unavailable,
     UnknownRun,
 )
+from runner.follower import Follower, FollowPolicy
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
 from runner.keeping import Keeper
-from runner.model import LIVE_PHASES, WORKING_PHASES, Bounds, Phase, RoundInput, Tier
+from runner.model import (
+    DONE_PHASES,
+    LIVE_PHASES,
+    WORKING_PHASES,
+    Bounds,
+    Cause,
+    Phase,
+    RoundInput,
+    Tier,
+)
 from runner.ports import Checkouts, Clock, Forge
 from runner.promoting import NotPromoted, Promoted, Promoter
 from runner.records import Records, RunChange, RunRecord
+from runner.round_after import round_after, tier_of
 from runner.rounds import Rounds, RoundState
+from runner.turns import Turns
 from runner.view import view_of
 
 _LOG: Final = logging.getLogger(__name__)
-_NOT_BEGUN: Final = frozenset({RoundState.QUEUED, RoundState.DELAYED})
 _MOST_LIVE: Final = 1000
+_PATIENCE_S: Final = 60.0
 _ID_ALPHABET: Final = string.ascii_lowercase + string.digits
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What the operator allows. repos empty: every repository of the forge."""
+    """What the operator allows. repos empty: every repository of the forge.
+
+    review_settle_s: how long after a reviewer's last remark the round that takes it up begins.
+    """
 
     repos: frozenset[str]
     ladder: tuple[Tier, ...]
     bounds: Bounds
+    ci: CiPolicy
+    review_settle_s: float = 30.0
 
 
 class Service:
@@ -67,9 +84,24 @@ class Service:
         self._rounds = rounds
         self._forge = forge
         self._clock = clock
-        self._keeper = keeper
         self._closing = closing
-        self._promoter = Promoter(records=records, forge=forge, checkouts=checkouts, clock=clock, submit=self._submit)
+        self._turns = Turns()
+        self._canceller = Canceller(records=records, rounds=rounds, clock=clock, keeper=keeper)
+        self._promoter = Promoter(
+            records=records, forge=forge, checkouts=checkouts, clock=clock, ci=policy.ci, submit=self._submit
+        )
+        self.follower = Follower(
+            records=records,
+            forge=forge,
+            checkouts=checkouts,
+            clock=clock,
+            policy=FollowPolicy(
+                ci=policy.ci, ladder=policy.ladder, bounds=policy.bounds, settle_s=policy.review_settle_s
+            ),
+            alone=self._alone,
+            merged=self._promoter.merged,
+            submit=self._submit,
+        )
         self._new_id = new_id or (lambda: "".join(secrets.choice(_ID_ALPHABET) for _ in range(6)))
 
     # --- writes ---
@@ -109,52 +141,45 @@ class Service:
 
     def request_changes(self, intent: RequestChanges) -> RunRecord:
         """Start a new round on the branch and pull request, at the tier it reached. Raises UnknownRun, NotPossible."""
-        run = self._known(intent.run_id)
-        if run.phase in WORKING_PHASES:
-            raise NotPossible("The run is still working; wait until status says awaiting_review, then ask for changes.")
-        if run.phase is Phase.MERGED:
-            raise NotPossible("The run is merged; open a new ticket for further changes.")
-        if run.base_sha is None:
-            raise NotPossible("The run never got as far as a commit; dispatch the ticket again with work_ticket.")
-        last = self._records.round_input(run.run_id, run.round)
-        if last is None:
-            raise NotPossible("The run's last round is not on record; dispatch the ticket again with work_ticket.")
-        if not self._records.reclaim(run.run_id):
-            raise NotPossible("Another run is live for this issue; ask for changes there, or cancel it first.")
-        self._submit(
-            replace(
-                last,
-                number=run.round + 1,
-                ladder=self._policy.ladder,
-                bounds=self._policy.bounds,
-                start_tier=self._tier_index(run.tier),
-                first_attempt=run.attempt + 1,
-                start_commit=run.head_sha,
-                feedback=feedback_from_reviewer(intent.notes),
-                pull=run.pull,
-                rejudge=False,
+        with self._alone(intent.run_id):
+            run = self._known(intent.run_id)
+            if run.phase in WORKING_PHASES:
+                raise NotPossible(
+                    "The run is still working; wait until status says awaiting_review, then ask for changes."
+                )
+            if run.phase in DONE_PHASES:
+                raise NotPossible("The run is merged; open a new ticket for further changes.")
+            if run.base_sha is None:
+                raise NotPossible("The run never got as far as a commit; dispatch the ticket again with work_ticket.")
+            last = self._records.round_input(run.run_id, run.round)
+            if last is None:
+                raise NotPossible("The run's last round is not on record; dispatch the ticket again with work_ticket.")
+            if not self._records.reclaim(run.run_id):
+                raise NotPossible("Another run is live for this issue; ask for changes there, or cancel it first.")
+            self._submit(
+                round_after(
+                    last,
+                    run,
+                    cause=Cause.CHANGES,
+                    ladder=self._policy.ladder,
+                    bounds=self._policy.bounds,
+                    feedback=feedback_from_reviewer(intent.notes),
+                    start_tier=tier_of(run, self._policy.ladder),
+                )
             )
-        )
-        return self._known(run.run_id)
+        return self._known(intent.run_id)
 
     def cancel(self, intent: Cancel) -> RunRecord:
         """Raise the cancel flag; the round under way stops and keeps its work. Raises UnknownRun, NotPossible."""
-        run = self._known(intent.run_id)
-        if run.phase not in LIVE_PHASES:
-            raise NotPossible(f"The run has already ended ({run.phase}); there is nothing to cancel.")
-        self._records.change(run.run_id, {"cancel_requested": True}, self._clock.now())
-        # Read again, after the flag is up: whoever moves the run on from here on sees it.
-        run = self._known(run.run_id)
-        if run.phase is Phase.AWAITING_REVIEW:
-            self._cancelled(run, "the branch and the pull request are left as they are.")
-        elif run.phase is Phase.WAITING or self._rounds.state(run.run_id, run.round) in _NOT_BEGUN:
-            # Nothing runs, and a free slot may be hours away.
-            self._cancelled(run, self._kept(run))
-        return self._known(run.run_id)
+        with self._alone(intent.run_id):
+            self._canceller.cancel(self._known(intent.run_id))
+        return self._known(intent.run_id)
 
     def promote(self, intent: Promote) -> Promoted | NotPromoted:
         """Merge exactly what was judged, or say why not. Raises UnknownRepo, ForgeDown."""
-        return self._promoter.promote(intent)
+        run = self._records.run_of_pull(intent.repo, intent.pull)
+        with self._alone("" if run is None else run.run_id):
+            return self._promoter.promote(intent)
 
     # --- reads ---
 
@@ -186,8 +211,6 @@ class Service:
                     self.faulted(known, "it failed, and the last daemon did not get to say so")
                 case _:
                     pass
-        for run in self._records.runs(phases=frozenset({Phase.AWAITING_REVIEW}), limit=_MOST_LIVE):
-            self._promoter.follow(run)
         for run in self._records.runs(phases=frozenset(Phase) - LIVE_PHASES, limit=_MOST_LIVE):
             # A crash between an end and its release, or within a request for changes.
             self._records.release(run.run_id)
@@ -202,22 +225,6 @@ class Service:
         self._records.release(round_input.run_id)
 
     # --- inner ---
-
-    def _cancelled(self, run: RunRecord, what_is_left: str) -> None:
-        change: RunChange = {"phase": Phase.CANCELLED, "reason": f"Cancelled; {what_is_left}", "retry_at": None}
-        self._records.change(run.run_id, change, self._clock.now())
-        self._records.release(run.run_id)
-
-    def _kept(self, run: RunRecord) -> str:
-        """Keep what a round that never begins was to go on from; where it is, in words."""
-        due = self._records.round_input(run.run_id, run.round)
-        try:
-            if due is not None and self._keeper.save_start(due):
-                return f"the work so far is on branch {run.branch}."
-        except (Unavailable, CheckoutFault, Rejected) as exc:
-            _LOG.warning("work could not be kept at a cancel", exc_info=True, extra={"run": run.run_id})
-            return f"the work so far could not be put on a branch: {exc}"
-        return "nothing was running."
 
     def _known(self, run_id: str) -> RunRecord:
         run = self._records.run(run_id)
@@ -234,9 +241,6 @@ class Service:
         names = ", ".join(tier.name for tier in self._policy.ladder)
         raise BadIntent(f"model {model} is on no rung of the ladder; choose one of {names}, or leave it out.")
 
-    def _tier_index(self, name: str | None) -> int:
-        return next((index for index, tier in enumerate(self._policy.ladder) if tier.name == name), 0)
-
     def _first_round(self, run: RunRecord) -> RoundInput:
         return RoundInput(
             run_id=run.run_id,
@@ -251,19 +255,28 @@ class Service:
             start_tier=run.start_tier,
         )
 
-    def _submit(self, round_input: RoundInput) -> None:
+    def _submit(self, round_input: RoundInput, also: RunChange | None = None) -> None:
         # Records first: a crash in between is repaired by `recover`, which sees a round that nobody enqueued.
         now = self._clock.now()
         self._records.save_round(round_input, now)
-        self._records.change(
-            round_input.run_id,
-            {
-                "phase": Phase.QUEUED,
-                "round": round_input.number,
-                "reason": None,
-                "retry_at": None,
-                "cancel_requested": False,
-            },
-            now,
-        )
+        change: RunChange = {
+            "phase": Phase.QUEUED,
+            "round": round_input.number,
+            "reason": None,
+            "retry_at": None,
+            "cancel_requested": False,
+        }
+        self._records.change(round_input.run_id, change | (also or {}), now)
         self._rounds.submit(round_input)
+
+    @contextmanager
+    def _alone(self, run_id: str) -> Iterator[None]:
+        """Nobody else moves the run on meanwhile: neither another caller nor what the forge shows."""
+        deadline = self._clock.monotonic() + _PATIENCE_S
+
+        def may_wait() -> None:
+            if self._clock.monotonic() > deadline:
+                raise NotPossible("Something else is being done with that run just now; ask again in a minute.")
+
+        with self._turns.alone(run_id, may_wait):
+            yield

@@ -11,7 +11,6 @@ from typing import Final
 
 from gates.text import clean
 from runner.agent_events import (
-    MAX_SUMMARY_CHARS,
     Event,
     EventKind,
     Said,
@@ -39,6 +38,8 @@ __all__ = [
 ]
 
 MAX_LINE_BYTES: Final = 1024 * 1024
+MAX_RESULT_CHARS: Final = 4000
+_RESULT_HEAD: Final = 1000
 _SYNTHETIC: Final = "<synthetic>"
 
 
@@ -201,6 +202,14 @@ def _fold_result(seen: Transcript, said: Said) -> Transcript:
         api_error_status=number_of(said, "api_error_status"),
         safety_stops=number_of(said, "safety_stops") or 0,
         denials=len(denials) if isinstance(denials, list) else 0,
-        text=clean(text_of(said, "result") or first_error, MAX_SUMMARY_CHARS),
+        text=_last_words(text_of(said, "result") or first_error),
     )
     return replace(seen, results=seen.results + 1, result=seen.result or result, micro_usd=max(seen.micro_usd, paid))
+
+
+def _last_words(text: str) -> str:
+    """One line of at most MAX_RESULT_CHARS characters: the beginning, and the end, where an agent sums up."""
+    if len(text) <= MAX_RESULT_CHARS:
+        return clean(text, MAX_RESULT_CHARS)
+    head, tail = clean(text[:_RESULT_HEAD], _RESULT_HEAD), text[_RESULT_HEAD + 8 - MAX_RESULT_CHARS :]
+    return f"{head} … {clean(tail, MAX_RESULT_CHARS - _RESULT_HEAD - 3)}"

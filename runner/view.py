@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
-from runner.digest import CheckSeen, PullSeen, RunView, TierTried, VerdictSeen
-from runner.model import Phase
+from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged, Verdict
+from runner.digest import CheckSeen, NoticeSeen, PullSeen, RunView, TierTried, VerdictSeen
+from runner.model import DONE_PHASES
 from runner.records import Records, RunRecord
 from runner.transcript import EventKind
 
@@ -15,7 +15,9 @@ _SHOWN = {EventKind.TOOL.value, EventKind.TEXT.value, EventKind.RETRY.value, Eve
 def summary_of(verdict: Verdict) -> str:
     """One line of what the gates said."""
     match verdict:
-        case Passed(summary=summary) | Failed(summary=summary) | NeedsHuman(summary=summary):
+        case (
+            Passed(summary=summary) | Failed(summary=summary) | NeedsHuman(summary=summary) | Unjudged(summary=summary)
+        ):
             return summary
         case Inconclusive(reason=reason):
             return reason
@@ -30,7 +32,7 @@ def view_of(records: Records, run: RunRecord, *, budget_micro_usd: int | None) -
     actions = [event.summary for event in records.events(run.run_id, limit=3 * _ACTIONS) if event.kind in _SHOWN]
     pull = None
     if run.pull is not None and run.pull_url is not None:
-        pull = PullSeen(number=run.pull, url=run.pull_url, state="merged" if run.phase is Phase.MERGED else "open")
+        pull = PullSeen(number=run.pull, url=run.pull_url, state="merged" if run.phase in DONE_PHASES else "open")
     return RunView(
         run_id=run.run_id,
         repo=run.repo,
@@ -64,6 +66,14 @@ def view_of(records: Records, run: RunRecord, *, budget_micro_usd: int | None) -
         ),
         checks=tuple(CheckSeen(name=check.name, state=check.state.value) for check in records.checks(run.run_id)),
         checks_as_of=run.checks_as_of,
+        ci=run.ci,
+        ci_rounds=run.ci_rounds,
+        review_rounds=run.review_rounds,
+        pipeline=run.pipeline,
+        merged_sha=run.merged_sha,
+        notices=tuple(
+            NoticeSeen(kind=one.kind.value, text=one.text, at=one.at) for one in records.notices(run.run_id, limit=10)
+        ),
         pull=pull,
         head_sha=run.head_sha,
         last_agent_event_at=run.agent_at,

@@ -12,7 +12,7 @@ from runner.model import WORKING_PHASES, Phase
 T = TypeVar("T")
 
 _WAIT_S = 20.0
-_WORKING = {phase.value for phase in WORKING_PHASES}
+_WORKING = {phase.value for phase in WORKING_PHASES | {Phase.CI}}
 _FRUITLESS = {Phase.ESCALATED.value, Phase.BLOCKED.value, Phase.CANCELLED.value}
 
 

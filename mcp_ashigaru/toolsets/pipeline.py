@@ -17,7 +17,7 @@ from mcp_ashigaru.toolsets.speaking import speaking
 from runner import intents
 from runner.digest import Digest
 from runner.errors import BadIntent
-from runner.model import WORKING_PHASES
+from runner.model import WORKING_PHASES, Phase
 from runner.promoting import NotPromoted, Promoted
 from runner.records import RunRecord
 from runner.service import Service
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 _POLL_S = 0.15
 _PROGRESS_S = 2.0
-_WORKING = {phase.value for phase in WORKING_PHASES}
+_WORKING = {phase.value for phase in WORKING_PHASES | {Phase.CI}}
 
 Repo = Annotated[str, Field(description="The repository, as the forge names it: 'widgets' or 'acme/widgets'.")]
 RunId = Annotated[str, Field(description="A run's id, from work_ticket or list_runs.")]

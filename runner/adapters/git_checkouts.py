@@ -25,8 +25,9 @@ from runner.adapters.git_push import push_commit, remember
 from runner.adapters.tree_listing import LS_TREE, MAX_ENTRIES, SYMLINK, TreeEntry, parse_listing
 from runner.adapters.tree_walk import walk
 from runner.adapters.tree_write import empty_directory, in_writing_order, is_plain, write_tree
+from runner.changes import ChangeKind, FileChange, Snapshot
 from runner.errors import CheckoutFault
-from runner.model import Candidate, ChangeKind, FileChange, Remote, Snapshot
+from runner.model import Candidate, Remote
 
 _MAX_READ: Final = 1024 * 1024
 _MODES: Final = frozenset({"100644", "100755", SYMLINK})

@@ -26,8 +26,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from runner.adapters.forge_house import USERNAME
 from runner.adapters.git_command import SYSTEM_PATH
-from runner.adapters.local_forge import USERNAME
 
 _PART: Final = r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.|git(?:/|$)|lock(?:/|$)))*"
 _TARGET: Final = re.compile(

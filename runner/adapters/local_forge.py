@@ -6,18 +6,20 @@ is in the records.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from runner.adapters.file_lock import held
+from runner.adapters.forge_house import USERNAME, ForgeHouse
 from runner.adapters.forge_intake import copy_into, name_on_disk, named_source
-from runner.adapters.forge_store import ForgeStore, IssueRecord, PullRecord, RepoRecord
+from runner.adapters.forge_merging import merge
+from runner.adapters.forge_operator import ForgeOperator
+from runner.adapters.forge_records import CheckRecord, CommentRecord, ForgeStore, IssueRecord, RepoRecord
+from runner.adapters.forge_remarks import answered, remark_of, the_check
 from runner.adapters.git_command import GitCommand
-from runner.adapters.git_plumbing import BareRepository, Identity, branch_ref
-from runner.errors import BadIntent, CheckoutFault, ForgeDown, NotPossible, UnknownRepo
+from runner.errors import BadIntent, NotPossible
 from runner.intents import repo_name
 from runner.model import (
     Check,
@@ -26,17 +28,18 @@ from runner.model import (
     MergeRefused,
     Pull,
     PullDraft,
-    PullState,
     Remote,
+    RequiredCheck,
     ReviewedHead,
 )
+from runner.remarks import Remark, RemarkKind
 
-USERNAME: Final = "ashigaru"
 _MAX_TITLE: Final = 300
 _MAX_BODY: Final = 100_000
 _MAX_SUMMARY: Final = 1000
+_MAX_REMARKS: Final = 300
 _MAX_DIFF: Final = 1024 * 1024
-_FORGE: Final = Identity(name="ashigaru local forge", email="forge@localhost")
+_KEY: Final = re.compile(r"[a-z0-9:_-]{1,80}")
 
 
 class LocalForge:
@@ -51,18 +54,30 @@ class LocalForge:
         *,
         git_url: str | None = None,
         timeout_s: float = 300.0,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """base_url: the daemon's address as people reach it; secret: the password of `git_http_app`.
 
-        git_url: the address at which the daemon's own git reaches that app, where it is another.
+        git_url: the address at which the daemon's own git reaches that app, where it is another. now: UTC seconds.
         """
         self._root = root.absolute()
         self._store = store
-        self._base_url = base_url.rstrip("/")
         self._git_url = (git_url or base_url).rstrip("/")
         self._secret = secret
-        self._timeout_s = timeout_s
-        self._git = GitCommand(self._root / ".home", timeout_s=timeout_s)
+        self._house = ForgeHouse(
+            root=self._root,
+            store=store,
+            base_url=base_url.rstrip("/"),
+            git=GitCommand(self._root / ".home", timeout_s=timeout_s),
+            timeout_s=timeout_s,
+            now=now,
+        )
+        self._operator = ForgeOperator(self._house)
+
+    @property
+    def operator(self) -> ForgeOperator:
+        """What only the people of this host may do."""
+        return self._operator
 
     # --- the port ----------------------------------------------------------------------------------------------
 
@@ -80,46 +95,71 @@ class LocalForge:
         self._known(draft.repo)
         if draft.head_branch == draft.base_branch:
             raise NotPossible("A pull request needs two branches; push the work to one of its own.")
-        with self._faults_of_forge():
-            bare = self._bare(draft.repo)
+        with self._house.faults_of_forge():
+            bare = self._house.bare(draft.repo)
             head, base = bare.head(draft.head_branch), bare.head(draft.base_branch)
         if head is None or base is None:
             missing = draft.head_branch if head is None else draft.base_branch
             raise NotPossible(f"{draft.repo} has no branch {missing}; push it before opening a pull request.")
-        return self._pull(self._store.open_pull(draft, head_sha=head, base_sha=base))
+        return self._house.read(self._store.open_pull(draft, head_sha=head, base_sha=base))
 
     def pull(self, repo: str, number: int) -> Pull | None:
         """The record, with its branches as they are now."""
         self._known(repo)
         record = self._store.pull(repo, number)
-        return None if record is None else self._pull(record)
+        return None if record is None else self._house.read(record)
+
+    def required_checks(self, repo: str, branch: str) -> tuple[RequiredCheck, ...]:
+        """What the operator asked for; none at first."""
+        self._known(repo)
+        return self._store.talk.required(repo, branch)
+
+    def ready(self, repo: str, number: int, *, drop_labels: tuple[str, ...] = ()) -> None:
+        """One that is closed or merged by now only loses the labels."""
+        self._house.pull_record(repo, number)
+        self._store.ready(repo, number)
+        self._store.label(repo, number, drop=drop_labels)
 
     def checks(self, repo: str, sha: str) -> tuple[Check, ...]:
-        """Every check that was set."""
+        """Ours have the source "ashigaru", people's the one they named."""
         self._known(repo)
-        return self._store.checks(repo, sha)
+        return tuple(the_check(sha, record) for record in self._store.talk.checks(repo, sha))
+
+    def check_log(self, repo: str, check: Check, max_bytes: int) -> str:
+        """The log that was reported with the check."""
+        self._known(repo)
+        told = self._store.talk.log(repo, check.ref, check.source, check.name) or check.summary
+        data = told.encode("utf-8", "replace")
+        return data[max(0, len(data) - max_bytes) :].decode("utf-8", "ignore")
 
     def set_check(self, repo: str, sha: str, name: str, state: CheckState, summary: str) -> None:
         """Write the check down; a summary is kept up to 1000 characters."""
         self._known(repo)
-        self._store.set_check(repo, sha, Check(name=name, state=state, summary=summary[:_MAX_SUMMARY]))
+        record = CheckRecord(source=USERNAME, name=name, state=state, summary=summary[:_MAX_SUMMARY])
+        self._store.talk.set_check(repo, sha, record)
+
+    def remarks(self, repo: str, number: int) -> tuple[Remark, ...]:
+        """Whoever can comment here is the operator, so each may ask."""
+        head = self._house.read(self._house.pull_record(repo, number)).head_sha
+        said = self._store.talk.comments(repo, number, limit=_MAX_REMARKS, asks_only=True)
+        with self._house.faults_of_forge():
+            return tuple(remark_of(comment, self._house.bare(repo), head) for comment in said)
+
+    def say(self, repo: str, number: int, key: str, body: str, *, remark: str | None = None) -> None:
+        """An answer to what is not there is said in the conversation."""
+        self._house.pull_record(repo, number)
+        if not _KEY.fullmatch(key):
+            raise NotPossible("A comment's key is 1 to 80 of a-z, 0-9, ':', '_' and '-'; choose another.")
+        new = CommentRecord(id=0, kind=RemarkKind.COMMENT, author=USERNAME, body=body, at=self._house.now(), key=key)
+        self._store.talk.say(repo, number, answered(self._store.talk, repo, number, new, remark))
 
     def merge(self, reviewed: ReviewedHead, title: str, body: str) -> Merged | MergeRefused:
-        """Squash in one step of the base branch; the tree must be the tree that was judged."""
+        """Squash in one step of the base branch; the tree must be the tree that was judged.
+
+        Refused too while a check that the base branch requires has not passed on the head.
+        """
         self._known(reviewed.repo)
-        with self._only_one(reviewed.repo), self._faults_of_forge():
-            record = self._store.pull(reviewed.repo, reviewed.pull)
-            if record is None:
-                return MergeRefused(reason=f"{reviewed.repo} has no pull request {reviewed.pull}; look at its list.")
-            record = self._settled(record)
-            match record.state:
-                case PullState.MERGED if record.merged_sha is not None and record.head_sha == reviewed.head_sha:
-                    self._tidy(record)
-                    return Merged(sha=record.merged_sha)
-                case PullState.OPEN:
-                    return self._squash(record, reviewed, f"{title} (#{record.number})\n\n{body}".rstrip() + "\n")
-                case _:
-                    return MergeRefused(reason=f"The pull request is {record.state} already; open a new one.")
+        return merge(self._house, reviewed, title, body)
 
     # --- for people --------------------------------------------------------------------------------------------
 
@@ -133,15 +173,15 @@ class LocalForge:
         repo = repo_name(name or given)
         if any(part.endswith(".git") for part in repo.split("/")):
             raise BadIntent("No part of a repository's name may end in .git; choose another name.")
-        with self._only_one(repo):
+        with self._house.only_one(repo):
             known = self._store.repo(repo)
             if known is not None and known.source != remote.url:
                 raise NotPossible(f"The forge has a repository {repo} from elsewhere; choose another name.")
-            bare = self._bare(repo)
+            bare = self._house.bare(repo)
             if not bare.exists:
-                with self._faults_of_forge():
+                with self._house.faults_of_forge():
                     copy_into(remote, bare, incoming=self._root / ".incoming" / name_on_disk(repo))
-            with self._faults_of_forge():
+            with self._house.faults_of_forge():
                 head = bare.ask("symbolic-ref", "--short", "HEAD", deed="read a default branch").text()
             self._store.add_repo(RepoRecord(repo=repo, source=remote.url, default_branch=head))
         return repo
@@ -164,15 +204,15 @@ class LocalForge:
     def pulls(self, repo: str) -> tuple[Pull, ...]:
         """The repository's pull requests, newest first."""
         self._known(repo)
-        return tuple(self._pull(record) for record in self._store.pulls(repo))
+        return tuple(self._house.read(record) for record in self._store.pulls(repo))
 
     def diff(self, repo: str, number: int) -> str:
         """What the pull request changes or, once merged, what it changed; at most 1 MiB. Raises NotPossible."""
         pull = self.pull(repo, number)
         if pull is None:
             raise NotPossible(f"{repo} has no pull request {number}; look at its list.")
-        with self._faults_of_forge():
-            bare = self._bare(repo)
+        with self._house.faults_of_forge():
+            bare = self._house.bare(repo)
             if pull.merged_sha is not None:
                 return bare.diff(pull.base_sha, pull.merged_sha, _MAX_DIFF)
             fork = bare.fork_point(pull.base_sha, pull.head_sha)
@@ -181,83 +221,4 @@ class LocalForge:
     # --- inside ------------------------------------------------------------------------------------------------
 
     def _known(self, repo: str) -> RepoRecord:
-        record = self._store.repo(repo)
-        if record is None:
-            raise UnknownRepo(f"The local forge has no repository {repo[:100]!r}; add it with `forge add`.")
-        return record
-
-    def _bare(self, repo: str) -> BareRepository:
-        return BareRepository(git=self._git, place=self._root / f"{repo}.git")
-
-    @contextmanager
-    def _only_one(self, repo: str) -> Iterator[None]:
-        with self._faults_of_forge(), held(self._root / ".locks" / name_on_disk(repo), timeout_s=self._timeout_s):
-            yield
-
-    @contextmanager
-    def _faults_of_forge(self) -> Iterator[None]:
-        try:
-            yield
-        except CheckoutFault as exc:
-            raise ForgeDown(f"The local forge could not do its work: {exc}") from exc
-
-    def _pull(self, record: PullRecord) -> Pull:
-        with self._faults_of_forge():
-            record = self._settled(record)
-            head_sha, base_sha, mergeable = record.head_sha, record.base_sha, None
-            if record.state is PullState.OPEN:
-                bare = self._bare(record.repo)
-                head, base = bare.head(record.head_branch), bare.head(record.base_branch)
-                head_sha, base_sha = head or head_sha, base or base_sha
-                mergeable = bool(head and base) and bare.merged_tree(base_sha, head_sha) is not None
-        return Pull(
-            repo=record.repo,
-            number=record.number,
-            url=f"{self._base_url}/forge/{record.repo}/pulls/{record.number}",
-            title=record.title,
-            body=record.body,
-            state=record.state,
-            draft=record.draft,
-            head_branch=record.head_branch,
-            head_sha=head_sha,
-            base_branch=record.base_branch,
-            base_sha=base_sha,
-            mergeable=mergeable,
-            merged_sha=record.merged_sha,
-        )
-
-    def _settled(self, record: PullRecord) -> PullRecord:
-        """The record, with a merge finished that was cut off after the base branch had moved."""
-        if record.state is not PullState.OPEN or record.merging_sha is None:
-            return record
-        bare = self._bare(record.repo)
-        base = bare.head(record.base_branch)
-        if base is None or not bare.holds(record.merging_sha) or not bare.is_ancestor(record.merging_sha, base):
-            return record
-        self._store.end_merge(record.repo, record.number)
-        return replace(record, state=PullState.MERGED, merged_sha=record.merging_sha)
-
-    def _squash(self, record: PullRecord, reviewed: ReviewedHead, message: str) -> Merged | MergeRefused:
-        bare = self._bare(record.repo)
-        head, base = bare.head(record.head_branch), bare.head(record.base_branch)
-        if head != reviewed.head_sha:
-            return MergeRefused(reason="The head moved after it was judged; look at status and promote again.")
-        if base != reviewed.base_sha:
-            return MergeRefused(reason=f"{record.base_branch} moved after the judgement; promote again to judge anew.")
-        tree = bare.merged_tree(base, head)
-        if tree is None:
-            return MergeRefused(reason=f"The branch conflicts with {record.base_branch}; ask for changes.")
-        if tree != reviewed.tree:
-            return MergeRefused(reason="The merged files are not the ones that were judged; promote again.")
-        squash = bare.commit_tree(tree, base, message, _FORGE)
-        self._store.begin_merge(record.repo, record.number, head_sha=head, base_sha=base, squash=squash)
-        # The head stays reachable for the diff after its branch is gone.
-        bare.point(f"refs/pull/{record.number}/head", head)
-        if not bare.point(branch_ref(record.base_branch), squash, base):
-            return MergeRefused(reason=f"{record.base_branch} moved during the merge; promote again to judge anew.")
-        self._store.end_merge(record.repo, record.number)
-        self._tidy(replace(record, head_sha=head))
-        return Merged(sha=squash)
-
-    def _tidy(self, record: PullRecord) -> None:
-        self._bare(record.repo).drop(record.head_branch, record.head_sha)
+        return self._house.known(repo)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, fields
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
 
 from gates.verdict import Inconclusive
+from runner.adapters.sql_following import SqlFollowing
 from runner.adapters.sql_rows import (
     COUNTS,
     TRANSCRIPT,
@@ -25,28 +24,16 @@ from runner.adapters.sql_rows import (
     run_of,
     which,
 )
-from runner.adapters.sql_schema import attempts, checks, claims, events, judgements, rounds, runs
+from runner.adapters.sql_schema import attempts, claims, events, judgements, rounds, runs
 from runner.errors import RecordsFault
 from runner.facts import input_from_json, input_to_json
-from runner.model import Check, CheckState, Phase, RoundInput
+from runner.model import Phase, RoundInput
 from runner.records import AttemptRecord, Judgement, RunChange, RunRecord, SeenEvent
 from runner.transcript import Event, Transcript
 
 
-class SqlRecords:
+class SqlRecords(SqlFollowing):
     """The daemon's memory in a SQL database that `migrate` has brought up to date."""
-
-    def __init__(self, engine: Engine) -> None:
-        """Use the pool; opens nothing yet."""
-        self._engine = engine
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as exc:
-            raise RecordsFault("The records database did not take part; check its disk and its rights.") from exc
 
     # --- runs ---
 
@@ -210,7 +197,7 @@ class SqlRecords:
             )
             db.execute(runs.update().where(runs.c.run_id == run_id).values(updated_at=at, cursor=runs.c.cursor + 1))
 
-    # --- judgements and checks ---
+    # --- judgements ---
 
     def judged(self, key: str) -> Judgement | None:
         """See `Records.judged`."""
@@ -240,25 +227,6 @@ class SqlRecords:
         with self._transaction() as db:
             rows = list(db.execute(query).mappings())
         return [judgement_of(row) for row in rows]
-
-    def save_checks(self, run_id: str, seen: tuple[Check, ...], at: float) -> None:
-        """See `Records.save_checks`."""
-        with self._transaction() as db:
-            db.execute(checks.delete().where(checks.c.run_id == run_id))
-            for check in seen:
-                db.execute(
-                    checks.insert().values(
-                        run_id=run_id, name=check.name, state=check.state.value, summary=check.summary
-                    )
-                )
-            db.execute(runs.update().where(runs.c.run_id == run_id).values(checks_as_of=at, cursor=runs.c.cursor + 1))
-
-    def checks(self, run_id: str) -> tuple[Check, ...]:
-        """See `Records.checks`."""
-        query = sa.select(checks).where(checks.c.run_id == run_id).order_by(checks.c.name)
-        with self._transaction() as db:
-            rows = list(db.execute(query).mappings())
-        return tuple(Check(name=r["name"], state=CheckState(r["state"]), summary=r["summary"]) for r in rows)
 
 
 def _holder(repo: str, issue: int) -> sa.Select[Any]:

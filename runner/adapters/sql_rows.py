@@ -12,8 +12,8 @@ from sqlalchemy.engine import RowMapping
 from gates.judge import Counts
 from gates.verdict import Verdict
 from runner.adapters.sql_schema import attempts, rounds
-from runner.model import Phase
-from runner.records import AttemptRecord, Judgement, RunRecord, SeenEvent
+from runner.model import Check, CheckState, Phase
+from runner.records import AttemptRecord, Judgement, Notice, NoticeKind, RunRecord, SeenEvent, TakenUp
 from runner.transcript import Event, Transcript
 
 VERDICT: TypeAdapter[Verdict] = TypeAdapter(Annotated[Verdict, Field(discriminator="kind")])
@@ -45,6 +45,23 @@ def judgement_of(row: RowMapping) -> Judgement:
     """The judgement of a row."""
     parsed = {"verdict": VERDICT.validate_python(row["verdict"]), "counts": COUNTS.validate_python(row["counts"])}
     return Judgement(**(dict(row) | parsed))
+
+
+def check_of(row: RowMapping) -> Check:
+    """The check of a row."""
+    values = {field.name: row[field.name] for field in fields(Check)}
+    return Check(**(values | {"state": CheckState(row["state"])}))
+
+
+def notice_of(row: RowMapping) -> Notice:
+    """The notice of a row."""
+    values = {field.name: row[field.name] for field in fields(Notice)}
+    return Notice(**(values | {"kind": NoticeKind(row["kind"])}))
+
+
+def taken_up_of(row: RowMapping) -> TakenUp:
+    """The remark of a row."""
+    return TakenUp(**{field.name: row[field.name] for field in fields(TakenUp)})
 
 
 def run_of(row: RowMapping) -> RunRecord:

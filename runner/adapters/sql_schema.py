@@ -59,7 +59,16 @@ runs = Table(
     Column("agent_at", Float),
     Column("harness_at", Float),
     Column("checks_as_of", Float),
+    Column("published_at", Float),
+    Column("ci", String(16)),
+    Column("ci_rounds", Integer, nullable=False, server_default="0"),
+    Column("ci_repaired", _SHA),
+    Column("review_rounds", Integer, nullable=False, server_default="0"),
+    Column("fruitless", Integer, nullable=False, server_default="0"),
+    Column("pipeline", String(16)),
+    Column("merged_at", Float),
     Column("cursor", BigInteger, nullable=False),
+    Index("runs_by_phase", "phase", "updated_at"),
     Index("runs_by_repo", "repo", "created_at"),
     Index("runs_by_pull", "repo", "pull"),
 )
@@ -139,7 +148,34 @@ checks = Table(
     "checks",
     metadata,
     Column("run_id", _ID, ForeignKey("runs.run_id"), primary_key=True),
+    Column("source", _NAME, primary_key=True, server_default=""),
     Column("name", _NAME, primary_key=True),
     Column("state", String(16), nullable=False),
     Column("summary", Text, nullable=False),
+    Column("workflow", Text, nullable=False, server_default=""),
+    Column("url", Text, nullable=False, server_default=""),
+    Column("ref", _NAME, nullable=False, server_default=""),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", _COUNTER, primary_key=True, autoincrement=True),
+    Column("run_id", _ID, ForeignKey("runs.run_id"), nullable=False),
+    Column("key", String(160), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    UniqueConstraint("run_id", "key", name="notices_once"),
+)
+
+remarks = Table(
+    "remarks",
+    metadata,
+    Column("run_id", _ID, ForeignKey("runs.run_id"), primary_key=True),
+    Column("remark", _ID, primary_key=True),
+    Column("round", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("answered_at", Float),
 )

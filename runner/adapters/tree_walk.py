@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from runner.adapters.tree_listing import GITLINK, MAX_ENTRIES, SYMLINK, TreeEntry
+from runner.changes import ChangeKind, FileChange, Snapshot
 from runner.errors import CheckoutFault
-from runner.model import ChangeKind, FileChange, Snapshot
 from runner.policy import is_dot_git
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -22,8 +22,9 @@ from runner.adapters.git_command import GitCommand, checked_origin
 from runner.adapters.git_http import git_http_app
 from runner.adapters.git_process import GitTask
 from runner.adapters.tree_walk import WalkLimits, walk
+from runner.changes import ChangeKind, FileChange
 from runner.errors import CheckoutFault, ForgeDown, PushRejected
-from runner.model import Candidate, ChangeKind, FileChange, Remote
+from runner.model import Candidate, Remote
 from runner.ports import Checkouts
 from tests.git_rig import ENVIRONMENT, SECRET, commit_all, git, make_repository, served, write
 

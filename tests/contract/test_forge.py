@@ -1,120 +1,20 @@
-"""What every `Forge` promises. Another forge joins by one more entry in FORGES."""
+"""What every `Forge` promises. Another forge joins by one more entry in `tests.contract.forge_rig.FORGES`."""
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
-from runner.adapters.forge_store import PullRecord, SqlForgeStore
-from runner.adapters.forge_tables import define_forge_tables
 from runner.adapters.git_checkouts import GitCheckouts
-from runner.adapters.git_http import git_http_app
-from runner.adapters.local_forge import LocalForge
-from runner.errors import BadIntent, ForgeDown, NotPossible, RecordsFault, UnknownRepo
-from runner.model import (
-    Check,
-    CheckState,
-    Merged,
-    MergeRefused,
-    Pull,
-    PullDraft,
-    PullState,
-    ReviewedHead,
-)
-from runner.ports import Forge
-from tests.git_rig import SECRET, commit_all, git, make_repository, served, write
-
-REPO = "acme/widgets"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rig:
-    """A forge that holds `acme/widgets`, and a person's work tree of it. tip: what a branch is at on the forge."""
-
-    forge: Forge
-    work: Path
-    push: Callable[[str], str]
-    tip: Callable[[str], str | None]
-
-    def branch(self, name: str, **files: str) -> str:
-        """A pushed branch off the pushed main with these files changed; its commit."""
-        git(self.work, "checkout", "--quiet", "-B", name, "main")
-        write(self.work, files)
-        commit_all(self.work, f"work on {name}")
-        return self.push(name)
-
-    def main(self, **files: str) -> str:
-        """A pushed commit on main; its id."""
-        git(self.work, "checkout", "--quiet", "main")
-        write(self.work, files)
-        commit_all(self.work, "on main")
-        return self.push("main")
-
-    def reviewed(self, pull: Pull) -> ReviewedHead:
-        """The proof that promotion would make for the pull request as it is."""
-        listed = git(self.work, "merge-tree", "--write-tree", pull.base_sha, pull.head_sha, check=False)
-        return ReviewedHead(
-            repo=pull.repo,
-            pull=pull.number,
-            head_sha=pull.head_sha,
-            base_sha=pull.base_sha,
-            tree=listed.splitlines()[0],
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Local:
-    """The parts of a local forge, for the tests that are about it alone."""
-
-    forge: LocalForge
-    store: SqlForgeStore
-    root: Path
-    engine: sa.Engine
-
-
-def local_parts(tmp_path: Path, base_url: str) -> Local:
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'forge.db'}", connect_args={"timeout": 30})
-    metadata = sa.MetaData()
-    define_forge_tables(metadata)
-    metadata.create_all(engine)
-    store = SqlForgeStore(engine, metadata)
-    root = tmp_path / "forge"
-    return Local(forge=LocalForge(root, store, base_url, SECRET, timeout_s=60), store=store, root=root, engine=engine)
-
-
-def source(tmp_path: Path) -> Path:
-    work = tmp_path / "work"
-    make_repository(work, {"a": "one\n", "b": "two\n"})
-    return work
-
-
-@contextmanager
-def local(tmp_path: Path) -> Iterator[Rig]:
-    work = source(tmp_path)
-    with served(git_http_app(tmp_path / "forge", SECRET)) as url:
-        parts = local_parts(tmp_path, url)
-        parts.forge.add(str(work), REPO)
-        bare = parts.root / f"{REPO}.git"
-
-        def push(branch: str) -> str:
-            git(work, "push", "--quiet", "--force", str(bare), f"HEAD:refs/heads/{branch}")
-            return git(work, "rev-parse", "HEAD")
-
-        def tip(branch: str) -> str | None:
-            return git(bare, "rev-parse", "--quiet", "--verify", f"refs/heads/{branch}", check=False) or None
-
-        yield Rig(forge=parts.forge, work=work, push=push, tip=tip)
-        parts.engine.dispose()
-
-
-FORGES: dict[str, Callable[[Path], AbstractContextManager[Rig]]] = {"local": local}
+from runner.errors import Rejected, UnknownRepo
+from runner.model import Check, CheckState, Merged, MergeRefused, PullState, RequiredCheck
+from runner.remarks import Remark, RemarkKind, Stance
+from tests.contract.forge_rig import FORGES, REPO, Report, Rig, Spoken, draft
+from tests.git_rig import git
 
 
 @pytest.fixture(params=FORGES)
@@ -123,30 +23,28 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
         yield made
 
 
-@pytest.fixture
-def parts(tmp_path: Path) -> Iterator[Local]:
-    made = local_parts(tmp_path, "http://forge.test")
-    yield made
-    made.engine.dispose()
-
-
-def draft(head: str = "work", *, title: str = "Fix it", is_draft: bool = False) -> PullDraft:
-    return PullDraft(repo=REPO, head_branch=head, base_branch="main", title=title, body="Why.", draft=is_draft)
-
-
 # --- the port --------------------------------------------------------------------------------------------------
 
 
 def test_a_repository_nobody_added_is_unknown(rig: Rig) -> None:
-    for ask in (rig.forge.remote, rig.forge.default_branch):
+    forge, nowhere = rig.forge, "acme/nothing"
+    check = Check(name="ci", state=CheckState.FAILED)
+    asks: tuple[Callable[[], object], ...] = (
+        lambda: forge.remote(nowhere),
+        lambda: forge.default_branch(nowhere),
+        lambda: forge.required_checks(nowhere, "main"),
+        lambda: forge.open_pull(replace(draft(), repo=nowhere)),
+        lambda: forge.ready(nowhere, 1),
+        lambda: forge.pull(nowhere, 1),
+        lambda: forge.checks(nowhere, "0" * 40),
+        lambda: forge.check_log(nowhere, check, 100),
+        lambda: forge.set_check(nowhere, "0" * 40, "ci", CheckState.PASSED, ""),
+        lambda: forge.remarks(nowhere, 1),
+        lambda: forge.say(nowhere, 1, "k", "Hello."),
+    )
+    for ask in asks:
         with pytest.raises(UnknownRepo):
-            ask("acme/nothing")
-    with pytest.raises(UnknownRepo):
-        rig.forge.pull("acme/nothing", 1)
-    with pytest.raises(UnknownRepo):
-        rig.forge.open_pull(replace(draft(), repo="acme/nothing"))
-    with pytest.raises(UnknownRepo):
-        rig.forge.set_check("acme/nothing", "0" * 40, "ci", CheckState.PASSED, "")
+            ask()
 
 
 def test_a_remote_takes_fetches_and_pushes(rig: Rig, tmp_path: Path) -> None:
@@ -201,17 +99,341 @@ def test_a_pull_request_s_head_and_base_follow_what_is_pushed(rig: Rig) -> None:
     assert (pull.head_sha, pull.base_sha) == (head, base)
 
 
+def told(checks: tuple[Check, ...]) -> list[tuple[str, str, CheckState]]:
+    return [(check.source, check.name, check.state) for check in checks]
+
+
 def test_checks_are_set_changed_and_sorted(rig: Rig) -> None:
     head = rig.branch("work", a="changed\n")
     assert rig.forge.checks(REPO, head) == ()
     rig.forge.set_check(REPO, head, "lint", CheckState.PASSED, "clean")
     rig.forge.set_check(REPO, head, "gate", CheckState.PENDING, "")
     rig.forge.set_check(REPO, head, "gate", CheckState.FAILED, "2 failed")
-    assert rig.forge.checks(REPO, head) == (
-        Check(name="gate", state=CheckState.FAILED, summary="2 failed"),
-        Check(name="lint", state=CheckState.PASSED, summary="clean"),
-    )
+    rig.forge.set_check(REPO, head, "gate", CheckState.FAILED, "2 failed")
+    seen = rig.forge.checks(REPO, head)
+    assert told(seen) == [(rig.source, "gate", CheckState.FAILED), (rig.source, "lint", CheckState.PASSED)]
+    assert [check.summary for check in seen] == ["2 failed", "clean"]
     assert rig.forge.checks(REPO, rig.tip("main") or "") == ()
+
+
+def test_of_every_check_the_latest_of_each_source_is_told(rig: Rig) -> None:
+    head = rig.branch("work", a="changed\n")
+    others = rig.others
+    for state in (CheckState.PENDING, CheckState.FAILED, CheckState.PASSED):
+        others.report(head, Report(name="test", state=state, source=others.ci))
+    others.report(head, Report(name="test", state=CheckState.FAILED, source=others.other_ci))
+    rig.forge.set_check(REPO, head, "gate", CheckState.PASSED, "")
+    seen = rig.forge.checks(REPO, head)
+    assert [check.name for check in seen] == ["gate", "test", "test"]
+    assert set(told(seen)) == {
+        (rig.source, "gate", CheckState.PASSED),
+        (others.ci, "test", CheckState.PASSED),
+        (others.other_ci, "test", CheckState.FAILED),
+    }
+
+
+@pytest.mark.parametrize("state", CheckState)
+def test_a_check_of_others_is_told_in_its_state(rig: Rig, state: CheckState) -> None:
+    head = rig.branch("work", a="changed\n")
+    rig.others.report(head, Report(name="test", state=state, source=rig.others.ci))
+    assert told(rig.forge.checks(REPO, head)) == [(rig.others.ci, "test", state)]
+
+
+LOG = "".join(f"line {n} of the log, Ünïcödé\n" for n in range(200))
+
+
+def failed(rig: Rig, *, summary: str = "", log: str = "") -> Check:
+    head = rig.branch("work", a="changed\n")
+    report = Report(name="test", state=CheckState.FAILED, source=rig.others.ci, summary=summary, log=log)
+    rig.others.report(head, report)
+    (check,) = rig.forge.checks(REPO, head)
+    return check
+
+
+@pytest.mark.parametrize("max_bytes", [1, 2, 30, 31, 32, 33, 1000])
+def test_the_end_of_a_check_s_log_is_told_within_its_bound(rig: Rig, max_bytes: int) -> None:
+    log = rig.forge.check_log(REPO, failed(rig, log=LOG), max_bytes)
+    assert len(log.encode()) <= max_bytes
+    assert LOG.rstrip().endswith(log.rstrip())
+    assert len(log.encode()) >= max_bytes - 3
+
+
+def test_a_short_log_is_told_whole(rig: Rig) -> None:
+    log = rig.forge.check_log(REPO, failed(rig, summary="1 failed", log="E  one is not two\n"), 10_000)
+    assert log.strip() == "E  one is not two"
+
+
+def test_a_check_without_a_log_tells_its_summary_within_the_bound(rig: Rig) -> None:
+    check = failed(rig, summary="1 test failed")
+    assert "1 test failed" in rig.forge.check_log(REPO, check, 10_000)
+    assert len(rig.forge.check_log(REPO, check, 5).encode()) <= 5
+
+
+def test_a_check_that_left_no_word_tells_nothing(rig: Rig) -> None:
+    assert rig.forge.check_log(REPO, failed(rig), 10_000) == ""
+
+
+def test_what_a_branch_requires_is_told_sorted(rig: Rig) -> None:
+    assert rig.forge.required_checks(REPO, "main") == ()
+    rig.others.require("main", ("test", "lint"))
+    assert rig.forge.required_checks(REPO, "main") == (RequiredCheck(name="lint"), RequiredCheck(name="test"))
+    assert rig.forge.required_checks(REPO, "work") == ()
+
+
+# --- labels, drafts, endings -----------------------------------------------------------------------------------
+
+
+def test_a_pull_request_has_the_labels_asked_for(rig: Rig) -> None:
+    number = rig.opened(labels=("ashigaru", "ashigaru: waits")).number
+    assert rig.others.labels(number) == {"ashigaru", "ashigaru: waits"}
+
+
+def test_opening_again_changes_labels_of_ours_and_no_others(rig: Rig) -> None:
+    number = rig.opened(labels=("ashigaru", "ashigaru: waits")).number
+    rig.others.label(number, "urgent")
+    rig.forge.open_pull(draft(labels=("ashigaru", "ashigaru: done")))
+    assert rig.others.labels(number) == {"ashigaru", "ashigaru: done", "urgent"}
+    rig.forge.open_pull(draft())
+    assert rig.others.labels(number) == {"urgent"}
+
+
+def test_a_draft_made_ready_twice_is_ready_and_has_lost_the_labels_named(rig: Rig) -> None:
+    number = rig.opened(is_draft=True, labels=("ashigaru", "ashigaru: waits")).number
+    rig.others.label(number, "urgent")
+    for _ in range(2):
+        rig.forge.ready(REPO, number, drop_labels=("ashigaru: waits",))
+        pull = rig.forge.pull(REPO, number)
+        assert pull is not None
+        assert (pull.draft, pull.state) == (False, PullState.OPEN)
+        assert rig.others.labels(number) == {"ashigaru", "urgent"}
+
+
+def test_a_pull_request_that_was_no_draft_is_as_ready_as_before(rig: Rig) -> None:
+    pull = rig.opened(labels=("ashigaru",))
+    rig.forge.ready(REPO, pull.number)
+    assert rig.forge.pull(REPO, pull.number) == pull
+    assert rig.others.labels(pull.number) == {"ashigaru"}
+
+
+def test_a_pull_request_can_be_a_draft_again(rig: Rig) -> None:
+    number = rig.opened().number
+    assert rig.forge.open_pull(draft(is_draft=True)).number == number
+    pull = rig.forge.pull(REPO, number)
+    assert pull is not None
+    assert pull.draft
+
+
+def test_a_closed_pull_request_is_told_so_and_not_merged(rig: Rig) -> None:
+    pull = rig.opened()
+    before = rig.tip("main")
+    rig.others.close(pull.number)
+    seen = rig.forge.pull(REPO, pull.number)
+    assert seen is not None
+    assert (seen.state, seen.head_sha, seen.merged_sha) == (PullState.CLOSED, pull.head_sha, None)
+    assert isinstance(rig.forge.merge(rig.reviewed(pull), "Fix it", ""), MergeRefused)
+    assert rig.tip("main") == before
+
+
+def test_the_branch_of_a_closed_pull_request_gets_another(rig: Rig) -> None:
+    first = rig.opened()
+    rig.others.close(first.number)
+    second = rig.forge.open_pull(draft())
+    assert second.number != first.number
+    assert second.state is PullState.OPEN
+
+
+def test_a_pull_request_from_a_fork_is_none(rig: Rig) -> None:
+    for number in rig.others.forks():
+        assert rig.forge.pull(REPO, number) is None
+
+
+def test_a_repository_that_cannot_be_worked_is_refused_with_its_cure(rig: Rig) -> None:
+    refused = rig.others.unworkable()
+    assert refused
+    for one in refused:
+        with pytest.raises(one.fault, match=re.escape(one.cure)):
+            rig.forge.default_branch(one.repo)
+
+
+# --- what is said ----------------------------------------------------------------------------------------------
+
+
+def only(rig: Rig, number: int) -> Remark:
+    (remark,) = rig.forge.remarks(REPO, number)
+    return remark
+
+
+def test_nothing_was_said_of_a_new_pull_request(rig: Rig) -> None:
+    assert rig.forge.remarks(REPO, rig.opened().number) == ()
+
+
+def test_a_comment_is_a_remark(rig: Rig) -> None:
+    number = rig.opened().number
+    rig.others.comment(number, "Why not `two`?\n\nIt is <b>shorter</b>.")
+    remark = only(rig, number)
+    assert (remark.kind, remark.author, remark.may_ask) == (RemarkKind.COMMENT, rig.others.person, True)
+    assert remark.body == "Why not `two`?\n\nIt is <b>shorter</b>."
+    assert (remark.stance, remark.path, remark.line) == (Stance.COMMENTED, None, None)
+    assert remark.at > 1_000_000_000
+    assert re.fullmatch(r"[a-z0-9:_-]{1,64}", remark.id)
+
+
+@pytest.mark.parametrize("stance", Stance)
+def test_a_review_with_a_text_is_a_remark_with_its_stance(rig: Rig, stance: Stance) -> None:
+    number = rig.opened().number
+    rig.others.review(number, stance, "I have read it.")
+    remark = only(rig, number)
+    assert (remark.kind, remark.stance, remark.body) == (RemarkKind.REVIEW, stance, "I have read it.")
+    assert (remark.author, remark.may_ask, remark.path, remark.line) == (rig.others.person, True, None, None)
+
+
+def test_an_approval_without_a_text_is_no_remark(rig: Rig) -> None:
+    number = rig.opened().number
+    rig.others.review(number, Stance.APPROVED, "")
+    assert rig.forge.remarks(REPO, number) == ()
+
+
+def test_a_remark_on_a_line_tells_where(rig: Rig) -> None:
+    number = rig.opened().number
+    rig.others.comment_line(number, "a", 1, "Spell it out.")
+    remark = only(rig, number)
+    assert (remark.kind, remark.path, remark.line, remark.body) == (RemarkKind.LINE, "a", 1, "Spell it out.")
+    assert (remark.author, remark.may_ask, remark.stance) == (rig.others.person, True, Stance.COMMENTED)
+
+
+def test_a_remark_on_a_line_loses_it_when_the_diff_moves_on(rig: Rig) -> None:
+    number = rig.opened().number
+    rig.others.comment_line(number, "a", 1, "Spell it out.")
+    before = only(rig, number)
+    rig.branch("work", a="altogether\ndifferent\n")
+    assert only(rig, number) == replace(before, line=None)
+
+
+def test_remarks_are_told_oldest_first_and_keep_their_ids(rig: Rig) -> None:
+    number = rig.opened().number
+    rig.others.comment(number, "first")
+    rig.others.comment_line(number, "a", 1, "second")
+    rig.others.review(number, Stance.CHANGES_REQUESTED, "third")
+    before = rig.forge.remarks(REPO, number)
+    rig.others.comment(number, "fourth")
+    after = rig.again().remarks(REPO, number)
+    assert [remark.body for remark in after] == ["first", "second", "third", "fourth"]
+    assert after[:3] == before
+    assert len({remark.id for remark in after}) == 4
+    assert [remark.at for remark in after] == sorted(remark.at for remark in after)
+
+
+def test_of_many_remarks_the_newest_three_hundred_are_told(rig: Rig) -> None:
+    number = rig.opened().number
+    for n in range(302):
+        rig.others.comment(number, f"remark {n}")
+    assert [remark.body for remark in rig.forge.remarks(REPO, number)] == [f"remark {n}" for n in range(2, 302)]
+
+
+def test_who_may_not_ask_is_told_apart(rig: Rig) -> None:
+    number = rig.opened().number
+    rig.others.comment(number, "I may.")
+    strangers = rig.others.strangers(number)
+    assert {remark.body: remark.may_ask for remark in rig.forge.remarks(REPO, number)} == {
+        "I may.": True,
+        **dict.fromkeys(strangers, False),
+    }
+
+
+def test_remarks_stay_with_their_pull_request(rig: Rig) -> None:
+    first = rig.opened().number
+    rig.branch("other", b="changed\n")
+    second = rig.forge.open_pull(draft("other")).number
+    rig.others.comment(first, "Of the first.")
+    rig.forge.say(REPO, second, "k", "Of the second.")
+    assert rig.forge.remarks(REPO, second) == ()
+    assert [said.body for said in rig.others.said(first)] == ["Of the first."]
+
+
+def ours(rig: Rig, number: int) -> list[Spoken]:
+    return [said for said in rig.others.said(number) if said.ours]
+
+
+def test_what_we_say_is_there_as_given_and_no_remark(rig: Rig) -> None:
+    number = rig.opened().number
+    rig.forge.say(REPO, number, "round:1", "Done in *abc*.\n\n- one & two")
+    (said,) = ours(rig, number)
+    assert "Done in *abc*.\n\n- one & two" in said.body
+    assert said.answers is None
+    assert rig.forge.remarks(REPO, number) == ()
+
+
+def test_saying_it_twice_is_saying_it_once(rig: Rig) -> None:
+    number = rig.opened().number
+    rig.forge.say(REPO, number, "round:1", "Done.")
+    rig.forge.say(REPO, number, "round:1", "Other words.")
+    (said,) = ours(rig, number)
+    assert "Done." in said.body
+
+
+def test_another_key_is_another_comment(rig: Rig) -> None:
+    number = rig.opened().number
+    for key in ("round:1", "round:10", "round:1:x", "a" * 80, "round_1-2"):
+        rig.forge.say(REPO, number, key, "Done.")
+    assert len(ours(rig, number)) == 5
+
+
+def test_what_was_said_before_a_restart_is_not_said_again(rig: Rig) -> None:
+    number = rig.opened().number
+    rig.others.comment_line(number, "a", 1, "Spell it out.")
+    remark = only(rig, number).id
+    for forge in (rig.forge, rig.again()):
+        forge.say(REPO, number, "plain", "Done.")
+        forge.say(REPO, number, "answer", "Spelt out.", remark=remark)
+    assert len(ours(rig, number)) == 2
+
+
+def test_a_remark_on_a_line_is_answered_in_its_thread_once(rig: Rig) -> None:
+    number = rig.opened().number
+    rig.others.comment_line(number, "a", 1, "Not this one.")
+    rig.others.comment_line(number, "a", 1, "Spell it out.")
+    asked = rig.forge.remarks(REPO, number)[1]
+    for _ in range(2):
+        rig.forge.say(REPO, number, f"r1:{asked.id}", "Spelt out.", remark=asked.id)
+    (said,) = ours(rig, number)
+    assert "Spelt out." in said.body
+    assert said.answers == "Spell it out."
+    assert [remark.body for remark in rig.forge.remarks(REPO, number)] == ["Not this one.", "Spell it out."]
+
+
+def test_a_remark_whose_line_is_gone_is_answered_in_its_thread(rig: Rig) -> None:
+    number = rig.opened().number
+    rig.others.comment_line(number, "a", 1, "Spell it out.")
+    rig.branch("work", a="spelt out\n")
+    rig.forge.say(REPO, number, "r1", "Spelt out.", remark=only(rig, number).id)
+    (said,) = ours(rig, number)
+    assert said.answers == "Spell it out."
+
+
+@pytest.mark.parametrize("kind", [RemarkKind.COMMENT, RemarkKind.REVIEW])
+def test_any_other_remark_is_answered_in_the_conversation(rig: Rig, kind: RemarkKind) -> None:
+    number = rig.opened().number
+    if kind is RemarkKind.COMMENT:
+        rig.others.comment(number, "Why?")
+    else:
+        rig.others.review(number, Stance.CHANGES_REQUESTED, "Why?")
+    rig.forge.say(REPO, number, "r1", "Because.", remark=only(rig, number).id)
+    (said,) = ours(rig, number)
+    assert "Because." in said.body
+    assert said.answers is None
+
+
+def test_a_pull_request_nobody_opened_has_no_conversation(rig: Rig) -> None:
+    rig.branch("work", a="changed\n")
+    with pytest.raises(Rejected):
+        rig.forge.remarks(REPO, 9999)
+    with pytest.raises(Rejected):
+        rig.forge.say(REPO, 9999, "k", "Hello.")
+    with pytest.raises(Rejected):
+        rig.forge.ready(REPO, 9999)
+
+
+# --- the merge -------------------------------------------------------------------------------------------------
 
 
 def test_a_merge_is_one_commit_on_the_base_with_the_judged_tree(rig: Rig) -> None:
@@ -302,221 +524,24 @@ def test_a_tree_that_was_not_judged_is_not_merged(rig: Rig) -> None:
     assert isinstance(rig.forge.merge(replace(reviewed, tree="0" * 40), "Fix it", ""), MergeRefused)
 
 
-# --- the local forge alone -------------------------------------------------------------------------------------
+def test_a_merge_says_that_it_is_as_judged(rig: Rig) -> None:
+    merged = rig.forge.merge(rig.reviewed(rig.opened()), "Fix it", "")
+    assert isinstance(merged, Merged)
+    assert merged.as_judged
 
 
-def test_any_git_repository_can_be_added(parts: Local, tmp_path: Path) -> None:
-    work = source(tmp_path)
-    git(work, "tag", "v1")
-    git(work, "checkout", "--quiet", "-b", "trunk")
-    git(work, "update-ref", "refs/notes/secret", "HEAD")
-    assert parts.forge.add(str(work)) == "work"
-    assert parts.forge.default_branch("work") == "trunk"
-    bare = parts.root / "work.git"
-    refs = git(bare, "for-each-ref", "--format=%(refname)").split()
-    assert refs == ["refs/heads/main", "refs/heads/trunk", "refs/tags/v1"]
-    assert not (bare / "hooks").exists()
-    assert parts.forge.add(f"file://{work}", "acme/copy") == "acme/copy"
-    assert parts.forge.repos() == ("acme/copy", "work")
+def test_a_draft_is_made_ready_and_merged(rig: Rig) -> None:
+    pull = rig.opened(is_draft=True)
+    assert isinstance(rig.forge.merge(rig.reviewed(pull), "Fix it", ""), Merged)
+    after = rig.forge.pull(REPO, pull.number)
+    assert after is not None
+    assert (after.state, after.draft) == (PullState.MERGED, False)
 
 
-def test_adding_again_changes_nothing_and_another_source_is_refused(parts: Local, tmp_path: Path) -> None:
-    work = source(tmp_path)
-    parts.forge.add(str(work))
-    before = git(parts.root / "work.git", "rev-parse", "main")
-    write(work, {"c": "three\n"})
-    commit_all(work)
-    assert parts.forge.add(str(work)) == "work"
-    assert git(parts.root / "work.git", "rev-parse", "main") == before
-    make_repository(tmp_path / "other", {"x": "y"})
-    with pytest.raises(NotPossible):
-        parts.forge.add(str(tmp_path / "other"), "work")
-
-
-def test_an_add_that_was_cut_off_is_finished_by_the_next(parts: Local, tmp_path: Path) -> None:
-    work = source(tmp_path)
-    parts.forge.add(str(work))
-    with parts.engine.begin() as connection:
-        connection.execute(sa.text("DELETE FROM forge_repos"))
-    write(parts.root / ".incoming" / "left", {"over": "x"})
-    assert parts.forge.add(str(work)) == "work"
-    assert parts.forge.default_branch("work") == "main"
-
-
-@pytest.mark.parametrize("bad", ["a.git/b", "../up", "a b", "-x", "", "a/b/c", "x.git", ".hidden"])
-def test_a_name_that_is_no_name_is_refused(parts: Local, tmp_path: Path, bad: str) -> None:
-    work = source(tmp_path)
-    with pytest.raises(BadIntent):
-        parts.forge.add(str(work), bad or "/")
-
-
-@pytest.mark.parametrize("bad", ["ext::sh -c id", "ssh://host/x", "/nowhere/at/all", "git@host:x"])
-def test_a_source_that_is_no_repository_here_or_on_the_web_is_refused(parts: Local, bad: str) -> None:
-    with pytest.raises(BadIntent):
-        parts.forge.add(bad, "name")
-
-
-def test_a_repository_of_another_user_can_be_added(parts: Local, tmp_path: Path) -> None:
-    work = source(tmp_path)
-    if os.geteuid() == 0:
-        for path in (work, *work.rglob("*")):
-            os.chown(path, 12345, 12345)
-    assert parts.forge.add(str(work)) == "work"
-
-
-def test_a_directory_without_git_in_it_leaves_nothing_behind(parts: Local, tmp_path: Path) -> None:
-    (tmp_path / "plain").mkdir()
-    with pytest.raises(ForgeDown):
-        parts.forge.add(str(tmp_path / "plain"))
-    assert parts.forge.repos() == ()
-    assert not (parts.root / "plain.git").exists()
-
-
-def test_an_empty_repository_is_refused(parts: Local, tmp_path: Path) -> None:
-    git(tmp_path, "init", "--quiet", "--template=", "fresh")
-    with pytest.raises(NotPossible):
-        parts.forge.add(str(tmp_path / "fresh"))
-
-
-def test_issues_and_pull_requests_share_their_numbers(parts: Local, tmp_path: Path) -> None:
-    parts.forge.add(str(source(tmp_path)), REPO)
-    first = parts.forge.create_issue(REPO, "It breaks", "when touched")
-    git(parts.root / f"{REPO}.git", "branch", "work", "main")
-    pull = parts.forge.open_pull(draft())
-    last = parts.forge.create_issue(REPO, "Again")
-    assert (first, pull.number, last) == (1, 2, 3)
-    assert pull.url == "http://forge.test/forge/acme/widgets/pulls/2"
-    issue = parts.forge.issue(REPO, 1)
-    assert issue is not None
-    assert (issue.title, issue.body) == ("It breaks", "when touched")
-    assert parts.forge.issue(REPO, 2) is None
-    assert [pull.number for pull in parts.forge.pulls(REPO)] == [2]
-
-
-def test_git_may_reach_the_forge_at_another_address_than_people(parts: Local, tmp_path: Path) -> None:
-    pull, _ = opened(parts, tmp_path)
-    forge = LocalForge(parts.root, parts.store, "https://forge.test/", SECRET, git_url="http://127.0.0.1:1/")
-    assert forge.remote(REPO).url == "http://127.0.0.1:1/forge/acme/widgets.git"
-    seen = forge.pull(REPO, pull.number)
-    assert seen is not None
-    assert seen.url == f"https://forge.test/forge/acme/widgets/pulls/{pull.number}"
-
-
-def test_many_issues_at_once_have_each_a_number(parts: Local, tmp_path: Path) -> None:
-    parts.forge.add(str(source(tmp_path)), REPO)
-    with ThreadPoolExecutor(4) as pool:
-        numbers = list(pool.map(lambda n: parts.forge.create_issue(REPO, f"issue {n}"), range(12)))
-    assert sorted(numbers) == list(range(1, 13))
-
-
-@pytest.mark.parametrize("title", ["", "  ", "two\nlines", "x" * 301, "bell\a"])
-def test_a_title_that_is_no_line_is_refused(parts: Local, tmp_path: Path, title: str) -> None:
-    parts.forge.add(str(source(tmp_path)), REPO)
-    with pytest.raises(BadIntent):
-        parts.forge.create_issue(REPO, title)
-
-
-def test_a_branch_nobody_pushed_has_no_pull_request(parts: Local, tmp_path: Path) -> None:
-    parts.forge.add(str(source(tmp_path)), REPO)
-    with pytest.raises(NotPossible):
-        parts.forge.open_pull(draft())
-    with pytest.raises(NotPossible):
-        parts.forge.open_pull(draft("main"))
-
-
-def opened(parts: Local, tmp_path: Path) -> tuple[Pull, ReviewedHead]:
-    work = source(tmp_path)
-    parts.forge.add(str(work), REPO)
-    git(work, "checkout", "--quiet", "-b", "work")
-    write(work, {"a": "changed\n"})
-    commit_all(work)
-    git(work, "push", "--quiet", str(parts.root / f"{REPO}.git"), "work")
-    pull = parts.forge.open_pull(draft())
-    tree = git(work, "rev-parse", "work^{tree}")
-    head = ReviewedHead(repo=REPO, pull=pull.number, head_sha=pull.head_sha, base_sha=pull.base_sha, tree=tree)
-    return pull, head
-
-
-def test_the_diff_is_the_same_before_and_after_the_merge(parts: Local, tmp_path: Path) -> None:
-    pull, reviewed = opened(parts, tmp_path)
-    before = parts.forge.diff(REPO, pull.number)
-    assert "+changed" in before
-    assert isinstance(parts.forge.merge(reviewed, "Fix it", ""), Merged)
-    assert parts.forge.diff(REPO, pull.number) == before
-    with pytest.raises(NotPossible):
-        parts.forge.diff(REPO, 9999)
-
-
-class CutOff(Exception):
-    """The process died here."""
-
-
-class DyingStore(SqlForgeStore):
-    """Dies just before a merge is recorded as done."""
-
-    def end_merge(self, repo: str, number: int) -> None:
-        raise CutOff(repo, number)
-
-
-@pytest.mark.parametrize("by", ["look", "merge"])
-def test_a_merge_that_was_cut_off_is_finished_by_the_next(parts: Local, tmp_path: Path, by: str) -> None:
-    pull, reviewed = opened(parts, tmp_path)
-    dying = LocalForge(parts.root, DyingStore(parts.engine), "http://forge.test", SECRET, timeout_s=60)
-    with pytest.raises(CutOff):
-        dying.merge(reviewed, "Fix it", "")
-    squash = git(parts.root / f"{REPO}.git", "rev-parse", "main")
-    if by == "look":
-        seen = parts.forge.pull(REPO, pull.number)
-        assert seen is not None
-        assert (seen.state, seen.merged_sha) == (PullState.MERGED, squash)
-    assert parts.forge.merge(reviewed, "Other words", "") == Merged(sha=squash)
-    assert git(parts.root / f"{REPO}.git", "branch", "--list", "work") == ""
-
-
-class DyingEarlyStore(SqlForgeStore):
-    """Dies just after a merge is announced."""
-
-    def begin_merge(self, repo: str, number: int, *, head_sha: str, base_sha: str, squash: str) -> None:
-        super().begin_merge(repo, number, head_sha=head_sha, base_sha=base_sha, squash=squash)
-        raise CutOff
-
-
-def test_a_merge_that_was_only_announced_is_not_taken_for_one(parts: Local, tmp_path: Path) -> None:
-    pull, reviewed = opened(parts, tmp_path)
-    dying = LocalForge(parts.root, DyingEarlyStore(parts.engine), "http://forge.test", SECRET, timeout_s=60)
-    with pytest.raises(CutOff):
-        dying.merge(reviewed, "Fix it", "")
-    seen = parts.forge.pull(REPO, pull.number)
-    assert seen is not None
-    assert seen.state is PullState.OPEN
-    assert isinstance(parts.forge.merge(reviewed, "Fix it", ""), Merged)
-
-
-def test_a_database_that_is_away_is_a_records_fault(parts: Local) -> None:
-    with parts.engine.begin() as connection:
-        connection.execute(sa.text("DROP TABLE forge_repos"))
-    with pytest.raises(RecordsFault):
-        parts.forge.repos()
-
-
-def test_a_repository_that_is_gone_from_the_disk_is_the_forge_s_fault(parts: Local, tmp_path: Path) -> None:
-    pull, _ = opened(parts, tmp_path)
-    (parts.root / f"{REPO}.git").rename(tmp_path / "away")
-    with pytest.raises(ForgeDown):
-        parts.forge.pull(REPO, pull.number)
-
-
-def test_a_pull_record_tells_all_its_fields(parts: Local, tmp_path: Path) -> None:
-    pull, _ = opened(parts, tmp_path)
-    assert parts.store.pull(REPO, pull.number) == PullRecord(
-        repo=REPO,
-        number=pull.number,
-        title="Fix it",
-        body="Why.",
-        draft=False,
-        state=PullState.OPEN,
-        head_branch="work",
-        base_branch="main",
-        head_sha=pull.head_sha,
-        base_sha=pull.base_sha,
-    )
+def test_a_head_branch_that_moved_on_after_the_merge_stays(rig: Rig) -> None:
+    reviewed = rig.reviewed(rig.opened())
+    first = rig.forge.merge(reviewed, "Fix it", "")
+    assert rig.tip("work") is None
+    moved = rig.branch("work", b="more\n")
+    assert rig.forge.merge(reviewed, "Fix it", "") == first
+    assert rig.tip("work") == moved

@@ -14,11 +14,11 @@ from runner.brief import (
     MAX_FEEDBACK_BYTES,
     MAX_GUIDANCE_BYTES,
     block,
+    feedback_from_ci,
     feedback_from_gate,
     feedback_from_nothing,
     feedback_from_policy,
     feedback_from_reviewer,
-    feedback_to_go_on,
     prompt,
     system_prompt,
     with_earlier,
@@ -55,7 +55,7 @@ def test_protected_paths_are_named() -> None:
 
 def test_without_feedback_there_is_no_talk_of_earlier_work() -> None:
     assert "Work was done on this before" not in ask()
-    assert "Work was done on this before" in ask(feedback=feedback_to_go_on())
+    assert "Work was done on this before" in ask(feedback=feedback_from_ci((("build", "boom"),), "+ x"))
 
 
 @calm

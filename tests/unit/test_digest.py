@@ -69,10 +69,19 @@ def test_a_run_under_review_says_what_promote_will_do() -> None:
 
 def test_checks_come_before_promotion() -> None:
     view = replace(VIEW, phase=Phase.AWAITING_REVIEW, pull=PULL)
-    pending = replace(view, checks=(CheckSeen(name="ci", state="pending"), CheckSeen(name="lint", state="passed")))
-    assert describe(pending).next.startswith("1 of 2 checks are still running")
-    red = replace(view, checks=(CheckSeen(name="ci", state="failed"),))
-    assert describe(red).next == "Check ci is red: ask for changes with request_changes."
+    assert describe(replace(view, phase=Phase.CI, ci="running")).next.startswith("When the checks are green")
+    red = replace(view, ci="red", checks=(CheckSeen(name="ci", state="failed"),))
+    assert describe(red).next.startswith("Check ci is red: look at it on the forge")
+    assert describe(replace(view, ci="stalled")).next.startswith("CI has no green verdict")
+    assert describe(replace(view, ci="green")).next.startswith("Review the pull request")
+
+
+def test_what_follows_a_merge_is_told_until_the_base_is_green() -> None:
+    merged = replace(VIEW, phase=Phase.MERGED)
+    assert "followed" in describe(replace(merged, pipeline="running")).next
+    assert "done" in describe(replace(merged, pipeline="none")).next
+    assert "not green" in describe(replace(merged, pipeline="red")).next
+    assert "is shipped" in describe(replace(merged, phase=Phase.SHIPPED, pipeline="green")).headline
 
 
 def test_a_waiting_run_says_why_and_until_when() -> None:

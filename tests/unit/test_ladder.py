@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
+from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged, Verdict
 from runner import facts
 from runner.facts import (
     AgentEnded,
@@ -41,7 +41,7 @@ from runner.facts import (
     WorkSaved,
 )
 from runner.ladder import ENDINGS, RETRY_AFTER_S, LadderError, Reaction, Round, advance, begin, most_steps
-from runner.model import Bounds, Candidate, Ending, RoundInput, Tier
+from runner.model import Bounds, Candidate, Cause, Ending, RoundInput, Tier
 from runner.reasons import MAX_REASON_CHARS
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -216,6 +216,14 @@ def test_no_change_at_the_last_tier_escalates_with_nothing_to_save() -> None:
     assert closed(PREPARED, DONE, NothingChanged(), given=AT_LAST_TIER).outcome is Outcome.ESCALATED
 
 
+def test_no_change_in_answer_to_a_review_is_an_answer_and_buys_no_dearer_tier() -> None:
+    review = replace(INPUT, cause=Cause.REVIEW)
+    end = closed(PREPARED, DONE, NothingChanged(), given=review)
+    assert (end.outcome, end.tier) == (Outcome.ESCALATED, 0)
+    cut_short = due(PREPARED, AgentEnded(ending=Ending.MAX_TURNS), NothingChanged(), given=review)
+    assert isinstance(cut_short, RunAgent)
+
+
 def test_no_change_keeps_the_report_that_still_holds() -> None:
     step = due(*FIRST_RED, DONE, NothingChanged())
     assert isinstance(step, RunAgent)
@@ -323,9 +331,59 @@ def test_trouble_before_the_first_attempt_takes_no_attempt_number() -> None:
 def test_trouble_after_the_changes_were_collected_resumes_from_them() -> None:
     for more in ((), (BASE_GREEN,), (BASE_GREEN, head(GREEN))):
         resume = closed(PREPARED, DONE, collected(), *more, TROUBLE).resume
+        assert resume == Resume(
+            tier=0, attempt=1, start_commit=None, feedback=None, candidate=C1, diff=collected().diff
+        )
+
+
+TAKEN_UP = replace(INPUT, number=2, candidate=C1, diff="+ fixed", first_attempt=1)
+
+
+def test_a_candidate_from_an_earlier_round_is_judged_before_any_agent_runs() -> None:
+    assert due(PREPARED, given=TAKEN_UP) == JudgeBase()
+    assert due(PREPARED, BASE_GREEN, given=TAKEN_UP) == JudgeHead(candidate=C1, attempt=1, take=1)
+    published = due(PREPARED, BASE_GREEN, head(GREEN), given=TAKEN_UP)
+    assert published == Publish(candidate=C1, verdict=GREEN, tier=0)
+
+
+def test_a_candidate_from_an_earlier_round_that_is_refused_climbs_with_its_diff() -> None:
+    step = due(PREPARED, BASE_GREEN, head(RED), given=TAKEN_UP)
+    assert isinstance(step, RunAgent)
+    assert (step.tier, step.attempt, step.from_commit) == (1, 2, C1.commit)
+    assert "+ fixed" in (step.feedback or "")
+
+
+def test_a_candidate_from_an_earlier_round_outlives_more_trouble() -> None:
+    for more in ((), (BASE_GREEN,), (BASE_GREEN, head(GREEN))):
+        resume = closed(PREPARED, *more, TROUBLE, given=TAKEN_UP).resume
         assert resume is not None
-        assert (resume.tier, resume.attempt, resume.start_commit) == (0, 2, C1.commit)
-        assert "is in the files" in (resume.feedback or "")
+        assert (resume.candidate, resume.attempt, resume.diff) == (C1, 1, "+ fixed")
+    before = closed(TROUBLE, given=TAKEN_UP).resume
+    assert before is not None
+    assert (before.candidate, before.attempt) == (C1, 1)
+
+
+UNSEALED = Prepared(base_sha=BASE, unjudged=True)
+
+
+def test_what_no_gate_judges_is_published_as_just_that() -> None:
+    step = due(UNSEALED, DONE, collected(), given=INPUT)
+    assert step == Publish(candidate=C1, verdict=Unjudged(), tier=0)
+    end = closed(UNSEALED, DONE, collected(), Published(pull=4, url="u", head_sha=C1.commit))
+    assert end.outcome is Outcome.PUBLISHED
+    assert "draft" in end.reason
+
+
+def test_what_no_gate_judges_is_published_anew_when_the_base_moved() -> None:
+    step = due(replace(MERGED, unjudged=True), given=REJUDGE)
+    assert step == Publish(candidate=C2, verdict=Unjudged(), tier=0, base_sha=BASE)
+
+
+def test_a_gate_that_says_it_did_not_judge_is_not_believed() -> None:
+    with pytest.raises(LadderError):
+        due(PREPARED, BaseJudged(verdict=Unjudged()))
+    with pytest.raises(LadderError):
+        due(PREPARED, DONE, collected(), BASE_GREEN, head(Unjudged()))
 
 
 def test_trouble_before_the_changes_were_collected_resumes_from_the_start() -> None:
@@ -485,7 +543,7 @@ def test_a_round_that_starts_at_no_tier_is_refused() -> None:
 verdicts: st.SearchStrategy[Verdict] = st.sampled_from([GREEN, DOUBT, RED, UNSURE])
 anytime: st.SearchStrategy[Fact] = st.sampled_from([TROUBLE, CancelSeen(), Unworkable(reason="no")])
 inputs = st.builds(
-    lambda tiers, start, bounds, rejudge, feedback: replace(
+    lambda tiers, start, bounds, rejudge, feedback, kept: replace(
         INPUT,
         ladder=(LADDER * 2)[:tiers],
         start_tier=start % tiers,
@@ -493,6 +551,7 @@ inputs = st.builds(
         rejudge=rejudge,
         feedback=feedback,
         start_commit="c" * 40 if feedback or rejudge else None,
+        candidate=Candidate(commit="e" * 40, tree="kept") if kept and not rejudge else None,
     ),
     st.integers(1, 4),
     st.integers(0, 3),
@@ -501,6 +560,7 @@ inputs = st.builds(
     ),
     st.booleans(),
     st.none() | st.just("a reviewer's notes"),
+    st.booleans(),
 )
 
 
@@ -511,8 +571,9 @@ def answer(data: st.DataObject, now: Round, step: Step, count: int) -> Fact:  # 
     fresh = Candidate(commit=f"{count:040d}", tree=f"t{count}")
     match step:
         case Prepare():
-            return Prepared(base_sha=BASE, rejudged=fresh if now.input.rejudge else None)
-        case RunAgent() if not now.base_ok and data.draw(st.integers(0, 4)) == 0:
+            unjudged = data.draw(st.integers(0, 4)) == 0
+            return Prepared(base_sha=BASE, rejudged=fresh if now.input.rejudge else None, unjudged=unjudged)
+        case RunAgent() if not now.base_ok and not now.unjudged and data.draw(st.integers(0, 4)) == 0:
             return BaseJudged(verdict=data.draw(verdicts))
         case RunAgent():
             return AgentEnded(ending=data.draw(st.sampled_from(Ending)), detail=LONG)
@@ -573,8 +634,16 @@ def test_every_round_ends_within_its_bound(played: Played) -> None:
 def test_nothing_is_published_that_the_gates_did_not_allow(played: Played) -> None:
     allowed: set[Candidate] = set()
     refused: set[Candidate] = set()
-    base_ok = False
+    base_ok = unjudged = False
+    newest = played.given.candidate
     for step, fact in zip(played.steps[1:], played.happened, strict=True):
+        if isinstance(fact, Prepared):
+            unjudged, newest = fact.unjudged, fact.rejudged or newest
+        if isinstance(fact, Collected):
+            newest = fact.candidate
+        if isinstance(step, Publish) and unjudged:
+            assert (step.candidate, step.verdict) == (newest, Unjudged())
+            continue
         if isinstance(fact, BaseJudged):
             base_ok = isinstance(fact.verdict, Passed | NeedsHuman)
         if isinstance(fact, HeadJudged):
@@ -612,21 +681,23 @@ def test_the_ladder_is_climbed_one_rung_at_a_time_and_only_for_a_reason(played: 
 def test_attempts_are_numbered_upwards_and_no_number_is_given_to_two(played: Played) -> None:
     runs = [step for step in played.steps if isinstance(step, RunAgent)]
     distinct = list(dict.fromkeys(runs))
-    first = played.given.first_attempt
+    first = played.given.first_attempt + (played.given.candidate is not None)
     assert [run.attempt for run in distinct] == list(range(first, first + len(distinct)))
     if played.end.resume is not None:
-        assert played.end.resume.attempt == first + len(distinct)
+        again = played.end.resume.candidate is not None
+        assert played.end.resume.attempt == first + len(distinct) - again
 
 
 @calm
 @given(rounds())
 def test_no_work_that_passed_the_policy_is_lost(played: Played) -> None:
-    last = next((fact.candidate for fact in reversed(played.happened) if isinstance(fact, Collected)), None)
+    collected_ones = [fact.candidate for fact in played.happened if isinstance(fact, Collected)]
+    last = collected_ones[-1] if collected_ones else played.given.candidate
     if last is None or played.end.outcome is Outcome.PUBLISHED:
         return
     if played.end.outcome is Outcome.WAITING:
         assert played.end.resume is not None
-        assert played.end.resume.start_commit == last.commit
+        assert last.commit == played.end.resume.start_commit or last == played.end.resume.candidate
     else:
         assert any(isinstance(step, SaveWork) and step.candidate == last for step in played.steps)
 
@@ -635,7 +706,9 @@ def test_no_work_that_passed_the_policy_is_lost(played: Played) -> None:
 @given(rounds())
 def test_a_rejudgement_runs_no_agent_and_pushes_nothing(played: Played) -> None:
     if played.given.rejudge:
-        assert not any(isinstance(step, RunAgent | Collect | Publish | SaveWork) for step in played.steps)
+        assert not any(isinstance(step, RunAgent | Collect | SaveWork) for step in played.steps)
+        published = [step for step in played.steps if isinstance(step, Publish)]
+        assert all(isinstance(step.verdict, Unjudged) for step in published)
 
 
 @calm

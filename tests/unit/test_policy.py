@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.model import ChangeKind, FileChange, Snapshot
+from runner.changes import ChangeKind, FileChange, Snapshot
 from runner.policy import (
     MAX_REASON_CHARS,
     MAX_REASONS,

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gates.judge import Counts
-from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
-from runner.model import Check, CheckState, Phase, Pull, PullState
+from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged, Verdict
+from runner import ci
+from runner.model import REVIEW_PHASES, Check, CheckState, Phase, Pull, PullState
 from runner.promotion import Already, BaseMoved, NotYet, Ready, review
 from runner.records import Judgement, RunRecord
 
@@ -79,7 +80,11 @@ def weigh(
     checks: tuple[Check, ...] = (GREEN,),
     judgements: tuple[Judgement, ...] = (PASSED,),
 ) -> object:
-    return review(run=run, pull=pull, pinned=pinned, checks=checks, judgements=judgements)
+    return review(run=run, pull=pull, pinned=pinned, ci=ci_of(checks), judgements=judgements)
+
+
+def ci_of(checks: tuple[Check, ...]) -> ci.Ci:
+    return ci.weigh(checks, (), ci.CiPolicy(trusted=("*",), grace_s=0.0), since=0.0, now=1.0)
 
 
 def test_a_judged_head_on_the_base_it_was_judged_on_is_ready_with_its_tree() -> None:
@@ -113,14 +118,30 @@ def test_a_head_that_was_never_judged_is_not_ready() -> None:
         ({"pull": replace(PULL, mergeable=False)}, "conflicts with main"),
         ({"run": replace(RUN, phase=Phase.CANCELLED)}, "cancelled"),
         ({"run": replace(RUN, phase=Phase.GATE)}, "gate"),
-        ({"checks": (GREEN, Check(name="ci", state=CheckState.FAILED))}, "ci is red"),
-        ({"checks": (GREEN, Check(name="ci", state=CheckState.PENDING))}, "ci has not finished"),
+        ({"checks": (GREEN, Check(name="ci", state=CheckState.FAILED))}, "CI is red: 1 of 1 checks failed: ci"),
+        (
+            {"checks": (GREEN, Check(name="ci", state=CheckState.PENDING))},
+            "CI has not finished: 1 of 1",
+        ),
     ],
 )
 def test_each_obstacle_is_a_sentence(changes: dict[str, Any], about: str) -> None:
     answer = weigh(**changes)
     assert isinstance(answer, NotYet)
     assert about in answer.reason
+
+
+def test_a_stalled_check_is_for_a_person_to_look_at() -> None:
+    answer = weigh(checks=(GREEN, Check(name="ci", state=CheckState.STALLED)))
+    assert isinstance(answer, NotYet)
+    assert "Look at the checks" in answer.reason
+
+
+def test_a_head_that_only_ci_can_judge_is_ready_when_ci_is_green_and_not_before() -> None:
+    only = judged(Unjudged())
+    assert isinstance(weigh(judgements=(only,), checks=(Check(name="ci", state=CheckState.PASSED),)), Ready)
+    for checks in ((), (GREEN,), (Check(name="ci", state=CheckState.PENDING),)):
+        assert isinstance(weigh(judgements=(only,), checks=checks), NotYet)
 
 
 def test_a_merged_pull_request_answers_with_its_merge_whatever_else_there_is() -> None:
@@ -152,6 +173,7 @@ VERDICTS = st.sampled_from(
         NeedsHuman(summary="s", findings=("f",)),
         Failed(summary="no", report="r"),
         Inconclusive(reason="dunno"),
+        Unjudged(),
     ]
 )
 SHAS = st.sampled_from([BASE, MOVED, HEAD, OTHER])
@@ -193,14 +215,14 @@ def test_whatever_there_is_nothing_is_ready_without_a_verdict_that_allows_that_v
     )
     if not isinstance(answer, Ready):
         return
-    assert phase is Phase.AWAITING_REVIEW
+    assert phase in REVIEW_PHASES
     assert answer.head.head_sha == head == RUN.head_sha
     assert pinned in {None, head}
     assert set(states) <= {CheckState.PASSED}
     allowed = [
         one
         for one in judgements
-        if isinstance(one.verdict, Passed | NeedsHuman)
+        if (isinstance(one.verdict, Passed | NeedsHuman) or (isinstance(one.verdict, Unjudged) and states))
         and one.tree == answer.head.tree
         and head in {one.head, one.commit}
     ]

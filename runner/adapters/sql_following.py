@@ -1,0 +1,114 @@
+"""The half of `runner.records.Records` that is about what follows a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from runner.adapters.sql_rows import check_of, notice_of, run_of, taken_up_of
+from runner.adapters.sql_schema import checks, notices, remarks, runs
+from runner.ci import AWAITED
+from runner.errors import RecordsFault
+from runner.model import DONE_PHASES, REVIEW_PHASES, Check
+from runner.records import Notice, NoticeKind, RunRecord, TakenUp
+
+_IN_REVIEW = runs.c.phase.in_(sorted(REVIEW_PHASES))
+_IN_PIPELINE = sa.and_(runs.c.phase.in_(sorted(DONE_PHASES)), runs.c.pipeline.in_(sorted(AWAITED)))
+
+
+class SqlFollowing:
+    """Transactions, and what the follower of pull requests keeps."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Use the pool; opens nothing yet."""
+        self._engine = engine
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as exc:
+            raise RecordsFault("The records database did not take part; check its disk and its rights.") from exc
+
+    def save_checks(self, run_id: str, seen: tuple[Check, ...], at: float) -> None:
+        """See `Records.save_checks`."""
+        rows = [asdict(check) | {"run_id": run_id} for check in {(c.source, c.name): c for c in seen}.values()]
+        query = sa.select(checks).where(checks.c.run_id == run_id)
+        with self._transaction() as db:
+            known = [dict(row) for row in db.execute(query).mappings()]
+            news = sorted(known, key=_of_check) != sorted(rows, key=_of_check)
+            if news:
+                db.execute(checks.delete().where(checks.c.run_id == run_id))
+                if rows:
+                    db.execute(checks.insert(), rows)
+            db.execute(
+                runs.update()
+                .where(runs.c.run_id == run_id)
+                .values(checks_as_of=at, cursor=runs.c.cursor + (1 if news else 0))
+            )
+
+    def checks(self, run_id: str) -> tuple[Check, ...]:
+        """See `Records.checks`."""
+        query = sa.select(checks).where(checks.c.run_id == run_id).order_by(checks.c.name, checks.c.source)
+        with self._transaction() as db:
+            return tuple(check_of(row) for row in db.execute(query).mappings())
+
+    def watched(self, limit: int) -> list[RunRecord]:
+        """See `Records.watched`."""
+        query = sa.select(runs).where(sa.or_(_IN_REVIEW, _IN_PIPELINE)).order_by(runs.c.updated_at).limit(limit)
+        with self._transaction() as db:
+            return [run_of(row) for row in db.execute(query).mappings()]
+
+    def notify(self, run_id: str, key: str, kind: NoticeKind, text: str, at: float) -> bool:
+        """See `Records.notify`."""
+        same = sa.select(notices.c.id).where(notices.c.run_id == run_id, notices.c.key == key)
+        with self._transaction() as db:
+            if db.execute(same).first() is not None:
+                return False
+            db.execute(notices.insert().values(run_id=run_id, key=key, kind=kind.value, text=text, at=at))
+            db.execute(runs.update().where(runs.c.run_id == run_id).values(cursor=runs.c.cursor + 1))
+        return True
+
+    def notices(self, run_id: str, *, limit: int = 20) -> list[Notice]:
+        """See `Records.notices`."""
+        query = sa.select(notices).where(notices.c.run_id == run_id).order_by(notices.c.id.desc()).limit(limit)
+        with self._transaction() as db:
+            rows = list(db.execute(query).mappings())
+        return [notice_of(row) for row in reversed(rows)]
+
+    def take_up(self, run_id: str, number: int, remarks_told: tuple[tuple[str, float], ...]) -> None:
+        """See `Records.take_up`."""
+        with self._transaction() as db:
+            for place, (remark, at) in enumerate(remarks_told, start=1):
+                which = (remarks.c.run_id == run_id, remarks.c.remark == remark)
+                known = db.execute(sa.select(remarks.c.round).where(*which)).scalar()
+                if known is not None and known > number:
+                    continue
+                row = {"round": number, "number": place, "at": at, "answered_at": None}
+                if known is None:
+                    db.execute(remarks.insert().values(run_id=run_id, remark=remark, **row))
+                else:
+                    db.execute(remarks.update().where(*which).values(**row))
+
+    def taken_up(self, run_id: str) -> list[TakenUp]:
+        """See `Records.taken_up`."""
+        query = sa.select(remarks).where(remarks.c.run_id == run_id).order_by(remarks.c.round, remarks.c.number)
+        with self._transaction() as db:
+            return [taken_up_of(row) for row in db.execute(query).mappings()]
+
+    def answered(self, run_id: str, remark: str, at: float) -> None:
+        """See `Records.answered`."""
+        with self._transaction() as db:
+            db.execute(
+                remarks.update().where(remarks.c.run_id == run_id, remarks.c.remark == remark).values(answered_at=at)
+            )
+
+
+def _of_check(row: dict[str, object]) -> tuple[str, ...]:
+    return tuple(str(row[name]) for name in ("source", "name", "state", "summary", "workflow", "url", "ref"))

@@ -1,0 +1,131 @@
+"""The forge's other side, for stories that run on every forge there is: people who talk, and a CI that reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from runner.adapters.local_forge import LocalForge
+from runner.model import CheckState, RequiredCheck
+from runner.remarks import Stance
+from tests.story.house import Foreman, House, git
+
+CI = "github-actions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comment:
+    """Something said on a pull request. answers: id of the remark whose thread it is in."""
+
+    body: str
+    ours: bool
+    answers: str | None = None
+
+
+class World(Protocol):
+    """One repository on a forge, called `repo`, as its people and its CI see it."""
+
+    repo: str
+
+    def daemon(self, house: House) -> AbstractContextManager[Foreman]:
+        """A daemon of that house on this forge, with the repository there."""
+
+    def report(self, sha: str, name: str, state: CheckState, log: str = "") -> None:
+        """CI says so of a commit."""
+
+    def require(self, *names: str) -> None:
+        """Main requires these checks."""
+
+    def comment(self, number: int, text: str) -> str:
+        """A person with write access says something; the remark's id."""
+
+    def line(self, number: int, path: str, line: int, text: str) -> str:
+        """The same, at a line of the diff."""
+
+    def review(self, number: int, stance: Stance, text: str) -> str:
+        """The same, as a review."""
+
+    def said(self, number: int) -> list[Comment]:
+        """Everything said on the pull request, oldest first."""
+
+    def close(self, number: int) -> None:
+        """A person closes the pull request."""
+
+    def draft(self, number: int) -> bool:
+        """Whether it is a draft."""
+
+    def labels(self, number: int) -> tuple[str, ...]:
+        """Its labels, sorted."""
+
+    def tip(self, branch: str) -> str | None:
+        """Where a branch is."""
+
+
+@dataclass(kw_only=True)
+class LocalWorld:
+    """The built-in forge."""
+
+    source: Path
+    repo: str = "widgets"
+    _forge: LocalForge | None = field(default=None, repr=False)
+    _root: Path | None = None
+
+    @property
+    def forge(self) -> LocalForge:
+        assert self._forge is not None, "the daemon is not up"
+        return self._forge
+
+    @contextmanager
+    def daemon(self, house: House) -> Iterator[Foreman]:
+        house.changes |= FOLLOWED
+        with house.daemon() as foreman:
+            self._forge = foreman.daemon.forge
+            self._root = house.state / "forge" / f"{self.repo}.git"
+            self.forge.add(str(self.source), self.repo)
+            yield foreman
+
+    def report(self, sha: str, name: str, state: CheckState, log: str = "") -> None:
+        self.forge.operator.report(self.repo, sha, name, state, source=CI, log=log.encode("utf-8"))
+
+    def require(self, *names: str) -> None:
+        self.forge.operator.require(self.repo, "main", tuple(RequiredCheck(name=name) for name in names))
+
+    def comment(self, number: int, text: str) -> str:
+        return self.forge.operator.comment(self.repo, number, text)
+
+    def line(self, number: int, path: str, line: int, text: str) -> str:
+        return self.forge.operator.comment(self.repo, number, text, path=path, line=line)
+
+    def review(self, number: int, stance: Stance, text: str) -> str:
+        return self.forge.operator.review(self.repo, number, stance, text)
+
+    def said(self, number: int) -> list[Comment]:
+        told = self.forge.operator.talk(self.repo, number).said
+        return [Comment(body=one.remark.body, ours=one.ours, answers=one.answers) for one in told]
+
+    def close(self, number: int) -> None:
+        self.forge.operator.close(self.repo, number)
+
+    def draft(self, number: int) -> bool:
+        pull = self.forge.pull(self.repo, number)
+        assert pull is not None
+        return pull.draft
+
+    def labels(self, number: int) -> tuple[str, ...]:
+        return self.forge.operator.talk(self.repo, number).labels
+
+    def tip(self, branch: str) -> str | None:
+        assert self._root is not None
+        return git(self._root, "for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}") or None
+
+
+FOLLOWED: dict[str, Any] = {"watch_s": 0.05, "review_settle_s": 0.0, "ci_grace_s": 3600.0}
+"""Settings of a daemon that looks often, and for which checks may register for an hour."""
+
+WORLDS: dict[str, Callable[[Path, Path], World]] = {
+    "local": lambda source, _: LocalWorld(source=source),
+}
+"""By name: what makes a world of a source repository, with a directory of its own to keep things in."""
