@@ -240,7 +240,7 @@ def _asgi(settings: Settings, server: MCPServer[Any], forge: LocalForge, layout:
         # One layer checks Host and Origin for every route, /mcp among them.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    app.router.routes.extend(routes(PullPages(pull=forge.pull, diff=forge.diff)))
+    app.router.routes.extend(routes(PullPages(pull=forge.pull, diff=forge.diff, talk=forge.operator.talk)))
     app.router.routes.append(Mount("/forge", git_http_app(layout.forge, forge_secret(settings.state_dir))))
     return Doorkeeper(
         app, Door.for_listener(settings.host, (*settings.allowed_hosts, *_public_host(settings)), settings.bearer)

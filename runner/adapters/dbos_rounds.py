@@ -128,8 +128,8 @@ class DbosRounds:
         known = _outside(lambda: DBOS.get_workflow_status(_round_id(run_id, number)))
         if known is None:
             known = _outside(lambda: DBOS.get_workflow_status(_intake_id(run_id, number)))
-            if known is not None and known.status == "SUCCESS":
-                # It was assigned to a host between the two questions.
+            if known is not None and known.status in {"PENDING", "SUCCESS"}:
+                # It is being assigned to a host, or was between the two questions: it waits for a slot there.
                 return RoundState.QUEUED
         return RoundState.ABSENT if known is None else _STATES[known.status]
 

@@ -60,8 +60,9 @@ class World(Protocol):
     def labels(self, number: int) -> tuple[str, ...]:
         """Its labels, sorted."""
 
-    def tip(self, branch: str) -> str | None:
-        """Where a branch is."""
+    @property
+    def bare(self) -> Path:
+        """The repository as git has it on the forge."""
 
 
 @dataclass(kw_only=True)
@@ -117,9 +118,15 @@ class LocalWorld:
     def labels(self, number: int) -> tuple[str, ...]:
         return self.forge.operator.talk(self.repo, number).labels
 
-    def tip(self, branch: str) -> str | None:
-        assert self._root is not None
-        return git(self._root, "for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}") or None
+    @property
+    def bare(self) -> Path:
+        assert self._root is not None, "the daemon is not up"
+        return self._root
+
+
+def tip(world: World, branch: str) -> str | None:
+    """Where a branch is."""
+    return git(world.bare, "for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}") or None
 
 
 FOLLOWED: dict[str, Any] = {"watch_s": 0.05, "review_settle_s": 0.0, "ci_grace_s": 3600.0}
