@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from runner.agent_watch import AgentWatch
+from runner.ahead import Ahead
 from runner.brief import prompt, system_prompt
 from runner.conclusion import ExitReport, Stopped, conclude
 from runner.facts import AgentEnded, RunAgent
@@ -25,7 +26,7 @@ from runner.records import AttemptRecord, Records
 from runner.rounds import Interrupted
 from runner.sandbox import agent_name
 from runner.sandbox_run import Cancelled, SandboxRunner
-from runner.sandboxes import RunState
+from runner.sandboxes import RunState, SandboxSpec
 from runner.transcript import Transcript, read_events
 
 _GRACE_S: Final = 5.0
@@ -46,6 +47,19 @@ class AgentRunner:
     sandboxes: SandboxRunner
     model: ModelAccess
     limits: ChangeLimits
+    early: Ahead
+
+    def ahead(self, run_id: str, attempt: int) -> None:
+        """Begin to make the attempt's sandbox, beside what comes before it; `settle` when it will not come."""
+        dirs = self.layout.attempt(run_id, attempt)
+
+        def recipe() -> SandboxSpec:
+            for path in (dirs.tree, dirs.inputs, dirs.out, dirs.sockets):
+                path.mkdir(parents=True, exist_ok=True)
+            return self.recipes.agent(run_id=run_id, attempt=attempt, dirs=dirs)
+
+        if not (dirs.root / "launched").exists():
+            self.early.begin(run_id, agent_name(run_id, attempt), recipe)
 
     def run(
         self,
@@ -78,12 +92,16 @@ class AgentRunner:
         )
         name = agent_name(round_input.run_id, step.attempt)
         launched = dirs.root / "launched"
-        spec = self.recipes.agent(run_id=round_input.run_id, attempt=step.attempt, dirs=dirs)
-        if self.containers.status(name).state is not RunState.ABSENT:
-            self.containers.start(spec)  # adopted: one that was created and never started is started, no other
+        if not self.early.begun(name) and self.containers.status(name).state is not RunState.ABSENT:
+            # Adopted: one that was created and never started is started, no other.
+            self.containers.start(self.recipes.agent(run_id=round_input.run_id, attempt=step.attempt, dirs=dirs))
             write_whole(launched, b"")
         elif not launched.exists():
             self._lay_out(round_input, step, tier, dirs, base_sha, attempt.placeholder, left)
+            spec = self.early.take(name)
+            if spec is None:
+                self.containers.remove(name)
+                spec = self.recipes.agent(run_id=round_input.run_id, attempt=step.attempt, dirs=dirs)
             self.containers.start(spec)
             write_whole(launched, b"")
         elif not (dirs.out / "exit.json").exists():
@@ -134,7 +152,6 @@ class AgentRunner:
     ) -> None:
         """Write the files the sandbox is shown; whatever an interrupted try left is replaced."""
         name = agent_name(round_input.run_id, step.attempt)
-        self.containers.remove(name)
         for path in (dirs.tree, dirs.inputs, dirs.out):
             remove_tree(path)
             path.mkdir(parents=True)

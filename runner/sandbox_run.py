@@ -19,6 +19,7 @@ _LOG: Final = logging.getLogger(__name__)
 _POLL_S: Final = 0.1
 _SOON_S: Final = 0.004
 _GRACE_S: Final = 2.0
+_DISCARD_S: Final = 5.0
 
 
 def pause_s(waited_s: float) -> float:
@@ -66,7 +67,8 @@ class SandboxRunner:
     def discard(self, name: str, *files: Path) -> None:
         """The sandbox and those files will soon be gone: nobody waits for it, its result is known.
 
-        What cannot be removed is left for the sweep, and the files for the end of the round.
+        Only after a moment, so that it is not in the way of the step that comes next. The end of the round does not
+        wait for that, and what cannot be removed is left for the sweep.
         """
 
         def remove() -> None:
@@ -77,7 +79,9 @@ class SandboxRunner:
             except (RunnerError, OSError):
                 _LOG.warning("sandbox %s is left for the sweep", name, exc_info=True)
 
-        threading.Thread(target=remove, name=f"discard-{name}", daemon=True).start()
+        timer = threading.Timer(_DISCARD_S, remove)
+        timer.daemon = True
+        timer.start()
 
     def may_wait(self, cancelled: Callable[[], bool]) -> None:
         """Nothing while waiting makes sense. Raises Cancelled, Interrupted."""

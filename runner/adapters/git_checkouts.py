@@ -10,6 +10,7 @@ import hashlib
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,8 @@ from runner.errors import CheckoutFault
 from runner.model import Candidate, Remote
 
 _MAX_READ: Final = 1024 * 1024
+_REMEMBERED_LISTINGS: Final = 8
+_REMEMBERED_ENTRIES: Final = 10_000
 _MODES: Final = frozenset({"100644", "100755", SYMLINK})
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -54,6 +57,8 @@ class GitCheckouts:
         self._identity = Identity(name=name, email=email)
         self._timeout_s = timeout_s
         self._git = GitCommand(self._root / "home", timeout_s=timeout_s, certificates=certificates)
+        self._guard = threading.Lock()
+        self._listings: dict[tuple[str, str], tuple[TreeEntry, ...]] = {}
 
     # --- mirrors -----------------------------------------------------------------------------------------------
 
@@ -103,9 +108,8 @@ class GitCheckouts:
         clone = self._existing(run_id)
         if not path or "\0" in path:
             return None
-        listed = clone.ask(*LS_TREE, checked_oid(commit), "--", path, deed="look up a file")
         wanted = path.encode("utf-8", "surrogateescape")
-        for entry in parse_listing(listed.out):
+        for entry in self._listing(run_id, commit):
             if entry.path == wanted and entry.mode in {"100644", "100755"} and entry.size <= _MAX_READ:
                 return clone.ask("cat-file", "blob", entry.oid, deed="read a file").out
         return None
@@ -217,9 +221,18 @@ class GitCheckouts:
         self._git.run(GitTask(arguments=arguments, deed=deed, repository=repository.place, remote=remote))
 
     def _listing(self, run_id: str, commit: str) -> tuple[TreeEntry, ...]:
-        return parse_listing(
-            self._existing(run_id).ask(*LS_TREE, checked_oid(commit), deed="list a commit's files").out
-        )
+        """The commit's tree: it never changes, so the last few small ones are remembered."""
+        clone = self._existing(run_id)
+        key = (run_id, checked_oid(commit))
+        known = self._listings.get(key)
+        if known is None:
+            known = parse_listing(clone.ask(*LS_TREE, commit, deed="list a commit's files").out)
+            with self._guard:
+                if len(known) <= _REMEMBERED_ENTRIES:
+                    self._listings[key] = known
+                while len(self._listings) > _REMEMBERED_LISTINGS:
+                    del self._listings[next(iter(self._listings))]
+        return known
 
     def _whole(self, run_id: str, commit: str) -> tuple[TreeEntry, ...]:
         entries = self._listing(run_id, commit)

@@ -13,6 +13,7 @@ from runner.adapters.git_process import GitTask
 from runner.errors import CheckoutFault
 
 _NO: Final = frozenset({0, 1})
+_OID_LINE: Final = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64})\n")
 _BRANCHES: Final = "refs/heads/"
 _IDENTITY: Final = re.compile(r"[^<>\x00-\x1f\x7f]{1,200}")
 
@@ -76,6 +77,10 @@ class BareRepository:
 
     def head(self, branch: str) -> str | None:
         """Commit of the branch, or None."""
+        # A branch that was moved since its repository was packed is a file: reading it spares a process.
+        loose = self.place / branch_ref(branch)
+        if loose.is_file() and (read := _OID_LINE.fullmatch(loose.read_bytes())):
+            return read[1].decode("ascii")
         reply = self.ask(
             "rev-parse", "--quiet", "--verify", f"{branch_ref(branch)}^{{commit}}", deed="find a branch", statuses=_NO
         )

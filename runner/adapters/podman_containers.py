@@ -112,6 +112,17 @@ class PodmanContainers:
         with self._client() as client:
             return str(client.images.get(reference).id)
 
+    def ready(self, spec: SandboxSpec) -> None:
+        """As `Containers.ready` promises."""
+        with self._one_at_a_time(spec.name), self._client() as client:
+            found = _find(client, spec.name)
+            if found is not None:
+                _ours(found, spec)
+                return
+            self._create(client, spec)
+            if spec.relay is not None:
+                self._have_relay(client, spec)
+
     def start(self, spec: SandboxSpec) -> bool:
         """As `Containers.start` promises."""
         with self._one_at_a_time(spec.name), self._client() as client:
@@ -121,12 +132,15 @@ class PodmanContainers:
                 if found.status in _NEVER_STARTED:
                     self._start_created(client, spec, found)
                 return False
-            for image in (spec.image, *((spec.relay.image,) if spec.relay is not None else ())):
-                client.images.get(image)  # before anything is made; for a relay podman would ask a registry
-            if spec.relay is not None:
-                self._have_pod(client, spec)
-            self._start_created(client, spec, client.containers.create(**container_arguments(spec)))
+            self._start_created(client, spec, self._create(client, spec))
             return True
+
+    def _create(self, client: PodmanClient, spec: SandboxSpec) -> Container:
+        for image in (spec.image, *((spec.relay.image,) if spec.relay is not None else ())):
+            client.images.get(image)  # before anything is made; for a relay podman would ask a registry
+        if spec.relay is not None:
+            self._have_pod(client, spec)
+        return client.containers.create(**container_arguments(spec))
 
     def _start_created(self, client: PodmanClient, spec: SandboxSpec, container: Container) -> None:
         if spec.relay is not None:
