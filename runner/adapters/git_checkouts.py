@@ -10,7 +10,6 @@ import hashlib
 import re
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from urllib.parse import quote
 from runner.adapters.file_lock import held
 from runner.adapters.git_command import GitCommand, checked_oid, checked_origin
 from runner.adapters.git_copying import copy_objects
+from runner.adapters.git_memory import Remembered
 from runner.adapters.git_plumbing import BareRepository, Identity
 from runner.adapters.git_process import GitTask
 from runner.adapters.git_push import push_commit, remember
@@ -31,7 +31,7 @@ from runner.errors import CheckoutFault
 from runner.model import Candidate, Remote
 
 _MAX_READ: Final = 1024 * 1024
-_REMEMBERED_LISTINGS: Final = 8
+_REMEMBERED_BYTES: Final = 64 * 1024
 _REMEMBERED_ENTRIES: Final = 10_000
 _MODES: Final = frozenset({"100644", "100755", SYMLINK})
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -57,8 +57,8 @@ class GitCheckouts:
         self._identity = Identity(name=name, email=email)
         self._timeout_s = timeout_s
         self._git = GitCommand(self._root / "home", timeout_s=timeout_s, certificates=certificates)
-        self._guard = threading.Lock()
-        self._listings: dict[tuple[str, str], tuple[TreeEntry, ...]] = {}
+        self._listings = Remembered[tuple[TreeEntry, ...]](most=8)
+        self._small_files = Remembered[bytes](most=64)
 
     # --- mirrors -----------------------------------------------------------------------------------------------
 
@@ -111,7 +111,7 @@ class GitCheckouts:
         wanted = path.encode("utf-8", "surrogateescape")
         for entry in self._listing(run_id, commit):
             if entry.path == wanted and entry.mode in {"100644", "100755"} and entry.size <= _MAX_READ:
-                return clone.ask("cat-file", "blob", entry.oid, deed="read a file").out
+                return self._content(clone, entry)
         return None
 
     def paths(self, run_id: str, commit: str) -> tuple[str, ...]:
@@ -221,17 +221,21 @@ class GitCheckouts:
         self._git.run(GitTask(arguments=arguments, deed=deed, repository=repository.place, remote=remote))
 
     def _listing(self, run_id: str, commit: str) -> tuple[TreeEntry, ...]:
-        """The commit's tree: it never changes, so the last few small ones are remembered."""
+        """The commit's tree: what an id stands for never changes, so the last few are remembered."""
         clone = self._existing(run_id)
-        key = (run_id, checked_oid(commit))
-        known = self._listings.get(key)
+        known = self._listings.get(checked_oid(commit))
         if known is None:
             known = parse_listing(clone.ask(*LS_TREE, commit, deed="list a commit's files").out)
-            with self._guard:
-                if len(known) <= _REMEMBERED_ENTRIES:
-                    self._listings[key] = known
-                while len(self._listings) > _REMEMBERED_LISTINGS:
-                    del self._listings[next(iter(self._listings))]
+            if len(known) <= _REMEMBERED_ENTRIES:
+                self._listings.keep(commit, known)
+        return known
+
+    def _content(self, clone: BareRepository, entry: TreeEntry) -> bytes:
+        known = self._small_files.get(entry.oid)
+        if known is None:
+            known = clone.ask("cat-file", "blob", entry.oid, deed="read a file").out
+            if entry.size <= _REMEMBERED_BYTES:
+                self._small_files.keep(entry.oid, known)
         return known
 
     def _whole(self, run_id: str, commit: str) -> tuple[TreeEntry, ...]:

@@ -58,6 +58,10 @@ class BareRepository:
         return self.git.run(task)
 
     @property
+    def _packed(self) -> Path:
+        return self.place / "packed-refs"
+
+    @property
     def exists(self) -> bool:
         """Whether there is a repository."""
         return (self.place / "HEAD").is_file()
@@ -94,7 +98,7 @@ class BareRepository:
 
     def set_branches(self, wanted: Mapping[str, str]) -> None:
         """Have exactly these branches, each at its commit, which is here already."""
-        there = self.branches()
+        there = self.branches() if any((self.place / "refs" / "heads").iterdir()) or self._packed.exists() else {}
         moved = [f"update {name}\0{oid}\0\0" for name, oid in wanted.items() if there.get(name) != oid]
         gone = [f"delete {name}\0\0" for name in there if name not in wanted]
         # Two transactions: a branch may have to go for one below its name to come.
