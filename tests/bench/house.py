@@ -114,9 +114,11 @@ class House:
                 process.kill()
                 process.wait(10)
 
-    def forget_mirrors(self) -> None:
-        """The daemon has never seen a repository; its verdicts stay."""
-        shutil.rmtree(self.state / "git", ignore_errors=True)
+    def anew(self) -> None:
+        """The daemon has just been started, and has no copy of any repository; its verdicts are still there."""
+        self.stop()
+        shutil.rmtree(self.state / "git" / "mirrors", ignore_errors=True)
+        self.start()
 
     def log(self) -> str:
         """The end of what the daemon said."""

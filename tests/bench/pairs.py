@@ -33,6 +33,8 @@ class Pairs:
 
     daemon: list[Timed] = field(default_factory=list)
     plain: list[Timed] = field(default_factory=list)
+    daemon_starts: int = 0
+    plain_starts: int = 0
 
     @property
     def ratio(self) -> float:
@@ -53,10 +55,12 @@ class Course:
     podman: tuple[str, ...]
     scratch: Path
     issue: int = 1_000
+    worked: list[str] = field(default_factory=list)
 
     def measure(self, repo: str, pairs: int, before: Callable[[], None] = lambda: None) -> Pairs:
         """So many pairs, who goes first by turns. before: done ahead of each ticket of either, off the clock."""
         measured = Pairs()
+        since, self.worked = time.time(), []
         for number in range(pairs):
             for who in ("daemon", "plain") if number % 2 == 0 else ("plain", "daemon"):
                 before()
@@ -64,7 +68,18 @@ class Course:
                     measured.daemon.append(self.by_daemon(repo))
                 else:
                     measured.plain.append(self.by_script(repo))
+        for name in self._started(since):
+            # Every container bears the name of the ticket that it was started for.
+            ours = [worked for worked in self.worked if worked in name]
+            measured.daemon_starts += len(ours) if name.startswith("ash-") else 0
+            measured.plain_starts += len(ours) if name.startswith("plain-") else 0
         return measured
+
+    def _started(self, since: float) -> list[str]:
+        """Names of the containers that podman has started since then."""
+        when = ("--since", str(int(since)), "--until", str(int(time.time()) + 1))
+        asked = [*self.podman, "events", "--stream=false", *when, "--filter", "event=start", "--format", "{{.Name}}"]
+        return subprocess.run(asked, capture_output=True, encoding="utf-8", check=True).stdout.split()
 
     def by_daemon(self, repo: str) -> Timed:
         """A ticket's way through the daemon, up to the pull request."""
@@ -72,6 +87,7 @@ class Course:
         called, knew, seen = self.house.work(repo, self.issue, "Write the file.")
         if seen["phase"] != "awaiting_review":
             raise BenchFailed(f"the daemon's ticket ended as {seen}\n{self.house.log()}")
+        self.worked.append(seen["run_id"])
         steps = self.house.steps(seen["run_id"])
         split, last = {}, called
         for name, _, ended in steps:
@@ -79,7 +95,7 @@ class Course:
                 break
             split[name] = split.get(name, 0.0) + ended - last
             last = ended
-        split = {"queue": steps[0][1] - called, **split, "prepare": steps[0][2] - steps[0][1]}
+        split = {"queue": steps[0][1] - called, **split, steps[0][0]: steps[0][2] - steps[0][1]}
         head = self.house.forge.pull(repo, seen["pull"]["number"])
         if head is None:
             raise BenchFailed("the pull request is not there")
@@ -89,6 +105,7 @@ class Course:
     def by_script(self, repo: str) -> Timed:
         """The same by the plain script, up to the push."""
         name = f"plain-{uuid.uuid4().hex[:8]}"
+        self.worked.append(name)
         branch = f"plain/{name}"
         house = self.house
         given = (house.clone_url(repo), str(self.scratch / name), name, house.agent_image, house.gate_image)
