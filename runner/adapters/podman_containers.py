@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
@@ -30,7 +31,8 @@ from runner.sandboxes import Role, RunState, SandboxListing, SandboxSpec, Sandbo
 
 RELAY_READY = b"ready"
 RELAY_WAIT_S = 10.0
-POLL_S = 0.02
+POLL_S = 0.005
+_NO_IMAGE = "A sandbox's image is not on this host; build the images and try again."
 
 _NEVER_STARTED = frozenset({"created", "configured", "initialized"})
 _RUNNING = frozenset({"running", "paused", "stopping", "restarting"})
@@ -42,7 +44,7 @@ def translate(fault: Exception) -> RunnerError:
     """The fault of ours that a fault of the library or its transport means."""
     match fault:
         case podman.errors.ImageNotFound():
-            return ImageMissing("A sandbox's image is not on this host; build the images and try again.")
+            return ImageMissing(_NO_IMAGE)
         case podman.errors.APIError() if fault.status_code is None:
             return EngineDown("Podman does not answer; see that its service runs and try again.")
         case podman.errors.APIError():
@@ -117,11 +119,9 @@ class PodmanContainers:
         with self._one_at_a_time(spec.name), self._client() as client:
             found = _find(client, spec.name)
             if found is not None:
-                _ours(found, spec)
-                return
+                return _ours(found, spec)
             self._create(client, spec)
-            if spec.relay is not None:
-                self._have_relay(client, spec)
+            return self._have_relay(client, spec) if spec.relay is not None else None
 
     def start(self, spec: SandboxSpec) -> bool:
         """As `Containers.start` promises."""
@@ -129,18 +129,29 @@ class PodmanContainers:
             found = _find(client, spec.name)
             if found is not None:
                 _ours(found, spec)
-                if found.status in _NEVER_STARTED:
-                    self._start_created(client, spec, found)
-                return False
-            self._start_created(client, spec, self._create(client, spec))
-            return True
+            if found is None or found.status in _NEVER_STARTED:
+                self._start_created(client, spec, found or self._create(client, spec))
+            return found is None
 
     def _create(self, client: PodmanClient, spec: SandboxSpec) -> Container:
+        """The sandbox, not started; its relay is on its way up meanwhile."""
         for image in (spec.image, *((spec.relay.image,) if spec.relay is not None else ())):
-            client.images.get(image)  # before anything is made; for a relay podman would ask a registry
-        if spec.relay is not None:
-            self._have_pod(client, spec)
-        return client.containers.create(**container_arguments(spec))
+            if not client.images.exists(image):  # before anything is made; for a relay podman would ask a registry
+                raise ImageMissing(_NO_IMAGE)
+        if spec.relay is None:
+            return client.containers.create(**container_arguments(spec))
+        self._have_pod(client, spec)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="relay") as beside:
+            relay = beside.submit(self._start_relay, spec)
+            made = client.containers.create(**container_arguments(spec))
+            relay.result()
+        return made
+
+    def _start_relay(self, spec: SandboxSpec) -> None:
+        with self._client() as client:
+            relay = client.containers.get(relay_name(spec.name))
+            if relay.status in _NEVER_STARTED:
+                relay.start()
 
     def _start_created(self, client: PodmanClient, spec: SandboxSpec, container: Container) -> None:
         if spec.relay is not None:
@@ -148,7 +159,7 @@ class PodmanContainers:
         container.start()
 
     def _have_pod(self, client: PodmanClient, spec: SandboxSpec) -> None:
-        """A pod with nothing but loopback is there, its relay being started."""
+        """A pod with nothing but loopback is there, its relay made."""
         pod = pod_name(spec.name)
         if client.pods.exists(pod):
             labels = client.pods.get(pod).attrs.get("Labels") or {}
@@ -156,11 +167,9 @@ class PodmanContainers:
                 raise _foreign(spec.name)
             if not client.containers.exists(relay_name(spec.name)):
                 client.pods.remove(pod, force=True)  # the service ended between making the pod and making its relay
-        if not client.pods.exists(pod):
+                client.pods.create(**pod_arguments(spec))
+        else:
             client.pods.create(**pod_arguments(spec))
-        relay = client.containers.get(relay_name(spec.name))
-        if relay.status in _NEVER_STARTED:
-            relay.start()
 
     def _have_relay(self, client: PodmanClient, spec: SandboxSpec) -> None:
         """The relay listens: a sandbox that starts before it would find its ports closed."""
