@@ -11,8 +11,8 @@ from runner.model import Tier
 from runner.ports import Clock
 from runner.sandbox_run import pause_s
 
-_LOOKS: Final = 15
-_TICK_S: Final = 0.01
+_LOOKS: Final = 30
+_TICK_S: Final = 0.005
 _HEARTBEAT_S: Final = 5.0
 
 

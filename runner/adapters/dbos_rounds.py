@@ -75,6 +75,8 @@ class DbosRounds:
         self._advance: Callable[[Any, Fact], tuple[Any, Step]] = advance
         self._on_fault = on_fault
         self._stopping = stopping
+        # A SQLite file has one host, and that is us.
+        self._alone = choose_host is None and make_url(database_url).get_backend_name() == "sqlite"
         self._choose_host = choose_host or (lambda _: host_id)
         self._polling_s = polling_s
         self._protocol = protocol
@@ -116,6 +118,11 @@ class DbosRounds:
         """See `Rounds.submit`."""
 
         def enqueue() -> None:
+            if self._alone and delay_s <= 0:
+                # What intake would do, without waiting for its turn.
+                with SetWorkflowID(_round_id(round_input.run_id, round_input.number)):
+                    DBOS.enqueue_workflow(_host_queue(self._host_id), self._round, input_to_json(round_input))
+                return
             options = SetEnqueueOptions(delay_seconds=delay_s) if delay_s > 0 else SetEnqueueOptions()
             with SetWorkflowID(_intake_id(round_input.run_id, round_input.number)), options:
                 DBOS.enqueue_workflow(_INTAKE, self._intake, input_to_json(round_input))
