@@ -32,6 +32,7 @@ from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.system_clock import SystemClock
 from runner.agent_run import AgentRunner
+from runner.ahead import Ahead
 from runner.base_run import BaseJudge
 from runner.closing import Closing
 from runner.engine import Engine
@@ -107,6 +108,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         pool = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="base-gate")
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         late = _Late()
+        early = Ahead(containers=containers)
         sandboxes = SandboxRunner(containers=containers, clock=clock, stopping=stopping)
         recipes = recipes_of(settings, containers)
         gates = GateRunner(
@@ -153,6 +155,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 sandboxes=sandboxes,
                 model=model,
                 limits=limits,
+                early=early,
             ),
             gates=gates,
             base=BaseJudge(gates, pool),
