@@ -13,8 +13,9 @@ from urllib.parse import quote
 from github.Auth import AppAuth
 from jwt import PyJWTError
 
-from runner.adapters.github_client import Credential, GithubClient
+from runner.adapters.github_client import GithubClient
 from runner.adapters.github_faults import RENEW_S, Declined, Missing
+from runner.adapters.github_line import Credential
 from runner.errors import ForgeDown, UnknownRepo
 from runner.ports import Clock
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gates.text import clean
-from runner.adapters.github_faults import Missing
+from runner.adapters.github_faults import Declined, Missing
 from runner.adapters.github_house import GithubHouse, Repository
 from runner.adapters.github_pulls import tip
 from runner.model import Check, CheckState, RequiredCheck
@@ -13,6 +13,7 @@ from runner.model import Check, CheckState, RequiredCheck
 Json = dict[str, Any]
 ACTIONS: Final = "github-actions"
 _ACTIONS_ID: Final = 15368
+_NO_SUCH_COMMIT: Final = 422
 _MAX_DESCRIPTION: Final = 140
 _MAX_SUMMARY: Final = 1000
 
@@ -46,6 +47,10 @@ def all_of(house: GithubHouse, repo: Repository, sha: str) -> tuple[Check, ...]:
         runs = house.pages(repo, f"/commits/{sha}/check-runs", "check_runs", filter="latest")
         statuses = house.pages(repo, f"/commits/{sha}/statuses")
     except Missing:
+        return ()
+    except Declined as exc:
+        if exc.status != _NO_SUCH_COMMIT:
+            raise
         # A commit that GitHub does not have (yet) has no checks.
         return ()
     paths = _workflows(house, repo, sha) if any(_slug(run) == ACTIONS for run in runs) else {}

@@ -11,18 +11,15 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-import requests
-from github import Github
-from github.Auth import Auth
 from github.Requester import Requester
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random, wait_random_exponential
 
 from runner.adapters.github_cache import AnswerCache, Kept
-from runner.adapters.github_faults import Declined, Transient, odd, refused, unreachable
+from runner.adapters.github_faults import Declined, Transient, odd, refused
+from runner.adapters.github_line import Answer, Credential, GithubLine
 from runner.errors import ForgeDown
 from runner.ports import Clock
 
@@ -31,8 +28,6 @@ T = TypeVar("T")
 PER_PAGE: Final = 100
 _MAX_PAGES: Final = 20
 _MAX_REDIRECTS: Final = 3
-_USER_AGENT: Final = "mcp-ashigaru"
-_API_VERSION: Final = "2022-11-28"
 _LAST: Final = re.compile(r'[?&]page=(\d{1,6})[^>]*>; rel="last"')
 _SPREAD: Final = wait_random(0, 1)
 _GROWING: Final = wait_random_exponential(multiplier=1, min=0.2, max=15)
@@ -41,53 +36,10 @@ _LOOKS: Final = 2
 _LOOK_AGAIN_S: Final = 2.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Credential:
-    """What goes into the Authorization header, and whose it is. owner: of cached answers; never a secret."""
+class _Thread(threading.local):
+    """What belongs to one thread."""
 
-    kind: str
-    secret: str
-    owner: str
-
-    def __repr__(self) -> str:
-        """Never show the secret."""
-        return f"Credential(owner={self.owner!r})"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """An answer below 400. headers: names in lower case. location: where it sends the client, or ""."""
-
-    status: int
-    headers: dict[str, Any]
-    data: Any
-
-    @property
-    def location(self) -> str:
-        """Where a redirect points."""
-        return str(self.headers.get("location") or "")
-
-
-class _Bearer(Auth):
-    """The credential of the request under way; PyGithub keeps it out of its log."""
-
-    def __init__(self) -> None:
-        self.credential = Credential(kind="token", secret="", owner="")
-
-    @property
-    def token_type(self) -> str:
-        return self.credential.kind
-
-    @property
-    def token(self) -> str:
-        return self.credential.secret
-
-
-class _Lane(threading.local):
-    """One thread's connection: PyGithub keeps the request under way in it, so it is not to be shared."""
-
-    auth: _Bearer | None = None
-    requester: Requester | None = None
+    line: GithubLine | None = None
     deadline: float | None = None
 
 
@@ -105,21 +57,21 @@ class GithubClient:
         self._timeout_s = timeout_s
         self._deadline_s = deadline_s
         self._cache = AnswerCache()
-        self._lane = _Lane()
+        self._thread = _Thread()
         # At DEBUG it logs whole answers, and one of them is a new token.
         logging.getLogger("github").setLevel(logging.INFO)
 
     @contextmanager
     def bounded(self) -> Iterator[None]:
         """Everything inside shares one deadline; the outermost counts."""
-        if self._lane.deadline is not None:
+        if self._thread.deadline is not None:
             yield
             return
-        self._lane.deadline = self._clock.monotonic() + self._deadline_s
+        self._thread.deadline = self._clock.monotonic() + self._deadline_s
         try:
             yield
         finally:
-            self._lane.deadline = None
+            self._thread.deadline = None
 
     @property
     def timeout_s(self) -> float:
@@ -129,7 +81,7 @@ class GithubClient:
     @property
     def left_s(self) -> float:
         """Seconds until the deadline of the block around this."""
-        deadline = self._lane.deadline
+        deadline = self._thread.deadline
         return self._deadline_s if deadline is None else max(deadline - self._clock.monotonic(), 0.0)
 
     # --- asking ------------------------------------------------------------------------------------------------
@@ -200,7 +152,7 @@ class GithubClient:
         )
         body = {"query": query, "variables": {"input": {"pullRequestId": node}}}
         with self.bounded():
-            answer = self._exchange(credential(), "POST", self._requester().graphql_url, {}, {}, body)
+            answer = self._exchange(credential(), "POST", self._line().graphql_url, {}, {}, body)
         errors = answer.data.get("errors")
         if errors:
             raise refused(422, answer.headers, {"message": "GitHub refused", "errors": errors}, now=self._clock.now())
@@ -255,16 +207,7 @@ class GithubClient:
     ) -> tuple[int, dict[str, Any], str]:
         if self.left_s <= 0:
             raise Transient("GitHub could not be asked in time; it is tried again later.", landed=False)
-        requester = self._requester()
-        if self._lane.auth is not None:
-            self._lane.auth.credential = credential
-        try:
-            return requester.requestJson(verb, path, query, dict(headers), body)
-        except requests.RequestException as exc:
-            raise unreachable(exc) from exc
-        except RuntimeError as exc:
-            # PyGithub's word for a redirect to another host or scheme, which it does not follow.
-            raise Declined("GitHub redirects to elsewhere; correct ASHIGARU_GITHUB_URL.", status=301, said="") from exc
+        return self._line().ask(credential, verb, path, query, headers, body)
 
     def _understood(self, status: int, headers: dict[str, Any], text: str) -> Answer:
         try:
@@ -284,20 +227,10 @@ class GithubClient:
             raise Declined("GitHub redirects to elsewhere; correct ASHIGARU_GITHUB_URL.", status=307, said="")
         return location
 
-    def _requester(self) -> Requester:
-        if self._lane.requester is None:
-            self._lane.auth = _Bearer()
-            self._lane.requester = Github(
-                auth=self._lane.auth,
-                base_url=self.url,
-                timeout=max(1, int(self._timeout_s)),
-                user_agent=_USER_AGENT,
-                retry=None,
-                seconds_between_requests=0,
-                seconds_between_writes=0,
-                api_version=_API_VERSION,
-            ).requester
-        return self._lane.requester
+    def _line(self) -> GithubLine:
+        if self._thread.line is None:
+            self._thread.line = GithubLine(self.url, self._timeout_s)
+        return self._thread.line
 
 
 def _wait(state: RetryCallState) -> float:

@@ -16,8 +16,8 @@ from github.GithubException import (
     BadUserAgentException,
     GithubException,
     IncompletableObject,
-    RateLimitExceededException,
     RateLimitExceededExceedsMaxWait,
+    RateLimitExceededException,
     TwoFactorException,
     UnknownObjectException,
 )

@@ -10,8 +10,9 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 from runner.adapters.github_auth import GithubAuth
-from runner.adapters.github_client import Answer, Credential, GithubClient
+from runner.adapters.github_client import GithubClient
 from runner.adapters.github_faults import BadCredential, Missing, odd
+from runner.adapters.github_line import Answer, Credential
 from runner.errors import BadIntent, UnknownRepo
 from runner.intents import repo_name
 
