@@ -11,6 +11,13 @@ import pytest
 
 from mcp_ashigaru.settings import ConfigError, Settings, known_variables, load_settings, variable_of
 
+SECRETS = (
+    "ANTHROPIC_API_KEY",
+    "ASHIGARU_GITHUB_TOKEN",
+    "ASHIGARU_GITHUB_WEBHOOK_SECRET",
+    "ASHIGARU_MCP_TOKEN",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+)
 DOCS = Path(__file__).parents[2] / "docs" / "operate.md"
 
 
@@ -43,9 +50,7 @@ def test_every_variable_is_in_the_one_table_and_the_table_has_no_other() -> None
     rows = re.findall(r"^\| `([A-Z_]+)` \|", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert len(rows) == len(set(rows))
     assert set(rows) == {variable_of(field) for field in Settings.model_fields}
-    assert known_variables() == set(rows) | {
-        f"{name}_FILE" for name in ("ASHIGARU_MCP_TOKEN", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN")
-    }
+    assert known_variables() == set(rows) | {f"{name}_FILE" for name in SECRETS}
 
 
 @pytest.mark.parametrize(
