@@ -32,6 +32,7 @@ from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.system_clock import SystemClock
 from runner.agent_run import AgentRunner
+from runner.ahead import Ahead
 from runner.base_run import BaseJudge
 from runner.closing import Closing
 from runner.engine import Engine
@@ -41,6 +42,7 @@ from runner.keeping import Keeper
 from runner.layout import Layout
 from runner.model import RoundInput
 from runner.model_access import ModelAccess
+from runner.planning import Planner
 from runner.policy import ChangeLimits
 from runner.ports import Clock, Containers, Forge
 from runner.publishing import Publisher
@@ -109,6 +111,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         pool = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="base-gate")
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         late = _Late()
+        early = Ahead(containers=containers)
         sandboxes = SandboxRunner(containers=containers, clock=clock, stopping=stopping)
         recipes = recipes_of(settings, containers)
         gates = GateRunner(
@@ -155,12 +158,14 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 sandboxes=sandboxes,
                 model=model,
                 limits=limits,
+                early=early,
             ),
             gates=gates,
             base=BaseJudge(gates, pool),
             keeper=keeper,
             publisher=Publisher(checkouts=checkouts, forge=forge, records=records, clock=clock, ci=ci),
             closing=closing,
+            planner=Planner(checkouts=checkouts, service_images=settings.service_images),
         )
         rounds = DbosRounds(
             settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db",

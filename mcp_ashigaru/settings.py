@@ -99,6 +99,8 @@ class Settings(BaseSettings):
     """File with the App's private key, in PEM."""
     github_webhook_secret: SecretStr | None = None
     """What GitHub signs its webhooks with."""
+    service_images: Names = ()
+    """Patterns of local images that a repository's gate file may have run as services; empty: none."""
     repos: Names = ()
     """Repositories that tickets may name; empty: every repository of the forge."""
     model_upstream: str = "anthropic"

@@ -19,6 +19,7 @@ from runner.adapters.sql_engine import migrate, open_engine
 from runner.errors import BadIntent, ForgeDown, NotPossible, RecordsFault
 from runner.model import CheckState, Merged, MergeRefused, Pull, PullState, RequiredCheck, ReviewedHead
 from runner.remarks import RemarkKind
+from runner.talk import MAX_LOG_BYTES
 from tests.contract.forge_rig import REPO, Local, draft, local_parts, source
 from tests.git_rig import SECRET, commit_all, git, make_repository, write
 
@@ -376,3 +377,13 @@ def test_checks_told_before_they_had_a_source_are_ours(tmp_path: Path) -> None:
     assert check == CheckRecord(source="ashigaru", name="gate", state=CheckState.FAILED, summary="2 failed")
     assert [pull.labels for pull in store.pulls("w")] == [()]
     engine.dispose()
+
+
+def test_of_a_long_log_only_the_end_is_kept(parts: Local, tmp_path: Path) -> None:
+    pull, _ = opened(parts, tmp_path)
+    log = b"x" * MAX_LOG_BYTES + b"the end"
+    parts.forge.operator.report(REPO, pull.head_sha, "test", CheckState.FAILED, log=log)
+    (check,) = parts.forge.checks(REPO, pull.head_sha)
+    kept = parts.forge.check_log(REPO, check, 2 * MAX_LOG_BYTES)
+    assert len(kept) == MAX_LOG_BYTES
+    assert kept.endswith("xthe end")
