@@ -87,8 +87,6 @@ class Settings(BaseSettings):
     agent_image: str = "localhost/ashigaru/agent:latest"
     relay_image: str = "localhost/ashigaru/relay:latest"
     gate_image: str = "localhost/ashigaru/gate:latest"
-    service_images: Names = ()
-    """Patterns of local images that a repository's gate file may have run as services; empty: none."""
     forge: Literal["local", "github"] = "local"
     """Where repositories and pull requests live."""
     github_url: str = "https://api.github.com"
@@ -101,6 +99,8 @@ class Settings(BaseSettings):
     """File with the App's private key, in PEM."""
     github_webhook_secret: SecretStr | None = None
     """What GitHub signs its webhooks with."""
+    service_images: Names = ()
+    """Patterns of local images that a repository's gate file may have run as services; empty: none."""
     repos: Names = ()
     """Repositories that tickets may name; empty: every repository of the forge."""
     model_upstream: str = "anthropic"

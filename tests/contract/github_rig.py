@@ -47,7 +47,7 @@ def add_repo(state: State, name: str, work: Path | None, *, parent: int | None =
             at=state.clock.now(),
             parent=parent,
             archived=archived,
-            collaborators={BOT: "write", "ann": "write", "rita": "triage"},
+            collaborators={BOT: "write", "ann": "write", "rita": "triage", "renovate[bot]": "write"},
         )
         state.world.user(repo.owner)
         for login in repo.collaborators:
@@ -129,7 +129,7 @@ def github(tmp_path: Path) -> Iterator[Rig]:
         )
 
 
-def others(state: State, repo: Repo, work: Path) -> Others:
+def others(state: State, repo: Repo, work: Path) -> Others:  # noqa: C901 - many hands, one thing each
     """All done in the double's world, as GitHub's own pages would."""
 
     def comment(number: int, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What the adapter makes of a GitHub that fails: nothing is done twice, nothing is lost, and no wait goes on for ever."""
+"""A GitHub that fails: nothing is done twice, nothing is lost, and no wait goes on for ever."""
 
 from __future__ import annotations
 
@@ -181,6 +181,18 @@ def test_a_read_older_than_the_write_does_not_have_it_done_twice(hub: Failing, d
     hub.fail("GET", reads, How.STALE, times=3 if deed == "answer in a thread" else 2, moment=before)
     one.do(hub, pull)
     assert one.once(hub)
+
+
+def test_a_merge_sent_again_because_every_look_was_old_is_the_merge_there_is(hub: Failing) -> None:
+    hub.branch("work", a="changed\n")
+    pull = hub.forge.open_pull(draft())
+    hub.forge.pull(REPO, 1)
+    hub.fail("PUT", f"{BASE}/pulls/1/merge", How.ERROR_AFTER)
+    # Before the merge: twice what is asked of it, and the look; after it: both looks.
+    hub.fail("GET", f"{BASE}/pulls/1", How.STALE, times=4, moment=hub.state.moment())
+    _merge(hub, pull)
+    assert len(hub.asked("PUT")) == 2
+    assert _merged_once(hub)
 
 
 @pytest.mark.parametrize("failure", FAILURES)

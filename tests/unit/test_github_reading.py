@@ -13,7 +13,7 @@ import requests
 
 from runner.adapters.github_cache import AnswerCache, Kept
 from runner.adapters.github_checks import CONCLUSIONS, state_of
-from runner.adapters.github_faults import KINDS, Declined, Missing, Transient, refused, unreachable
+from runner.adapters.github_faults import KINDS, BadCredential, Declined, Missing, Transient, refused, unreachable
 from runner.model import CheckState, Merged, MergeRefused, RequiredCheck, ReviewedHead
 from tests.contract.forge_rig import REPO, Report, draft
 from tests.contract.github_failing import Failing, failing
@@ -91,6 +91,8 @@ def test_every_exception_of_the_library_has_a_meaning() -> None:
     ("status", "headers", "message", "fault"),
     [
         (400, {}, "Problems parsing JSON", Declined),
+        (401, {}, "Requires authentication", BadCredential),
+        (401, {}, "Bad credentials", BadCredential),
         (403, {}, "Resource not accessible by integration", Declined),
         (403, {"retry-after": "5"}, "Blocked", Transient),
         (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1060"}, "Forbidden", Transient),

@@ -184,3 +184,32 @@ def test_overrides_beat_the_environment_and_nothing_changes_afterwards(monkeypat
     assert settings.port == 2
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("given", "cure"),
+    [
+        ({}, "ASHIGARU_GITHUB_TOKEN_FILE"),
+        ({"ASHIGARU_GITHUB_TOKEN": "t", "ASHIGARU_GITHUB_APP_ID": "1"}, "unset ASHIGARU_GITHUB_TOKEN"),
+        ({"ASHIGARU_GITHUB_APP_ID": "1"}, "ASHIGARU_GITHUB_APP_KEY_FILE"),
+        ({"ASHIGARU_GITHUB_APP_KEY_FILE": "/key"}, "ASHIGARU_GITHUB_APP_ID"),
+        ({"ASHIGARU_GITHUB_TOKEN": "t", "ASHIGARU_GITHUB_URL": "http://ghe.example/api/v3"}, "https"),
+        ({"ASHIGARU_GITHUB_TOKEN": "t", "ASHIGARU_GITHUB_URL": "https://me:secret@ghe.example"}, "https"),
+    ],
+)
+def test_github_wants_one_identity_and_an_address_that_keeps_it(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], cure: str
+) -> None:
+    sentence = refused(monkeypatch, ASHIGARU_FORGE="github", **given)
+    assert cure in sentence
+    assert "secret" not in sentence
+
+
+def test_what_the_shell_exports_for_another_program_is_not_the_daemon_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused(monkeypatch, ASHIGARU_FORGE="github", GH_TOKEN="t", GITHUB_TOKEN="t")
+
+
+def test_github_s_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TOKEN", "WEBHOOK_SECRET"):
+        monkeypatch.setenv(f"ASHIGARU_GITHUB_{name}", "s3cret")
+    assert "s3cret" not in repr(load_settings())
