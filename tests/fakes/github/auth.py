@@ -14,6 +14,7 @@ from tests.fakes.github.world import App, Repo, World
 
 _ORDER = ("none", "read", "write", "admin")
 _NEEDED_LEVEL = {"read": "read", "write": "write", "admin": "admin"}
+_PUBLIC = {"contents", "metadata", "issues", "pull_requests", "checks", "statuses", "actions"}
 MAX_JWT_S = 600
 # GitHub allows a minute of drift before a token is from the future.
 DRIFT_S = 60
@@ -117,31 +118,27 @@ def sees(token: Token, repo: Repo) -> bool:
 def demand(token: Token, repo: Repo, need: str) -> None:
     """Refuse what the asker may not do. need: "area:access", such as "pull_requests:write"."""
     area, _, access = need.partition(":")
-    reading = access == "read"
     if token.kind is Kind.APP:
         raise Refused(401, "Bad credentials")
-    if area in {"contents", "metadata", "issues", "pull_requests", "checks", "statuses", "actions"} and reading:
-        # What is public is public, whatever a token was given.
-        if not repo.private:
-            return
-    match token.kind:
-        case Kind.NOBODY:
-            raise Refused(401, "Requires authentication")
-        case Kind.CLASSIC:
-            wanted = {"repo"} if repo.private else {"repo", "public_repo"}
-            if not wanted & set(token.scopes):
-                raise Refused(404, "Not Found")
-        case Kind.FINE_GRAINED:
-            if not _named(token, repo) or not _enough(token, area, access):
-                raise Refused(403, "Resource not accessible by personal access token")
-        case Kind.INSTALLATION:
-            if not _named(token, repo) or not _enough(token, area, access):
-                raise Refused(403, "Resource not accessible by integration")
-            return
-    if not repo.allows(token.login, _NEEDED_LEVEL[access]):
-        if area in {"issues", "pull_requests"} and access == "write" and repo.allows(token.login, "read"):
-            # Anybody who can read may open issues, comment and propose; what needs more asks for itself.
-            return
+    # What is public is public, whatever a token was given.
+    if access == "read" and area in _PUBLIC and not repo.private:
+        return
+    if token.kind is Kind.NOBODY:
+        raise Refused(401, "Requires authentication")
+    if token.kind is Kind.CLASSIC:
+        if not ({"repo"} if repo.private else {"repo", "public_repo"}) & set(token.scopes):
+            raise Refused(404, "Not Found")
+    elif not _named(token, repo) or not _enough(token, area, access):
+        who = "integration" if token.kind is Kind.INSTALLATION else "personal access token"
+        raise Refused(403, f"Resource not accessible by {who}")
+    if token.kind is not Kind.INSTALLATION:
+        _demand_level(token, repo, area, access)
+
+
+def _demand_level(token: Token, repo: Repo, area: str, access: str) -> None:
+    # Anybody who can read may open issues, comment and propose; what needs more asks for itself.
+    level = "read" if access == "write" and area in {"issues", "pull_requests"} else _NEEDED_LEVEL[access]
+    if not repo.allows(token.login, level):
         raise Refused(403, "Must have admin rights to Repository." if access == "admin" else "Resource not accessible")
 
 

@@ -46,9 +46,7 @@ def _checks(call: Call, repo: Repo, found: list[CheckRun]) -> Answer:
     found = [
         one
         for one in sorted(found, key=lambda one: -one.id)
-        if name in {None, one.name}
-        and status in {None, one.status}
-        and app in {None, str(call.world.app(one.app).id)}
+        if name in {None, one.name} and status in {None, one.status} and app in {None, str(call.world.app(one.app).id)}
     ]
     if latest:
         seen: dict[tuple[int, str], CheckRun] = {}

@@ -17,12 +17,16 @@ from tests.fakes.github.state import Asked, Call, Moved, State
 
 WAYS = (*pull_routes.WAYS, *talk_routes.WAYS, *check_routes.WAYS, *app_routes.WAYS, *repo_routes.WAYS)
 _PREFIX = re.compile(r"/api(?:/v3)?(?=/)")
-_PRIMARY = "API rate limit exceeded for {who}. (But here's the good news: Authenticated requests get a higher rate limit.)"
+_PRIMARY = (
+    "API rate limit exceeded for {who}. (But here's the good news: Authenticated requests get a higher rate limit.)"
+)
 _SECONDARY = (
     "You have exceeded a secondary rate limit. Please wait a few minutes before you try again. If you reach out to "
     "GitHub Support for help, please include the request ID."
 )
-_SECONDARY_DOCS = "https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits"
+_SECONDARY_DOCS = (
+    "https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits"
+)
 _PAGE = "<!DOCTYPE html>\n<html><head><title>Unicorn! &middot; GitHub</title></head><body><p>Oops.</p></body></html>\n"
 
 
@@ -99,7 +103,9 @@ def _answer(
     """The answer, who asked, and whether anything was done."""
     token = NOBODY
     try:
-        token = identified(credential(raw.headers.get("authorization", "")), state.tokens, state.world, state.clock.now())
+        token = identified(
+            credential(raw.headers.get("authorization", "")), state.tokens, state.world, state.clock.now()
+        )
         if undone is not None:
             return undone, token, False
         answer = _limited(state, token, path)

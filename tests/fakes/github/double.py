@@ -11,6 +11,8 @@ from tests.fakes.github.auth import Kind, Token
 from tests.fakes.github.check_routes import suite_of, told
 from tests.fakes.github.clock import DoubleClock
 from tests.fakes.github.faults import Fault, How
+from tests.fakes.github.hooks import delivered
+from tests.fakes.github.render import Links
 from tests.fakes.github.state import Asked, State
 from tests.fakes.github.world import (
     App,
@@ -95,9 +97,7 @@ class GitHubDouble:
         """The owner's fork of the repository, with its branches as they are now."""
         with self.state.lock:
             parent = self.repo(name)
-            made = self.add_repo(
-                f"{owner}/{parent.name}", source=self.path(name), default_branch=parent.default_branch
-            )
+            made = self.add_repo(f"{owner}/{parent.name}", source=self.path(name), default_branch=parent.default_branch)
             made.parent = parent.id
             made.private = parent.private
             return made
@@ -174,9 +174,8 @@ class GitHubDouble:
             repo, git = self.repo(name), self.state.git
             old = self.state.head(repo, branch)
             parent = old or self.state.head(repo, base or repo.default_branch)
-            rows = dict(
-                (line.split("\t")[1], line) for line in git.run(repo.id, "ls-tree", parent).splitlines()
-            ) if parent else {}
+            listed = git.run(repo.id, "ls-tree", parent).splitlines() if parent else []
+            rows = {line.partition("\t")[2]: line for line in listed}
             for path, text in files.items():
                 blob = git.run(repo.id, "hash-object", "-w", "--stdin", text=text)
                 rows[path] = f"100644 blob {blob}\t{path}"
@@ -191,7 +190,14 @@ class GitHubDouble:
             self.state.git.set_ref(self.repo(name).id, f"refs/heads/{branch}", None)
 
     def open_pull(
-        self, name: str, head: str, *, base: str = "", title: str = "A pull request", user: str = "", draft: bool = False
+        self,
+        name: str,
+        head: str,
+        *,
+        base: str = "",
+        title: str = "A pull request",
+        user: str = "",
+        draft: bool = False,
     ) -> Pull:
         """Somebody's pull request. head: a branch, or "owner:branch" of a fork."""
         with self.state.lock:
@@ -336,8 +342,10 @@ class GitHubDouble:
         """Protect the branch, classic or by a new ruleset. checks: names, or (name, slug of the app it comes from)."""
         with self.state.lock:
             world = self.state.world
-            pairs = None if checks is None else tuple(
-                (one, None) if isinstance(one, str) else (one[0], world.app(one[1]).id) for one in checks
+            pairs = (
+                None
+                if checks is None
+                else tuple((one, None) if isinstance(one, str) else (one[0], world.app(one[1]).id) for one in checks)
             )
             rule = Protection(checks=pairs, strict=strict, reviews=reviews, patterns=(branch,))
             if ruleset:
@@ -353,7 +361,14 @@ class GitHubDouble:
             one.used = one.limit - remaining
 
     def fail(
-        self, method: str, path: str, how: How, *, times: int = 1, status: int | None = None, retry_after: int | None = None
+        self,
+        method: str,
+        path: str,
+        how: How,
+        *,
+        times: int = 1,
+        status: int | None = None,
+        retry_after: int | None = None,
     ) -> Fault:
         """The next `times` requests that match fail so. path: a regular expression, without the API's prefix.
 
@@ -370,6 +385,10 @@ class GitHubDouble:
         )
         self.state.faults.add(fault)
         return fault
+
+    def deliver(self, url: str, secret: str) -> tuple[tuple[str, int], ...]:
+        """Post every waiting event to the webhook, oldest first; each event's name and how it was answered."""
+        return delivered(self.state, Links(self.origin, "/api/v3"), url, secret)
 
     def clear_failures(self) -> None:
         self.state.faults.clear()

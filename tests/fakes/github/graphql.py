@@ -87,7 +87,7 @@ _NO_MORE = {"hasNextPage": False, "endCursor": None}
 
 
 def _thread(first: LineComment, lines: list[LineComment]) -> dict[str, Any]:
-    said = [one for one in lines if one.id == first.id or one.reply_to == first.id]
+    said = [one for one in lines if first.id in {one.id, one.reply_to}]
     nodes = [{"databaseId": one.id, "body": one.body, "author": {"login": one.user}} for one in said]
     return {
         "id": f"PRRT_{first.id}",

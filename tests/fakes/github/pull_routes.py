@@ -48,9 +48,7 @@ def listed(call: Call) -> Answer:
     ]
     newest_first = call.query.get("direction", "desc") != "asc"
     by = call.query.get("sort", "created")
-    found.sort(
-        key=lambda one: (one.issue.updated if by == "updated" else 0.0, one.issue.number), reverse=newest_first
-    )
+    found.sort(key=lambda one: (one.issue.updated if by == "updated" else 0.0, one.issue.number), reverse=newest_first)
     return paged([render.pull(call.links, call.world, repo, one) for one in found], call.query, call.url)
 
 
@@ -76,9 +74,7 @@ def opened(call: Call) -> Answer:
     return Answer(status=201, body=shown(call, repo, pull))
 
 
-def create(
-    state: State, repo: Repo, *, title: str, body: str, head: str, base: str, draft: bool, user: str
-) -> Pull:
+def create(state: State, repo: Repo, *, title: str, body: str, head: str, base: str, draft: bool, user: str) -> Pull:
     """A new pull request. head: "owner:branch". Refuses what GitHub refuses, in its words."""
     owner, _, head_ref = head.partition(":")
     family = {repo.id, repo.parent} | {one.id for one in state.world.repos.values() if one.parent == repo.id}
@@ -121,9 +117,7 @@ def create(
 def new_issue(state: State, repo: Repo, *, title: str, body: str, user: str) -> Issue:
     now = state.clock.now()
     number = max(repo.issues, default=0) + 1
-    one = Issue(
-        id=state.world.new_id(), number=number, title=title, body=body, user=user, at=now, updated=now
-    )
+    one = Issue(id=state.world.new_id(), number=number, title=title, body=body, user=user, at=now, updated=now)
     repo.issues[number] = one
     return one
 
@@ -228,7 +222,10 @@ def files(call: Call) -> Answer:
         repo.id, "diff", "--no-renames", "--name-status", f"{pull.base_sha}...{pull.head_sha}"
     ).splitlines()
     words = {"A": "added", "D": "removed"}
-    rows = [{"filename": name, "status": words.get(kind, "modified")} for kind, _, name in (s.partition("\t") for s in lines)]
+    rows = [
+        {"filename": name, "status": words.get(kind, "modified")}
+        for kind, _, name in (s.partition("\t") for s in lines)
+    ]
     return paged(rows, call.query, call.url)
 
 

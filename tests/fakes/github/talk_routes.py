@@ -187,7 +187,7 @@ def add_review(state: State, repo: Repo, number: int, user: str, word: str, body
     return made
 
 
-def add_line(  # noqa: PLR0917 - what a line comment is
+def add_line(
     state: State,
     repo: Repo,
     number: int,
@@ -256,7 +256,7 @@ def reply(state: State, repo: Repo, to: int, user: str, body: str) -> LineCommen
     first = repo.line_comments.get(to)
     if first is None:
         raise not_found()
-    thread = repo.line_comments[first.reply_to] if first.reply_to in repo.line_comments else first
+    thread = first if first.reply_to is None else repo.line_comments.get(first.reply_to, first)
     return add_line(
         state,
         repo,
