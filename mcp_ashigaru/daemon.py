@@ -23,6 +23,7 @@ from mcp_ashigaru.stores import ci_policy_of, forge_of, github_of, records_url
 from mcp_ashigaru.walls import gateways_of, podman_containers, recipes_of
 from mcp_ashigaru.web.doorkeeper import Door, Doorkeeper
 from mcp_ashigaru.web.pages import PullPages, routes
+from mcp_ashigaru.web.webhooks import webhook_routes
 from runner import ladder
 from runner.adapters.dbos_rounds import DbosRounds
 from runner.adapters.git_checkouts import GitCheckouts
@@ -195,11 +196,11 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         )
         late.service, late.rounds = service, rounds
         server = build_server(service, stopping)
-        app = _asgi(settings, server, local if settings.forge == "local" else None, layout)
+        watch = Watch(records, service.follower.look, clock, every_s=settings.watch_s)
+        app = _asgi(settings, server, local if settings.forge == "local" else None, layout, watch)
         rounds.launch()
         stack.callback(_leave, rounds, stopping)
         service.recover()
-        watch = Watch(records, service.follower.look, clock, every_s=settings.watch_s)
         stack.callback(watch.close, 1.0)
         watch.start()
         yield Daemon(app=app, server=server, service=service, forge=local, stopping=stopping)
@@ -242,14 +243,18 @@ def _leave(rounds: DbosRounds, stopping: threading.Event) -> None:
         _LOG.warning("a step did not leave in time; it is done again at the next start")
 
 
-def _asgi(settings: Settings, server: MCPServer[Any], forge: LocalForge | None, layout: Layout) -> ASGIApp:
-    """/mcp, the local forge's git and pages where there is one, and one layer around all of it."""
+def _asgi(
+    settings: Settings, server: MCPServer[Any], forge: LocalForge | None, layout: Layout, watch: Watch
+) -> ASGIApp:
+    """/mcp, the local forge's git and pages or GitHub's webhooks, and one layer around all of it."""
     app = server.streamable_http_app(
         # One layer checks Host and Origin for every route, /mcp among them.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     if forge is None:
         app.router.routes.extend(routes(None))
+        if settings.github_webhook_secret is not None:
+            app.router.routes.extend(webhook_routes(settings.github_webhook_secret.get_secret_value(), watch.nudge))
     else:
         app.router.routes.extend(routes(PullPages(pull=forge.pull, diff=forge.diff, talk=forge.operator.talk)))
         app.router.routes.append(Mount("/forge", git_http_app(layout.forge, forge_secret(settings.state_dir))))

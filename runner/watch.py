@@ -58,7 +58,8 @@ class Watch:
         """Something happened in that repository: look at its runs now. Cheap, and the same twice."""
         with self._changed:
             if len(self._nudged) < _MOST:
-                self._nudged.add(repo)
+                # However whoever nudges spells it: forges do not tell names apart by case.
+                self._nudged.add(repo.lower())
             self._changed.notify_all()
 
     def close(self, deadline_s: float) -> None:
@@ -99,10 +100,10 @@ class Watch:
                 run
                 for run_id, run in watched.items()
                 if run_id not in self._busy
-                and (run.repo in nudged or run_id not in self._due or self._due[run_id].at <= now)
+                and (run.repo.lower() in nudged or run_id not in self._due or self._due[run_id].at <= now)
             ]
             # One that is being looked at just now is looked at again when that look is over.
-            self._again |= {run_id for run_id in self._busy & watched.keys() if watched[run_id].repo in nudged}
+            self._again |= {run_id for run_id in self._busy & watched.keys() if watched[run_id].repo.lower() in nudged}
             self._busy |= {run.run_id for run in ready}
             if self._stopping:
                 return
