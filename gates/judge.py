@@ -7,7 +7,11 @@
 | exits 126 or 127 (no such command), or pytest exits 3 or 4 (cannot work) | Inconclusive on a base, Failed on a head |
 | exits with anything else but 0 | Failed |
 | exits 0, and the report it promised is missing, malformed, red, or tells of no test that passed | Failed |
+| exits 0 without a report, and prints counts that tell of a failure, or of no test that passed | Failed |
 | exits 0, and what it promised bears that out | green |
+
+Printed counts are evidence only of a gate whose command was recognised rather than written down, and only where it left
+no report. Where there is neither a report nor a count, the summary says that the exit status is all there is.
 
 A head is judged only once its base was found green in the same image with the same set-up: a command that has gone, or
 a pytest that no longer starts, is then the work of the changes, and what is printed is what a model needs to repair it.
@@ -23,8 +27,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from gates.evidence import BadReport, CaseOutcome, Evidence, JUnit, read_junit
+from gates.evidence import BadReport, CaseOutcome, Evidence, JUnit
+from gates.jest_report import read_report
 from gates.plan import Gate, GatePlan
+from gates.printed import Printed, read_printed
 from gates.report import failure_report
 from gates.text import clean
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
@@ -54,13 +60,16 @@ class Observation:
     started: bool
     output: bytes
     junit: bytes | None
+    service_down: str | None = None
+    """One line on a service of the gate's that did not come up, or did not live as long as the gate."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How many tests the gates' readable reports tell of, all gates together.
+    """How many tests the gates' readable reports and printed counts tell of, all gates together.
 
-    tests: all of them, the skipped ones too. failed: failures and errors. names: those that ran, whatever came of them.
+    tests: all of them, the skipped ones too. failed: failures and errors. names: those that ran, whatever came of them;
+    printed counts name none.
     """
 
     tests: int = 0
@@ -93,29 +102,37 @@ def judge(plan: GatePlan, observations: Sequence[Observation], base: Counts | No
         return Inconclusive(reason="not every gate was run")
     counts = summarise(observations)
     findings = () if base is None else _held_against(base, counts)
-    told = _told(plan, counts)
+    told = _told(plan, counts, [seen.gate.name for seen in observations if _is_silent(seen)])
     return NeedsHuman(summary=told, findings=findings) if findings else Passed(summary=told)
 
 
 def summarise(observations: Sequence[Observation]) -> Counts:
-    """What the readable reports add up to; a report that cannot be read adds nothing."""
+    """What the readable reports and the printed counts add up to; a report that cannot be read adds nothing."""
     reports = [report for seen in observations if isinstance(report := _evidence(seen), JUnit)]
+    prints = [printed for seen in observations if (printed := _printed(seen)) is not None]
     return Counts(
-        tests=sum(report.tests for report in reports),
-        skipped=sum(report.count(CaseOutcome.SKIPPED) for report in reports),
-        failed=sum(len(report.red) for report in reports),
+        tests=sum(report.tests for report in reports) + sum(printed.tests for printed in prints),
+        skipped=sum(report.count(CaseOutcome.SKIPPED) for report in reports)
+        + sum(printed.skipped for printed in prints),
+        failed=sum(len(report.red) for report in reports) + sum(printed.failed for printed in prints),
         names=frozenset(
             case.full_name for report in reports for case in report.cases if case.outcome is not CaseOutcome.SKIPPED
         ),
     )
 
 
-def _told(plan: GatePlan, counts: Counts) -> str:
+def _is_silent(seen: Observation) -> bool:
+    """Whether a gate whose runner was expected to tell counts told none, so that its exit status is all there is."""
+    return seen.gate.printed and _evidence(seen) is None and _printed(seen) is None
+
+
+def _told(plan: GatePlan, counts: Counts, silent: Sequence[str]) -> str:
     gates = ", ".join(gate.name for gate in plan.gates)
     if not counts.tests:
-        return f"{gates}: green"
+        return f"{gates}: green by exit status alone, no test was counted"
     skipped = f", {counts.skipped} skipped" if counts.skipped else ""
-    return f"{gates}: {_many(counts.passed, 'test')} passed{skipped}"
+    alone = f"; {', '.join(silent)} by exit status alone" if silent else ""
+    return f"{gates}: {_many(counts.passed, 'test')} passed{skipped}{alone}"
 
 
 def _held_against(base: Counts, head: Counts) -> tuple[str, ...]:
@@ -141,6 +158,8 @@ def _against(seen: Observation, *, on_base: bool) -> Failed | Inconclusive | Non
     name, code = seen.gate.name, seen.exit_code
     if not seen.started:
         return Inconclusive(reason=f"gate {name} never ran")
+    if seen.service_down is not None and code != 0:
+        return Inconclusive(reason=f"gate {name}: {clean(seen.service_down, 300)}")
     if seen.oom:
         return Inconclusive(reason=f"gate {name} was killed for memory; give it more with ASHIGARU_GATE_MEMORY")
     if seen.timed_out:
@@ -170,9 +189,14 @@ def _broken(seen: Observation, code: int) -> str | None:
 
 def _green_without_evidence(seen: Observation) -> Failed | None:
     """An exit status of 0 is a claim; where a report was promised, it has to bear it out."""
-    if seen.gate.junit is None:
-        return None
     claim = f"gate {seen.gate.name} exited 0 but"
+    printed = _printed(seen)
+    if printed is not None and printed.failed:
+        return _no(seen, f"{claim} printed that {_many(printed.failed, 'test')} failed")
+    if printed is not None and not printed.passed:
+        return _no(seen, f"{claim} {'every test was skipped' if printed.skipped else 'ran no test'}")
+    if printed is not None or seen.gate.junit is None:
+        return None
     match _evidence(seen):
         case None:
             return _no(seen, f"{claim} left no {seen.gate.junit}, so there is no word that a test ran")
@@ -194,6 +218,9 @@ def _count_failures(seen: Observation, code: int) -> str:
     report = _evidence(seen)
     if isinstance(report, JUnit) and report.red:
         return f"gate {seen.gate.name}: {len(report.red)} of {_many(report.tests, 'test')} failed"
+    printed = _printed(seen)
+    if printed is not None and printed.failed:
+        return f"gate {seen.gate.name}: {printed.failed} of {_many(printed.tests, 'test')} failed"
     return f"gate {seen.gate.name} exited {code}"
 
 
@@ -205,7 +232,12 @@ def _no(seen: Observation, summary: str) -> Failed:
 
 def _evidence(seen: Observation) -> Evidence | None:
     """The report, where one was promised and left."""
-    return None if seen.gate.junit is None or seen.junit is None else read_junit(seen.junit)
+    return None if seen.gate.junit is None or seen.junit is None else read_report(seen.junit)
+
+
+def _printed(seen: Observation) -> Printed | None:
+    """The counts that were printed, where they are evidence."""
+    return read_printed(seen.output) if seen.gate.printed and seen.junit is None else None
 
 
 def _last_line(output: bytes) -> str:

@@ -7,11 +7,15 @@ import hashlib
 import json
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
-from gates.python_project import PYTHON_MANIFESTS, is_python, needs_of, tests_in
-from gates.spec import GATE_FILE, parse_gate_file
+from gates.ecosystem import OUT, TIMEOUT_S, WORKSPACE, Found, Gate, Read
+from gates.node_project import LINKS, NODE_MANIFESTS, node_project
+from gates.python_project import PYTHON_MANIFESTS, VENV, python_project
+from gates.services import Service, waiting_script
+from gates.spec import GATE_FILE, ServiceSection, parse_gate_file
+from gates.task_project import just_project, make_project
 
 __all__ = [
     "GATE_FILE",
@@ -29,25 +33,14 @@ __all__ = [
     "shell_script",
 ]
 
-Read = Callable[[str], bytes | None]
-"""The content of a path at the commit that is planned for; None where there is no such file."""
-
-WORKSPACE: Final = "/workspace"
-OUT: Final = "/ashigaru/out"
-VENV: Final = "/ashigaru/env/venv"
-_TIMEOUT_S: Final = 900
-_RULES: Final = 1
+_RULES: Final = 2
 """Bumped by hand when the judge's rules change, so that verdicts remembered under the old ones are asked for anew."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Gate:
-    """One sealed command. junit: name of the report it promises below /ashigaru/out, or None."""
-
-    name: str
-    run: str
-    junit: str | None
-    timeout_s: int
+_Look = Callable[[Sequence[str], Read], Found | None]
+_ECOSYSTEMS: Final[tuple[tuple[str, _Look], ...]] = (("python", python_project), ("node", node_project))
+"""Those whose test runners can be asked for a report. Every one that has tests is a gate, in this order."""
+_TASKS: Final[tuple[_Look, ...]] = (make_project, just_project)
+"""Where none of those has tests: the first of these that has a target for them is the one gate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +64,7 @@ class GatePlan:
     setup: SetupPlan | None
     gates: tuple[Gate, ...]
     environment: tuple[tuple[str, str], ...]
+    services: tuple[Service, ...] = ()
 
     def digest(self) -> str:
         """Sixty-four hex digits that change with anything in the plan, and with the rules it is judged by."""
@@ -94,17 +88,13 @@ def plan(gate_file: bytes | None, paths: Sequence[str], read: Read) -> GatePlan 
     """The plan of a commit with these paths. Raises BadGateSpec where its gate file is wrong."""
     if gate_file is not None:
         return _from_file(gate_file)
-    cure = f"put a {GATE_FILE} with a [[gate]] on its base branch (docs/gates.md)"
-    if not is_python(paths):
-        return NoGate(reason=f"The repository has no gate: {cure}.")
-    if not tests_in(paths):
-        return NoGate(reason=f"The repository has no tests to judge by: add some, or {cure}.")
-    return _python(paths, read)
+    return _recognised(paths, read)
 
 
 def shell_script(plan: GatePlan, gate: Gate) -> str:
     """What `sh -c` runs for one gate; its exit status is the gate's."""
-    return "\n".join((*_preamble(plan), f"exec sh -c {shlex.quote(gate.run)}"))
+    waiting = waiting_script(plan.services, OUT)
+    return "\n".join((*_preamble(plan), *waiting, LINKS, f"exec sh -c {shlex.quote(gate.run)}"))
 
 
 def setup_script(plan: GatePlan, setup: SetupPlan) -> str:
@@ -114,7 +104,8 @@ def setup_script(plan: GatePlan, setup: SetupPlan) -> str:
 
 def _preamble(plan: GatePlan) -> tuple[str, ...]:
     exports = tuple(f"export {name}={shlex.quote(value)}" for name, value in plan.environment)
-    return (*exports, f'if [ -d {VENV}/bin ]; then export PATH="{VENV}/bin:$PATH"; fi', f"cd {WORKSPACE} || exit 126")
+    found = f'if [ -d {VENV}/bin ]; then export PATH="{VENV}/bin:$PATH"; fi'
+    return (*exports, found, f"cd {WORKSPACE} || exit 126")
 
 
 def _fits(path: str, pattern: str) -> bool:
@@ -128,41 +119,47 @@ def _from_file(data: bytes) -> GatePlan | CiOnly:
         return CiOnly()
     setup = None
     if told.setup is not None:
-        manifests = tuple(told.setup.manifests) or PYTHON_MANIFESTS
+        manifests = tuple(told.setup.manifests) or (*PYTHON_MANIFESTS, *NODE_MANIFESTS)
         setup = SetupPlan(commands=tuple(told.setup.run), manifests=manifests, timeout_s=told.setup.timeout_s)
     return GatePlan(
         image=told.image,
         setup=setup,
         gates=tuple(Gate(name=one.name, run=one.run, junit=one.junit, timeout_s=one.timeout_s) for one in told.gate),
         environment=tuple(sorted(told.environment.items())),
+        services=tuple(_service(one) for one in told.service),
     )
 
 
-def _python(paths: Sequence[str], read: Read) -> GatePlan:
-    needs = needs_of(paths, read)
+def _service(told: ServiceSection) -> Service:
+    return Service(
+        name=told.name,
+        image=told.image,
+        run=told.run,
+        environment=tuple(sorted(told.environment.items())),
+        writable=tuple(told.writable),
+        ready=told.ready,
+        ready_timeout_s=told.ready_timeout_s,
+        memory=told.memory_mb * 1024 * 1024,
+    )
+
+
+def _recognised(paths: Sequence[str], read: Read) -> GatePlan | NoGate:
+    known = [(name, found) for name, look in _ECOSYSTEMS if (found := look(paths, read)) is not None]
+    gates = [(name, found.gate) for name, found in known if found.gate is not None]
+    if not gates:
+        tasks = (found.gate for look in _TASKS if (found := look(paths, read)) is not None)
+        gates = [("test", gate) for gate in tasks if gate is not None][:1]
+    if not gates:
+        lack = "no tests to judge by: add some" if known else "no gate: nothing here is known to run tests; add some"
+        return NoGate(reason=f"The repository has {lack}, or put a {GATE_FILE} with a [[gate]] on its base branch.")
+    commands = tuple(one for _, found in known for one in found.setup)
     setup = None
-    if needs.arguments:
-        # -I: a file of the repository that is called as a module of pip's is not imported in its stead.
-        setup = SetupPlan(
-            commands=(
-                f"python3 -I -m venv --system-site-packages {VENV}",
-                f"{VENV}/bin/python -I -m pip install --quiet --no-input {shlex.join(needs.arguments)}",
-            ),
-            manifests=(*PYTHON_MANIFESTS, *needs.files),
-            timeout_s=_TIMEOUT_S,
-        )
-    # Absolute, so that a test which changes directory or starts a program still finds the tree, not the set-up's copy.
-    roots = [f"{WORKSPACE}/src"] if any(path.startswith("src/") for path in paths) else []
+    if commands:
+        manifests = tuple(dict.fromkeys(one for _, found in known for one in found.manifests))
+        setup = SetupPlan(commands=commands, manifests=manifests, timeout_s=TIMEOUT_S)
     return GatePlan(
         image=None,
         setup=setup,
-        gates=(
-            Gate(
-                name="test",
-                run=f"python3 -m pytest -p no:cacheprovider -o junit_family=xunit2 --junitxml={OUT}/junit-test.xml",
-                junit="junit-test.xml",
-                timeout_s=_TIMEOUT_S,
-            ),
-        ),
-        environment=(("PYTHONDONTWRITEBYTECODE", "1"), ("PYTHONPATH", ":".join((*roots, WORKSPACE)))),
+        gates=tuple(gate if len(gates) == 1 else replace(gate, name=name) for name, gate in gates),
+        environment=tuple(sorted({name: value for _, found in known for name, value in found.environment}.items())),
     )

@@ -5,10 +5,15 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 import re
+import shlex
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+from gates.ecosystem import ENV, OUT, TIMEOUT_S, WORKSPACE, Found, Gate, Read
+
+VENV: Final = f"{ENV}/venv"
 
 PYTHON_MANIFESTS: Final = (
     "pyproject.toml",
@@ -40,6 +45,34 @@ class Needs:
     files: tuple[str, ...]
 
 
+def python_project(paths: Sequence[str], read: Read) -> Found | None:
+    """Its tests by pytest, where there are any, and the packages that it needs; None where this is no Python."""
+    if not is_python(paths):
+        return None
+    needs = needs_of(paths, read)
+    setup: tuple[str, ...] = ()
+    if needs.arguments:
+        # -I: a file of the repository that is called as a module of pip's is not imported in its stead.
+        setup = (
+            f"python3 -I -m venv --system-site-packages {VENV}",
+            f"{VENV}/bin/python -I -m pip install --quiet --no-input {shlex.join(needs.arguments)}",
+        )
+    gate = Gate(
+        name="test",
+        run=f"python3 -m pytest -p no:cacheprovider -o junit_family=xunit2 --junitxml={OUT}/junit-test.xml",
+        junit="junit-test.xml",
+        timeout_s=TIMEOUT_S,
+    )
+    # Absolute, so that a test which changes directory or starts a program still finds the tree, not the set-up's copy.
+    roots = [f"{WORKSPACE}/src"] if any(path.startswith("src/") for path in paths) else []
+    return Found(
+        gate=gate if tests_in(paths) else None,
+        setup=setup,
+        manifests=(*PYTHON_MANIFESTS, *needs.files) if setup else (),
+        environment=(("PYTHONDONTWRITEBYTECODE", "1"), ("PYTHONPATH", ":".join((*roots, WORKSPACE)))),
+    )
+
+
 def is_python(paths: Sequence[str]) -> bool:
     """Whether this looks like a Python project."""
     return any(path in _MARKS for path in paths) or tests_in(paths)
@@ -51,7 +84,7 @@ def tests_in(paths: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, "test_*.py") or fnmatch.fnmatchcase(name, "*_test.py") for name in names)
 
 
-def needs_of(paths: Sequence[str], read: Callable[[str], bytes | None]) -> Needs:
+def needs_of(paths: Sequence[str], read: Read) -> Needs:
     """The dependencies of the project and of its tests, never the project itself.
 
     Taken from the requirements*.txt at the top, from `[project] dependencies` and from the extra or dependency group
@@ -67,7 +100,7 @@ def needs_of(paths: Sequence[str], read: Callable[[str], bytes | None]) -> Needs
     return Needs(arguments=tuple(arguments), files=_included(asked, frozenset(paths), read))
 
 
-def _included(asked: Sequence[str], paths: frozenset[str], read: Callable[[str], bytes | None]) -> tuple[str, ...]:
+def _included(asked: Sequence[str], paths: frozenset[str], read: Read) -> tuple[str, ...]:
     """The files that these include by -r and -c, through any number of steps, each once."""
     found = dict.fromkeys(asked)
     queue = list(asked)

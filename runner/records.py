@@ -236,8 +236,10 @@ class Records(Protocol):
     ) -> None:
         """Remember how the attempt ended."""
 
-    def events(self, run_id: str, *, limit: int = 20) -> list[SeenEvent]:
-        """The run's last events, oldest first."""
+    def events(
+        self, run_id: str, *, attempt: int | None = None, after: int | None = None, limit: int = 20
+    ) -> list[SeenEvent]:
+        """The run's last events, oldest first; with `after` the first ones whose id is greater. attempt: its alone."""
 
     def spent(self, run_id: str) -> int:
         """Micro-dollars metered for the run."""

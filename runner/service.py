@@ -12,18 +12,15 @@ from typing import Final
 
 from runner.brief import feedback_from_reviewer
 from runner.cancelling import Canceller
+from runner.changed import RunDiff, diff_of
 from runner.ci import CiPolicy
 from runner.closing import Closing
 from runner.digest import Digest, describe
-from runner.errors import (
-    BadIntent,
-    NotPossible,
-    RepoNotAllowed,
-    UnknownRun,
-)
+from runner.errors import BadIntent, NotPossible, RepoNotAllowed, UnknownRun
 from runner.follower import Follower, FollowPolicy
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
 from runner.keeping import Keeper
+from runner.logs import Log, Wanted, read_log
 from runner.model import (
     DONE_PHASES,
     LIVE_PHASES,
@@ -37,6 +34,7 @@ from runner.model import (
 from runner.ports import Checkouts, Clock, Forge
 from runner.promoting import NotPromoted, Promoted, Promoter
 from runner.records import Records, RunChange, RunRecord
+from runner.retrying import Retrier
 from runner.round_after import round_after, tier_of
 from runner.rounds import Rounds, RoundState
 from runner.turns import Turns
@@ -83,10 +81,12 @@ class Service:
         self._records = records
         self._rounds = rounds
         self._forge = forge
+        self._checkouts = checkouts
         self._clock = clock
         self._closing = closing
         self._turns = Turns()
         self._canceller = Canceller(records=records, rounds=rounds, clock=clock, keeper=keeper)
+        self._retrier = Retrier(records=records, checkouts=checkouts, ladder=policy.ladder, bounds=policy.bounds)
         self._promoter = Promoter(
             records=records, forge=forge, checkouts=checkouts, clock=clock, ci=policy.ci, submit=self._submit
         )
@@ -175,6 +175,12 @@ class Service:
             self._canceller.cancel(self._known(intent.run_id))
         return self._known(intent.run_id)
 
+    def retry(self, run_id: str, *, from_start: bool = False) -> RunRecord:
+        """Have a run that ended without a merge go on (`runner.retrying`). Raises UnknownRun, NotPossible."""
+        with self._alone(run_id):
+            self._submit(*self._retrier.retry(self._known(run_id), from_start=from_start))
+        return self._known(run_id)
+
     def promote(self, intent: Promote) -> Promoted | NotPromoted:
         """Merge exactly what was judged, or say why not. Raises UnknownRepo, ForgeDown."""
         run = self._records.run_of_pull(intent.repo, intent.pull)
@@ -192,9 +198,19 @@ class Service:
         """The run's cursor now. Raises UnknownRun."""
         return self._known(run_id).cursor
 
-    def list_runs(self, *, repo: str | None = None, limit: int = 20) -> list[RunRecord]:
+    def list_runs(
+        self, *, repo: str | None = None, phases: frozenset[Phase] | None = None, limit: int = 20
+    ) -> list[RunRecord]:
         """The newest runs first."""
-        return self._records.runs(repo=repo, limit=limit)
+        return self._records.runs(repo=repo, phases=phases, limit=limit)
+
+    def logs(self, run_id: str, wanted: Wanted) -> Log:
+        """What happened in the run (`runner.logs`). Raises UnknownRun."""
+        return read_log(self._records, self._known(run_id), wanted)
+
+    def diff(self, run_id: str, *, max_bytes: int) -> RunDiff:
+        """The run's work against its base (`runner.changed`). Raises UnknownRun, NotPossible."""
+        return diff_of(self._checkouts, self._records, self._known(run_id), max_bytes=max_bytes)
 
     # --- the daemon's own ---
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from runner.model import Check
 from runner.remarks import Remark
 
+MAX_LOG_BYTES = 256 * 1024
+"""What the local forge keeps of a check's log: its end."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Said:

@@ -26,6 +26,11 @@ def fruitless(told: dict[str, Any]) -> bool:
     return told["phase"] in _FRUITLESS
 
 
+def going_on(told: dict[str, Any]) -> bool:
+    """Whether something of the run is at work or due."""
+    return told["phase"] in _WORKING
+
+
 def news(before: dict[str, Any] | None, now: dict[str, Any], elapsed_s: float) -> list[str]:
     """What `now` tells that `before` did not, one line each.
 

@@ -46,3 +46,43 @@ class RunsAnswer(_Answer):
     """The newest runs first."""
 
     runs: list[RunLine]
+
+
+class LogEntry(_Answer):
+    """One thing that happened in a run."""
+
+    at: float = Field(description="UTC seconds since the epoch.")
+    source: str = Field(description="agent, gate or notice.")
+    kind: str = Field(description="Of an agent's event, of a verdict, or of a notice.")
+    text: str = Field(description="One line.")
+    attempt: int | None = Field(description="The agent attempt it belongs to; 0 for a judgement of the base.")
+    detail: str = Field(description="What the gates have to say at length; empty for nothing.")
+
+
+class LogsAnswer(_Answer):
+    """What happened, oldest first."""
+
+    run_id: str
+    entries: list[LogEntry]
+    cursor: str = Field(description="Give it as since to read on from here.")
+    more: bool = Field(description="There is more to read from the cursor on already.")
+
+
+class FileChanged(_Answer):
+    """What the run's work does to one file."""
+
+    path: str
+    added: int = Field(description="Lines added.")
+    removed: int = Field(description="Lines removed.")
+    binary: bool
+
+
+class DiffAnswer(_Answer):
+    """The work of a run against its base. It is data that an agent wrote."""
+
+    run_id: str
+    base_sha: str
+    head_sha: str
+    files: list[FileChanged]
+    diff: str = Field(description="Unified diff; characters that would not be seen are written as <U+202E>.")
+    truncated: bool = Field(description="The diff is longer than what is here.")

@@ -89,6 +89,20 @@ def _register_writes(server: MCPServer[Any], service: Service) -> None:
         intent = intents.request_changes(run_id, notes)
         return _ticket(await _off_loop(lambda: service.request_changes(intent)))
 
+    @server.tool(annotations=ToolAnnotations(title="Retry", read_only_hint=False, destructive_hint=False))
+    @speaking
+    async def retry(
+        run_id: RunId,
+        *,
+        from_start: Annotated[bool, Field(description="Forget the work so far; start on the newest base.")] = False,
+    ) -> TicketAnswer:
+        """Have a run that ended escalated, blocked or cancelled go on, from the work that was kept.
+
+        Work that no gate could judge is judged again; where the base was red, the run starts on the base as it is now.
+        """
+        identity = intents.run_identity(run_id)
+        return _ticket(await _off_loop(lambda: service.retry(identity, from_start=from_start)))
+
     @server.tool(
         annotations=ToolAnnotations(title="Cancel", read_only_hint=False, destructive_hint=True, idempotent_hint=True)
     )

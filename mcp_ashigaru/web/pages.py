@@ -11,8 +11,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from mcp_ashigaru.talk_words import at, verb, where
 from runner.errors import RunnerError
-from runner.model import Pull
+from runner.model import Check, Pull
+from runner.talk import Said, Talk
 
 # Everything on these pages is somebody's text: nothing is executed, loaded or framed.
 _HEADERS = {
@@ -24,8 +26,13 @@ _HEADERS = {
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
 <style>body{{font:16px/1.5 system-ui;margin:2rem auto;max-width:60rem;padding:0 1rem}}
-pre{{background:#f6f6f4;padding:1rem;overflow:auto;font-size:.85rem}}.state{{color:#555}}</style></head>
-<body><h1>{title}</h1><p class="state">{state}</p><pre>{body}</pre><h2>Diff</h2><pre>{diff}</pre></body></html>"""
+pre{{background:#f6f6f4;padding:1rem;overflow:auto;font-size:.85rem;white-space:pre-wrap}}
+.state,.said h3{{color:#555}}.said h3{{font-size:.9rem;font-weight:400;margin-bottom:.2rem}}.said pre{{margin-top:0}}
+.thread{{margin-left:2rem}}.label{{background:#e8e6df;border-radius:1rem;padding:.1rem .7rem;margin-right:.4rem}}
+td{{padding:.1rem 1.2rem .1rem 0;vertical-align:top}}.failed,.stalled{{color:#a11}}.passed{{color:#171}}
+.diff{{white-space:pre}}</style></head>
+<body><h1>{title}</h1><p class="state">{state}</p>{labels}<pre>{body}</pre>{checks}{said}
+<h2>Diff</h2><pre class="diff">{diff}</pre></body></html>"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +41,7 @@ class PullPages:
 
     pull: Callable[[str, int], Pull | None]
     diff: Callable[[str, int], str]
+    talk: Callable[[str, int], Talk]
 
 
 def routes(pages: PullPages | None) -> list[Route]:
@@ -48,12 +56,13 @@ def routes(pages: PullPages | None) -> list[Route]:
         repo, number = request.path_params["repo"], request.path_params["number"]
         try:
             pull = await anyio.to_thread.run_sync(pages.pull, repo, number)
-            diff = "" if pull is None else await anyio.to_thread.run_sync(pages.diff, repo, number)
+            if pull is None:
+                return PlainTextResponse("No such pull request.", 404)
+            diff = await anyio.to_thread.run_sync(pages.diff, repo, number)
+            talk = await anyio.to_thread.run_sync(pages.talk, repo, number)
         except RunnerError as exc:
             return PlainTextResponse(str(exc), 404)
-        if pull is None:
-            return PlainTextResponse("No such pull request.", 404)
-        return HTMLResponse(render(pull, diff), headers=_HEADERS)
+        return HTMLResponse(render(pull, diff, talk), headers=_HEADERS)
 
     return [
         Route("/healthz", healthz, methods=["GET"]),
@@ -61,12 +70,32 @@ def routes(pages: PullPages | None) -> list[Route]:
     ]
 
 
-def render(pull: Pull, diff: str) -> str:
+def render(pull: Pull, diff: str, talk: Talk) -> str:
     """The page of a pull request; every word of it escaped."""
     state = f"{pull.repo} #{pull.number} · {pull.state}{' · draft' if pull.draft else ''} · {pull.head_branch} → "
+    labels = "".join(f'<span class="label">{html.escape(label)}</span>' for label in talk.labels)
+    checks = "".join(_check(check) for check in talk.checks)
+    said = "".join(_said(one) for one in talk.said)
     return _PAGE.format(
         title=html.escape(pull.title),
         state=html.escape(f"{state}{pull.base_branch} · {pull.head_sha[:12]}"),
+        labels=labels and f"<p>{labels}</p>",
         body=html.escape(pull.body),
+        checks=checks and f"<h2>Checks</h2><table>{checks}</table>",
+        said=said and f"<h2>Conversation</h2>{said}",
         diff=html.escape(diff),
     )
+
+
+def _check(check: Check) -> str:
+    cells = (check.name, check.source, check.summary)
+    rest = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+    return f'<tr><td class="{check.state}">{check.state}</td>{rest}</tr>'
+
+
+def _said(one: Said) -> str:
+    remark = one.remark
+    words = (f"{remark.author} {verb(remark.stance)}", at(remark), remark.id, where(remark))
+    heading = html.escape(" · ".join(word for word in words if word))
+    kind = "said thread" if one.answers is not None else "said"
+    return f'<div class="{kind}"><h3>{heading}</h3><pre>{html.escape(remark.body)}</pre></div>'

@@ -7,15 +7,14 @@ from typing import Final
 
 from runner.adapters.forge_house import USERNAME, ForgeHouse
 from runner.adapters.forge_records import CheckRecord, CommentRecord
-from runner.adapters.forge_remarks import answered, blob_of, find, lines_of, remark_of, the_check
+from runner.adapters.forge_remarks import answered, blob_of, find, lines_of, remarks_of, the_check
 from runner.adapters.git_plumbing import branch_ref
 from runner.errors import BadIntent, NotPossible
 from runner.model import CheckState, PullState, RequiredCheck
 from runner.remarks import RemarkKind, Stance
-from runner.talk import Said, Talk
+from runner.talk import MAX_LOG_BYTES, Said, Talk
 
 _MAX_BODY: Final = 64 * 1024
-_MAX_LOG_BYTES: Final = 256 * 1024
 _MAX_REQUIRED: Final = 50
 _MAX_WORD: Final = 200
 _MAX_SUMMARY: Final = 1000
@@ -87,7 +86,7 @@ class ForgeOperator:
         with self._house.faults_of_forge():
             if not self._house.bare(repo).holds(sha):
                 raise NotPossible(f"{repo} has no commit {sha[:12]}; push it first.")
-        kept = log[-_MAX_LOG_BYTES:].decode("utf-8", "replace")
+        kept = log[-MAX_LOG_BYTES:].decode("utf-8", "replace")
         record = CheckRecord(source=source, name=name, state=state, summary=summary[:_MAX_SUMMARY], log=kept)
         self._house.store.talk.set_check(repo, sha, record)
 
@@ -126,16 +125,18 @@ class ForgeOperator:
         """Labels, checks of the head, and the newest 1000 things said, ours included."""
         record = self._house.pull_record(repo, number)
         head = self._house.read(record).head_sha
-        bare, memory = self._house.bare(repo), self._house.store.talk
+        memory = self._house.store.talk
+        comments = memory.comments(repo, number)
         with self._house.faults_of_forge():
-            said = tuple(
-                Said(
-                    remark=remark_of(comment, bare, head),
-                    ours=comment.key is not None,
-                    answers=None if comment.thread is None else f"{RemarkKind.LINE}:{comment.thread}",
-                )
-                for comment in memory.comments(repo, number)
+            remarks = remarks_of(comments, self._house.bare(repo), head)
+        said = tuple(
+            Said(
+                remark=remark,
+                ours=comment.key is not None,
+                answers=None if comment.thread is None else f"{RemarkKind.LINE}:{comment.thread}",
             )
+            for comment, remark in zip(comments, remarks, strict=True)
+        )
         checks = tuple(the_check(head, check) for check in memory.checks(repo, head))
         return Talk(labels=record.labels, checks=checks, said=said)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -19,22 +20,37 @@ def the_check(sha: str, record: CheckRecord) -> Check:
     return Check(name=record.name, state=record.state, summary=record.summary, source=record.source, ref=sha)
 
 
-def remark_of(comment: CommentRecord, bare: BareRepository, head: str) -> Remark:
-    """The comment as it is to be read at `head`: its line is gone where its file has changed since it was made."""
-    line = comment.line
-    if comment.path is not None and comment.sha is not None and comment.sha != head:
-        then = blob_of(bare, comment.sha, comment.path)
-        line = line if then is not None and then == blob_of(bare, head, comment.path) else None
-    return Remark(
-        id=remark_id(comment),
-        kind=comment.kind,
-        author=comment.author,
-        may_ask=comment.key is None,
-        body=comment.body,
-        at=comment.at,
-        stance=comment.stance,
-        path=comment.path,
-        line=line,
+def remarks_of(comments: Iterable[CommentRecord], bare: BareRepository, head: str) -> tuple[Remark, ...]:
+    """The comments as they are to be read at `head`: a line is gone where its file has changed since.
+
+    Raises CheckoutFault.
+    """
+    blobs: dict[tuple[str, str], str | None] = {}
+
+    def blob(commit: str, path: str) -> str | None:
+        if (commit, path) not in blobs:
+            blobs[commit, path] = blob_of(bare, commit, path)
+        return blobs[commit, path]
+
+    def line_of(comment: CommentRecord) -> int | None:
+        if comment.path is None or comment.sha is None or comment.sha == head:
+            return comment.line
+        then = blob(comment.sha, comment.path)
+        return comment.line if then is not None and then == blob(head, comment.path) else None
+
+    return tuple(
+        Remark(
+            id=remark_id(comment),
+            kind=comment.kind,
+            author=comment.author,
+            may_ask=comment.key is None,
+            body=comment.body,
+            at=comment.at,
+            stance=comment.stance,
+            path=comment.path,
+            line=line_of(comment),
+        )
+        for comment in comments
     )
 
 

@@ -17,7 +17,7 @@ from runner.adapters.forge_intake import copy_into, name_on_disk, named_source
 from runner.adapters.forge_merging import merge
 from runner.adapters.forge_operator import ForgeOperator
 from runner.adapters.forge_records import CheckRecord, CommentRecord, ForgeStore, IssueRecord, RepoRecord
-from runner.adapters.forge_remarks import answered, remark_of, the_check
+from runner.adapters.forge_remarks import answered, remarks_of, the_check
 from runner.adapters.git_command import GitCommand
 from runner.errors import BadIntent, NotPossible
 from runner.intents import repo_name
@@ -143,7 +143,7 @@ class LocalForge:
         head = self._house.read(self._house.pull_record(repo, number)).head_sha
         said = self._store.talk.comments(repo, number, limit=_MAX_REMARKS, asks_only=True)
         with self._house.faults_of_forge():
-            return tuple(remark_of(comment, self._house.bare(repo), head) for comment in said)
+            return remarks_of(said, self._house.bare(repo), head)
 
     def say(self, repo: str, number: int, key: str, body: str, *, remark: str | None = None) -> None:
         """An answer to what is not there is said in the conversation."""

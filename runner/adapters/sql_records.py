@@ -174,12 +174,19 @@ class SqlRecords(SqlFollowing):
             )
             db.execute(runs.update().where(runs.c.run_id == run_id).values(harness_at=at, cursor=runs.c.cursor + 1))
 
-    def events(self, run_id: str, *, limit: int = 20) -> list[SeenEvent]:
+    def events(
+        self, run_id: str, *, attempt: int | None = None, after: int | None = None, limit: int = 20
+    ) -> list[SeenEvent]:
         """See `Records.events`."""
-        query = sa.select(events).where(events.c.run_id == run_id).order_by(events.c.id.desc()).limit(limit)
+        query = sa.select(events).where(events.c.run_id == run_id).limit(limit)
+        if attempt is not None:
+            query = query.where(events.c.attempt == attempt)
+        if after is not None:
+            query = query.where(events.c.id > after)
+        query = query.order_by(events.c.id.desc() if after is None else events.c.id)
         with self._transaction() as db:
-            rows = list(db.execute(query).mappings())
-        return [event_of(row) for row in reversed(rows)]
+            rows = [event_of(row) for row in db.execute(query).mappings()]
+        return rows[::-1] if after is None else rows
 
     # --- money ---
 

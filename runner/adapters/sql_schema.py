@@ -148,13 +148,13 @@ checks = Table(
     "checks",
     metadata,
     Column("run_id", _ID, ForeignKey("runs.run_id"), primary_key=True),
-    Column("source", _NAME, primary_key=True, server_default=""),
+    Column("source", _NAME, primary_key=True),
     Column("name", _NAME, primary_key=True),
     Column("state", String(16), nullable=False),
     Column("summary", Text, nullable=False),
-    Column("workflow", Text, nullable=False, server_default=""),
-    Column("url", Text, nullable=False, server_default=""),
-    Column("ref", _NAME, nullable=False, server_default=""),
+    Column("workflow", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("ref", _NAME, nullable=False),
 )
 
 notices = Table(

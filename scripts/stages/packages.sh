@@ -2,6 +2,9 @@
 # The distribution's packages: what is missing is installed as root or by sudo, or asked for in one command.
 
 readonly claude_version=2.1.329
+# What npm is needed for, once: the names in the cache of what the images are built from.
+readonly fetched="claude-$claude_version node-24.21.0.tgz npm-11.21.2.tgz pnpm-10.34.9.tgz yarn-classic-1.22.22.tgz \
+  yarn-berry-4.18.1.tgz just-1.58.0.tgz"
 
 suitable_python() {
   local candidate
@@ -22,10 +25,12 @@ as_worker() {
 
 worker() { if [ "$(id -u)" -eq 0 ]; then echo "$account"; else id -un; fi; }
 
-has_claude() {
-  local home
+has_fetched() {
+  local home name
   home=$(if [ "$(id -u)" -eq 0 ]; then account_home; else echo "$HOME"; fi)
-  [ -e "$home/.cache/mcp-ashigaru/claude-$claude_version" ]
+  for name in $fetched; do
+    [ -e "$home/.cache/mcp-ashigaru/$name" ] || return 1
+  done
 }
 
 # Prints `thing` once for each thing that TARGET needs and this machine lacks.
@@ -37,7 +42,7 @@ lacking() {
   command -v podman >/dev/null || echo podman
   command -v runc >/dev/null || { command -v crun >/dev/null && ! hybrid_cgroups; } || echo runtime
   command -v newuidmap >/dev/null || echo uidmap
-  has_claude || command -v npm >/dev/null || echo npm
+  has_fetched || command -v npm >/dev/null || echo npm
 }
 
 # crun refuses a host where the version 1 hierarchies are in use.

@@ -362,7 +362,7 @@ def test_the_database_holds_json_only(fleet: Fleet) -> None:
     facts = sql(fleet, "select output from operation_outputs union all select error from operation_outputs")
     assert len(inputs) == 4
     values = [json.loads(value) for (value,) in inputs + outputs + facts if value is not None]
-    assert {"kind": "prepared", "base_sha": "b" * 40, "rejudged": None} in values
+    assert {"kind": "prepared", "base_sha": "b" * 40, "rejudged": None, "unjudged": False} in values
     assert any("r1:run_agent is broken" in json.dumps(value) for value in values)
     marks = sql(fleet, "select serialization from workflow_status union select serialization from operation_outputs")
     assert {mark for (mark,) in marks} <= {"json", None}

@@ -9,14 +9,21 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
-from runner.adapters.forge_records import PullRecord
+from runner.adapters.forge_records import CheckRecord, PullRecord
 from runner.adapters.forge_store import SqlForgeStore
 from runner.adapters.local_forge import LocalForge
+from runner.adapters.sql_engine import migrate, open_engine
 from runner.errors import BadIntent, ForgeDown, NotPossible, RecordsFault
-from runner.model import Merged, Pull, PullState, ReviewedHead
+from runner.model import CheckState, Merged, MergeRefused, Pull, PullState, RequiredCheck, ReviewedHead
+from runner.remarks import RemarkKind
+from runner.talk import MAX_LOG_BYTES
 from tests.contract.forge_rig import REPO, Local, draft, local_parts, source
 from tests.git_rig import SECRET, commit_all, git, make_repository, write
+
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -241,3 +248,142 @@ def test_a_pull_record_tells_all_its_fields(parts: Local, tmp_path: Path) -> Non
         head_sha=pull.head_sha,
         base_sha=pull.base_sha,
     )
+
+
+# --- the conversation ------------------------------------------------------------------------------------------
+
+
+def test_an_answer_to_an_answer_stays_in_the_thread(parts: Local, tmp_path: Path) -> None:
+    pull, _ = opened(parts, tmp_path)
+    operator = parts.forge.operator
+    first = operator.comment(REPO, pull.number, "Spell it out.", path="a", line=1)
+    second = operator.comment(REPO, pull.number, "Yes, do.", reply=first)
+    parts.forge.say(REPO, pull.number, "r1", "Spelt out.", remark=second)
+    said = operator.talk(REPO, pull.number).said
+    assert [(one.ours, one.answers, one.remark.path, one.remark.line) for one in said] == [
+        (False, None, "a", 1),
+        (False, first, "a", 1),
+        (True, first, "a", 1),
+    ]
+
+
+@pytest.mark.parametrize("remark", ["line:99", "comment:1", "line:1 ", "line:" + "9" * 30, "", "other:1"])
+def test_an_answer_to_what_is_not_there_is_said_in_the_conversation(parts: Local, tmp_path: Path, remark: str) -> None:
+    pull, _ = opened(parts, tmp_path)
+    parts.forge.operator.comment(REPO, pull.number, "Spell it out.", path="a", line=1)
+    parts.forge.say(REPO, pull.number, "r1", "Spelt out.", remark=remark)
+    said = parts.forge.operator.talk(REPO, pull.number).said[-1]
+    assert (said.ours, said.answers, said.remark.kind) == (True, None, RemarkKind.COMMENT)
+
+
+def test_a_line_stays_known_while_only_other_files_change(parts: Local, tmp_path: Path) -> None:
+    pull, _ = opened(parts, tmp_path)
+    parts.forge.operator.comment(REPO, pull.number, "Spell it out.", path="a", line=1)
+    push(parts, tmp_path, {"b": "more\n"})
+    assert [remark.line for remark in parts.forge.remarks(REPO, pull.number)] == [1]
+    (tmp_path / "work" / "a").unlink()
+    push(parts, tmp_path, {"b": "yet more\n"})
+    assert [remark.line for remark in parts.forge.remarks(REPO, pull.number)] == [None]
+
+
+def push(parts: Local, tmp_path: Path, files: dict[str, str]) -> None:
+    work = tmp_path / "work"
+    write(work, files)
+    commit_all(work)
+    git(work, "push", "--quiet", str(parts.root / f"{REPO}.git"), "work")
+
+
+def test_many_who_say_the_same_at_once_have_said_it_once(parts: Local, tmp_path: Path) -> None:
+    pull, _ = opened(parts, tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: parts.forge.say(REPO, pull.number, "r1", f"Said by {n}."), range(12)))
+    assert len(parts.forge.operator.talk(REPO, pull.number).said) == 1
+
+
+@pytest.mark.parametrize("key", ["", "a" * 81, "Upper", "a b", "-->", "a\n"])
+def test_a_key_that_is_no_key_is_refused(parts: Local, tmp_path: Path, key: str) -> None:
+    pull, _ = opened(parts, tmp_path)
+    with pytest.raises(NotPossible):
+        parts.forge.say(REPO, pull.number, key, "Hello.")
+    assert parts.forge.operator.talk(REPO, pull.number).said == ()
+
+
+def test_what_no_database_could_keep_is_left_out_of_a_comment(parts: Local, tmp_path: Path) -> None:
+    pull, _ = opened(parts, tmp_path)
+    parts.forge.say(REPO, pull.number, "r1", "a\0b\ud800c")
+    assert parts.forge.operator.talk(REPO, pull.number).said[0].remark.body == "ab?c"
+
+
+def test_a_closed_pull_request_made_ready_stays_closed(parts: Local, tmp_path: Path) -> None:
+    pull, _ = opened(parts, tmp_path)
+    parts.forge.open_pull(draft(is_draft=True, labels=("ashigaru: waits",)))
+    parts.forge.operator.close(REPO, pull.number)
+    parts.forge.ready(REPO, pull.number, drop_labels=("ashigaru: waits",))
+    after = parts.forge.pull(REPO, pull.number)
+    assert after is not None
+    assert after.state is PullState.CLOSED
+    assert parts.forge.operator.talk(REPO, pull.number).labels == ()
+
+
+def test_a_closed_pull_request_keeps_the_head_it_had(parts: Local, tmp_path: Path) -> None:
+    pull, _ = opened(parts, tmp_path)
+    before = parts.forge.diff(REPO, pull.number)
+    parts.forge.operator.close(REPO, pull.number)
+    push(parts, tmp_path, {"b": "more\n"})
+    after = parts.forge.pull(REPO, pull.number)
+    assert after is not None
+    assert after.head_sha == pull.head_sha
+    assert parts.forge.diff(REPO, pull.number) == before
+
+
+@pytest.mark.parametrize(("told", "ending"), [("nightly", MergeRefused), ("ci", Merged)])
+def test_a_check_required_of_one_source_is_not_had_from_another(
+    parts: Local, tmp_path: Path, told: str, ending: type[object]
+) -> None:
+    pull, reviewed = opened(parts, tmp_path)
+    operator = parts.forge.operator
+    required = RequiredCheck(name="test", source="ci")
+    operator.require(REPO, "main", (required,))
+    assert parts.forge.required_checks(REPO, "main") == (required,)
+    operator.report(REPO, pull.head_sha, "test", CheckState.PASSED, source=told)
+    assert isinstance(parts.forge.merge(reviewed, "Fix it", ""), ending)
+
+
+def test_a_required_check_that_one_source_saw_fail_is_not_had(parts: Local, tmp_path: Path) -> None:
+    pull, reviewed = opened(parts, tmp_path)
+    operator = parts.forge.operator
+    operator.require(REPO, "main", (RequiredCheck(name="test"),))
+    operator.report(REPO, pull.head_sha, "test", CheckState.PASSED, source="ci")
+    operator.report(REPO, pull.head_sha, "test", CheckState.FAILED, source="nightly")
+    assert not isinstance(parts.forge.merge(reviewed, "Fix it", ""), Merged)
+
+
+def test_checks_told_before_they_had_a_source_are_ours(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(PROJECT / "runner" / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for old in (
+            "INSERT INTO forge_repos VALUES ('w', '/w', 'main', 2)",
+            "INSERT INTO forge_checks VALUES ('w', 'abc', 'gate', 'failed', '2 failed')",
+            "INSERT INTO forge_pulls VALUES ('w', 1, 'T', 'B', 0, 'open', 'h', 'main', 'abc', 'def', NULL, NULL)",
+        ):
+            connection.execute(sa.text(old))
+    migrate(engine)
+    store = SqlForgeStore(engine)
+    (check,) = store.talk.checks("w", "abc")
+    assert check == CheckRecord(source="ashigaru", name="gate", state=CheckState.FAILED, summary="2 failed")
+    assert [pull.labels for pull in store.pulls("w")] == [()]
+    engine.dispose()
+
+
+def test_of_a_long_log_only_the_end_is_kept(parts: Local, tmp_path: Path) -> None:
+    pull, _ = opened(parts, tmp_path)
+    log = b"x" * MAX_LOG_BYTES + b"the end"
+    parts.forge.operator.report(REPO, pull.head_sha, "test", CheckState.FAILED, log=log)
+    (check,) = parts.forge.checks(REPO, pull.head_sha)
+    kept = parts.forge.check_log(REPO, check, 2 * MAX_LOG_BYTES)
+    assert len(kept) == MAX_LOG_BYTES
+    assert kept.endswith("xthe end")

@@ -23,6 +23,7 @@ from runner.conclusion import UpstreamFailure
 from runner.facts import Fact, Step
 from runner.model import RoundInput, Tier
 from runner.model_access import Allowance, CredentialKind
+from runner.ports import Clock
 from runner.setup_run import Egress
 from tests.fakes.containers import FakeContainers
 
@@ -113,6 +114,7 @@ class House:
     model: FakeModel = field(default_factory=FakeModel)
     changes: dict[str, Any] = field(default_factory=dict)
     egress: Egress = field(default_factory=NoEgress)
+    clock: Clock | None = None
     witness: Callable[[RoundInput, Step, Fact], None] | None = None
 
     def settings(self, port: int) -> Settings:
@@ -122,13 +124,15 @@ class House:
     @contextmanager
     def daemon(self) -> Iterator[Foreman]:
         """A daemon, up and answering; leaving the block is its SIGTERM."""
-        settings = self.settings(free_port())
-        parts = Parts(containers=self.containers, model=self.model, egress=self.egress, witness=self.witness)
-        with running(settings, parts) as daemon:
-            server = uvicorn.Server(
-                uvicorn.Config(daemon.app, host="127.0.0.1", port=settings.port, log_config=None, access_log=False)
-            )
-            thread = threading.Thread(target=server.run, daemon=True)
+        # As `serve` does it: the port listens before the first step that may need it.
+        listener = socket.create_server(("127.0.0.1", 0))
+        settings = self.settings(listener.getsockname()[1])
+        parts = Parts(
+            containers=self.containers, model=self.model, egress=self.egress, clock=self.clock, witness=self.witness
+        )
+        with listener, running(settings, parts) as daemon:
+            server = uvicorn.Server(uvicorn.Config(daemon.app, log_config=None, access_log=False))
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
             thread.start()
             try:
                 _until(lambda: server.started)

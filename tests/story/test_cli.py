@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -36,10 +37,12 @@ class Shell:
     state: Path
     port: int
 
-    def run(
-        self, *arguments: str, code: int = 0, entry: str = PEOPLE, **variables: str
-    ) -> subprocess.CompletedProcess[str]:
-        environment = {
+    def argv(self, arguments: tuple[str, ...], entry: str) -> list[str]:
+        start = ["-m", "mcp_ashigaru"] if entry == "-m" else ["-c", entry]
+        return [sys.executable, *start, *arguments]
+
+    def environment(self) -> dict[str, str]:
+        return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.state),
             "LC_ALL": "C.UTF-8",
@@ -49,11 +52,26 @@ class Shell:
             "ASHIGARU_STATE_DIR": str(self.state),
             "ASHIGARU_PORT": str(self.port),
         }
-        start = ["-m", "mcp_ashigaru"] if entry == "-m" else ["-c", entry]
-        done = subprocess.run(
-            [sys.executable, *start, *arguments],
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """The command, at work."""
+        return subprocess.Popen(
+            self.argv(arguments, PEOPLE),
             cwd=self.state,
-            env=environment | variables,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(
+        self, *arguments: str, code: int = 0, entry: str = PEOPLE, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            self.argv(arguments, entry),
+            cwd=self.state,
+            env=self.environment() | variables,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -155,6 +173,90 @@ def test_a_run_that_no_tier_could_do_ends_with_one(state: Path, source: Path) ->
         shell = shell_of(foreman, state)
         shell.run("forge", "add", str(source))
         assert "escalated" in shell.run("work", "widgets", "1", "Totals.", "--follow", code=1).stdout
+
+
+def grows(agent: AgentAtWork) -> None:
+    """An agent that is refused until it has seen the whole ladder once."""
+    path = agent.tree / "total.py"
+    path.write_text(path.read_text(encoding="utf-8") + "total += 1\n", encoding="utf-8")
+    agent.result()
+
+
+def test_a_run_that_came_to_nothing_is_looked_at_and_retried_from_the_shell(state: Path, source: Path) -> None:
+    def check(tree: Path, _out: Path) -> tuple[int, bytes]:
+        lines = (tree / "total.py").read_text(encoding="utf-8").count("\n")
+        return (0, b"fine\n") if lines in {1, 5} else (1, b"wrong total\n")
+
+    with house_of(state, works(grows), judges(check)).daemon() as foreman:
+        shell = shell_of(foreman, state)
+        shell.run("forge", "add", str(source))
+        run_id = shell.run("work", "widgets", "1", "Totals.", "--follow", code=1).stdout.splitlines()[0]
+
+        (line,) = shell.run("runs", "--repo", "widgets", "--phase", "escalated", "--limit", "5").stdout.splitlines()
+        fields = line.split("\t")
+        assert (fields[:4], len(fields)) == ([run_id, "escalated", "huge", ""], 6)
+        assert shell.run("runs", "--phase", "merged").stdout == ""
+        assert json.loads(shell.run("runs", "--phase", "merged", "--json").stdout) == []
+        assert "escalated" in shell.refused("runs", "--phase", "asleep")
+
+        told = shell.run("logs", run_id).stdout
+        assert "\tgate\tattempt 3\tfailed\t" in told
+        assert "    wrong total" in told
+        only = [line.split("\t") for line in shell.run("logs", run_id, "--gate", "--attempt", "2").stdout.splitlines()]
+        assert [fields[1:4] for fields in only if len(fields) == 5] == [["gate", "attempt 2", "failed"]]
+        whole = json.loads(shell.run("logs", run_id, "--json").stdout)
+        assert {one["source"] for one in whole["entries"]} == {"agent", "gate"}
+        followed = shell.run("logs", run_id, "--follow", "--json", code=1)
+        assert json.loads(followed.stdout)["entries"] == whole["entries"]
+        assert "wrong total" in followed.stderr
+        assert "attempt" in shell.refused("logs", run_id, "--attempt", "-1")
+
+        assert shell.run("diff", run_id, "--stat").stdout == "3\t0\ttotal.py\n"
+        assert "+total += 1" in shell.run("diff", run_id).stdout
+        assert json.loads(shell.run("diff", run_id, "--json").stdout)["truncated"] is False
+
+        assert "awaiting_review" in shell.run("retry", run_id, "--follow").stdout
+        assert "cancel it first" in shell.refused("retry", run_id)
+        assert json.loads(shell.run("cancel", run_id, "--json").stdout)["status"] == "cancelled"
+        assert "--from-start" in shell.refused("retry", run_id, "--from-start")
+        assert shell.run("retry", run_id).stdout.startswith(f"{run_id} ")
+
+
+def test_who_stops_following_leaves_with_130_and_the_run_goes_on(state: Path, source: Path) -> None:
+    agent = Held(first=lambda _agent: None, then=writes)
+    with house_of(state, agent).daemon() as foreman:
+        shell = shell_of(foreman, state)
+        shell.run("forge", "add", str(source))
+        run_id = shell.run("work", "widgets", "1", "Totals.").stdout.strip()
+        assert agent.reached.wait(20)
+        for command in ("logs", "status"):
+            with shell.start(command, run_id, "--follow") as following:
+                # Its first word says that it is at it.
+                assert following.stdout is not None
+                assert following.stdout.readline()
+                following.send_signal(signal.SIGINT)
+                said = following.communicate(timeout=30)
+            assert following.returncode == 130, said
+            assert "The run goes on" in said[1]
+            assert "Traceback" not in said[1]
+        assert foreman.call("status", run_id=run_id)["phase"] == "agent"
+        agent.release()
+        assert foreman.at_rest(run_id)["phase"] == "awaiting_review"
+        assert "gate on head" in shell.run("logs", run_id, "--follow").stdout
+
+
+@pytest.mark.parametrize("command", [("runs", "--json"), ("--help",), ("runs",)])
+def test_a_reader_that_goes_away_is_no_trouble(state: Path, source: Path, command: tuple[str, ...]) -> None:
+    with house_of(state, works(writes)).daemon() as foreman:
+        shell = shell_of(foreman, state)
+        shell.run("forge", "add", str(source))
+        foreman.at_rest(foreman.work())
+        with shell.start(*command) as left:
+            assert left.stdout is not None
+            left.stdout.close()
+            assert left.stderr is not None
+            assert left.stderr.read() == ""
+            assert left.wait(30) == 141
 
 
 def test_what_the_daemon_refuses_is_its_sentence(state: Path, source: Path) -> None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mcp_ashigaru.client import CallRefused
+from runner.adapters.system_clock import SystemClock
 from runner.model import CheckState
 from runner.remarks import Stance
 from runner.sandboxes import Role
 from tests.fakes.behaviours import AgentAtWork, Behaviour, works
-from tests.story.house import DEADLINE_S, Foreman, House, repository
+from tests.story.house import DEADLINE_S, Foreman, House, git, repository
 from tests.story.scenes import FILES, RIGHT, WRONG, house_of, passes_when, says_hello, started, writes
-from tests.story.worlds import WORLDS, World
+from tests.story.worlds import WORLDS, World, tip
 
 GREEN, RED, PENDING = CheckState.PASSED, CheckState.FAILED, CheckState.PENDING
 BETTER = "total = 1  # better\n"
@@ -25,9 +26,9 @@ Told = dict[str, Any]
 
 
 @pytest.fixture(params=sorted(WORLDS))
-def world(request: pytest.FixtureRequest, source: Path, tmp_path: Path) -> World:
-    made: World = WORLDS[request.param](source, tmp_path / "world")
-    return made
+def world(request: pytest.FixtureRequest, source: Path, tmp_path: Path) -> Iterator[World]:
+    with WORLDS[request.param](source, tmp_path / "world") as made:
+        yield made
 
 
 def reads_prompt(seen: list[str], text: str | None, last_words: str = "Done.") -> Behaviour:
@@ -41,6 +42,15 @@ def reads_prompt(seen: list[str], text: str | None, last_words: str = "Done.") -
         agent.result(result=last_words)
 
     return works(work)
+
+
+class Ahead(SystemClock):
+    """The time, and so many seconds more."""
+
+    ahead_s = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead_s
 
 
 def in_ci(told: Told) -> bool:
@@ -91,8 +101,8 @@ def test_green_checks_lead_to_review_and_the_merge_is_followed_until_the_base_is
         assert {"name": "build", "state": "passed"} in told["checks"]
         merged = foreman.call("promote", repo=world.repo, pr=told["pull"]["number"], head_sha=told["head_sha"])
         assert merged["promoted"], merged
-        assert world.tip("main") == merged["sha"]
-        assert world.tip(f"ashigaru/{told['run_id']}") is None
+        assert tip(world, "main") == merged["sha"]
+        assert branches(world.bare) == {}
         assert foreman.call("status", run_id=told["run_id"])["phase"] == "merged"
         world.report(merged["sha"], "deploy", GREEN)
         # No check is required of the merged commit, so more may register; the daemon's patience is an hour here.
@@ -156,7 +166,7 @@ def test_a_check_that_is_red_on_the_base_too_is_not_blamed_on_the_change(state: 
     seen: list[str] = []
     with world.daemon(two_agents(state, seen)) as foreman:
         world.require("build")
-        base = world.tip("main")
+        base = tip(world, "main")
         assert base is not None
         world.report(base, "build", RED)
         told = opened(foreman, world)
@@ -176,6 +186,21 @@ def test_checks_of_nobody_that_the_operator_trusts_decide_nothing(state: Path, w
         assert not foreman.call("promote", repo=world.repo, pr=told["pull"]["number"])["promoted"]
 
 
+def branches(bare: Path) -> dict[str, str]:
+    """The branches of a repository but for main, and their commits."""
+    lines = git(bare, "for-each-ref", "--format=%(refname:short) %(objectname)", "refs/heads").splitlines()
+    return {name: sha for name, sha in (line.split() for line in lines) if name != "main"}
+
+
+def pushed_by_hand(world: World, where: Path, branch: str, text: str) -> str:
+    """What a person does: clone, change total.py, push; the new commit."""
+    git(where, "clone", "--quiet", "--branch", branch, str(world.bare), "by-hand")
+    (where / "by-hand" / "total.py").write_text(text, encoding="utf-8")
+    git(where / "by-hand", "commit", "--quiet", "--all", "-m", "by hand")
+    git(where / "by-hand", "push", "--quiet", "origin", branch)
+    return git(where / "by-hand", "rev-parse", "HEAD")
+
+
 # --- what cannot be judged here ------------------------------------------------------------------------------
 
 CI_ONLY = FILES | {".ashigaru.toml": 'local = "none"\n'}
@@ -190,11 +215,10 @@ def source_left_to_ci(tmp_path: Path) -> Path:
 def test_a_repository_that_cannot_be_judged_here_is_a_draft_until_ci_is_green(
     state: Path, source_left_to_ci: Path, tmp_path: Path, kind: str
 ) -> None:
-    world = WORLDS[kind](source_left_to_ci, tmp_path / "world")
     seen: list[str] = []
     agents = {1: writes(WRONG), 2: reads_prompt(seen, RIGHT)}
     house = house_of(state, agents, passes_when("nothing is asked of it"))
-    with world.daemon(house) as foreman:
+    with WORLDS[kind](source_left_to_ci, tmp_path / "world") as world, world.daemon(house) as foreman:
         first = opened(foreman, world)
         number = first["pull"]["number"]
         assert world.draft(number)
@@ -268,6 +292,25 @@ def test_a_closed_pull_request_ends_the_run_and_frees_the_issue(state: Path, wor
         told = foreman.until(told["run_id"], lambda told: told["phase"] == "cancelled")
         assert "closed on the forge" in told["reason"]
         assert foreman.work(repo=world.repo) != told["run_id"]
+
+
+def test_what_somebody_else_pushed_is_left_to_them_and_never_merged_unjudged(
+    state: Path, world: World, tmp_path: Path
+) -> None:
+    seen: list[str] = []
+    house = two_agents(state, seen)
+    clock = Ahead()
+    house.clock = clock
+    with world.daemon(house) as foreman:
+        world.require("build")
+        told = opened(foreman, world)
+        theirs = pushed_by_hand(world, tmp_path, next(iter(branches(world.bare))), "total = 1 or evil()\n")
+        clock.ahead_s = 120.0
+        world.report(theirs, "build", GREEN)
+        told = foreman.until(told["run_id"], under_review)
+        assert "Somebody pushed" in told["reason"]
+        assert not foreman.call("promote", repo=world.repo, pr=told["pull"]["number"])["promoted"]
+        assert seen == []
 
 
 def test_a_restart_goes_on_following_and_answers_once(state: Path, world: World) -> None:

@@ -118,15 +118,15 @@ def test_only_the_head_that_was_judged_is_merged(state: Path, source: Path, tmp_
         head = told["head_sha"]
         assert "No run of ours" in refusal(foreman, pr=7)
         assert "head moved" in refusal(foreman, head_sha="0" * 40)
-        forge.set_check("widgets", head, "ci/lint", CheckState.PENDING, "")
-        assert "ci/lint has not finished" in refusal(foreman)
-        forge.set_check("widgets", head, "ci/lint", CheckState.FAILED, "")
-        assert "ci/lint is red" in refusal(foreman)
+        forge.operator.report("widgets", head, "ci/lint", CheckState.PENDING)
+        assert "CI has not finished: 1 of 1 checks still run: ci/lint" in refusal(foreman)
+        forge.operator.report("widgets", head, "ci/lint", CheckState.STALLED)
+        assert "CI has no verdict" in refusal(foreman)
         assert [check["name"] for check in foreman.call("status", run_id=told["run_id"])["checks"]] == [
             "ashigaru/gate",
             "ci/lint",
         ]
-        forge.set_check("widgets", head, "ci/lint", CheckState.PASSED, "")
+        forge.operator.report("widgets", head, "ci/lint", CheckState.PASSED)
         pushed = push(state, tmp_path, next(iter(branches(state))), "total.py", "total = 1 or evil()\n")
         assert "never judged" in refusal(foreman)
         assert "never judged" in refusal(foreman, head_sha=pushed)
@@ -241,10 +241,8 @@ def test_a_crash_between_the_merge_and_its_record_is_made_good_at_the_next_start
         tree = git(bare(state), "rev-parse", f"{pull.head_sha}^{{tree}}")
         judged = ReviewedHead(repo="widgets", pull=1, head_sha=pull.head_sha, base_sha=pull.base_sha, tree=tree)
         assert isinstance(forge.merge(judged, title="t", body="b"), Merged)
-        assert foreman.call("status", run_id=run_id)["phase"] == "awaiting_review"
     with house.daemon() as foreman:
-        told = foreman.call("status", run_id=run_id)
-        assert told["phase"] == "merged"
+        foreman.until(run_id, lambda told: told["phase"] == "merged")
         sha = git(bare(state), "rev-parse", "main")
         assert foreman.call("promote", repo="widgets", pr=1)["sha"] == sha
 

@@ -193,7 +193,10 @@ def test_a_forge_whose_repository_is_out_of_reach_is_waited_for(state: Path, sou
         away.rename(there)
         hasten(foreman, run_id)
         told = foreman.until(run_id, lambda told: told["phase"] == "awaiting_review")
-        assert [tried["tier"] for tried in told["tiers_tried"]] == ["small", "small"]
+        # The work was judged and only had to be published: no agent is paid for it again.
+        assert [tried["tier"] for tried in told["tiers_tried"]] == ["small"]
+        assert len(started(house, Role.AGENT)) == 1
+        assert len(started(house, Role.GATE, "head")) == 1
 
 
 def test_a_gate_without_a_word_is_asked_again_on_the_same_tree_and_the_agent_is_not(state: Path, source: Path) -> None:

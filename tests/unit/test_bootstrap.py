@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.images.recipe import CLAUDE_VERSION, GATE_ARCHIVES
+
 PROJECT = Path(__file__).resolve().parents[2]
 ORDINARY = (
     "awk bash basename cat comm cp cut env find grep mkdir mktemp mv rm sed sh sha256sum sort tar tee timeout tr xargs"
@@ -170,12 +172,14 @@ def test_required_podman_that_cannot_be_installed_stops_the_tests(machine: Machi
     assert machine.says(_stage("test"), ASHIGARU_REQUIRE_PODMAN="1").returncode == 1
 
 
-def test_npm_is_not_asked_for_once_claude_code_is_cached(machine: Machine) -> None:
+def test_npm_is_not_asked_for_once_all_that_it_fetches_is_cached(machine: Machine) -> None:
     machine.lose("npm")
     assert machine.says(_stage("demo")).returncode == 1
     kept = machine.bin.parent / "home" / ".cache" / "mcp-ashigaru"
     kept.mkdir(parents=True)
-    machine.says('touch=$HOME/.cache/mcp-ashigaru/claude-$claude_version; : >"$touch"')
+    machine.says(': >"$HOME/.cache/mcp-ashigaru/claude-$claude_version"')
+    assert machine.says(_stage("demo")).returncode == 1
+    machine.says('for name in $fetched; do : >"$HOME/.cache/mcp-ashigaru/$name"; done')
     assert machine.says(_stage("demo")).returncode == 0
 
 
@@ -271,8 +275,9 @@ def test_no_pin_names_an_index_and_every_pin_has_a_hash() -> None:
         assert "--index" not in text
 
 
-def test_the_shell_and_the_build_agree_on_claude_code() -> None:
+def test_the_shell_and_the_build_agree_on_what_is_fetched() -> None:
     shell = (PROJECT / "scripts" / "stages" / "packages.sh").read_text(encoding="utf-8")
-    recipe = (PROJECT / "runner" / "images" / "recipe.py").read_text(encoding="utf-8")
     version = shell.partition("claude_version=")[2].split()[0]
-    assert f'CLAUDE_VERSION = "{version}"' in recipe
+    assert version == CLAUDE_VERSION
+    named = shell.partition('fetched="')[2].partition('"')[0].replace("\\\n", "").split()
+    assert named == ["claude-$claude_version", *(archive.file_name for archive in GATE_ARCHIVES)]

@@ -17,6 +17,7 @@ from mcp_ashigaru.web.pages import PullPages, render, routes
 from runner.adapters.git_http import git_http_app
 from runner.errors import UnknownRepo
 from runner.model import Pull, PullState
+from runner.talk import Talk
 
 PATHS = (
     "/mcp",
@@ -54,7 +55,13 @@ def house(door: Door, tmp_path: Path) -> Doorkeeper:
             raise UnknownRepo(f"There is no repository {repo}; see `mcp-ashigaru forge add`.")
         return pull(title=SCRIPT, body=SCRIPT) if number == 1 else None
 
-    pages = routes(PullPages(pull=found, diff=lambda _repo, _number: f"+{SCRIPT}\n-&amp;"))
+    pages = routes(
+        PullPages(
+            pull=found,
+            diff=lambda _repo, _number: f"+{SCRIPT}\n-&amp;",
+            talk=lambda _repo, _number: Talk(labels=(SCRIPT,)),
+        )
+    )
     app = Starlette(routes=[Route("/mcp", mcp, methods=["GET", "POST"]), Route("/mcp/", mcp), *pages])
     app.mount("/forge", git_http_app(tmp_path, "secret"))
     return Doorkeeper(app, door)
@@ -157,7 +164,7 @@ def test_a_pull_request_with_a_script_in_every_field_is_shown_as_text(here: Door
     answer = ask(here, "/forge/a/b/pulls/1")
     assert answer.status_code == 200
     assert "<script" not in answer.text.lower()
-    assert answer.text.count("&lt;script&gt;alert(1)") == 4
+    assert answer.text.count("&lt;script&gt;alert(1)") == 5
     assert "-&amp;amp;" in answer.text
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -169,7 +176,7 @@ def test_a_pull_request_with_a_script_in_every_field_is_shown_as_text(here: Door
 @pytest.mark.parametrize("field", ["title", "body", "head_branch", "base_branch"])
 def test_every_word_of_a_pull_request_is_escaped(field: str) -> None:
     hostile = "\"'><img src=x onerror=alert(1)>{title}"
-    page = render(pull(**{field: hostile}), hostile)
+    page = render(pull(**{field: hostile}), hostile, Talk())
     assert "<img" not in page
     assert page.count("{title}") >= 2
 

@@ -12,6 +12,8 @@ from gates.report import MAX_REPORT_BYTES
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed
 
 TEST = Gate(name="test", run="python3 -m pytest -q", junit="junit-test.xml", timeout_s=60)
+MAKE = Gate(name="make", run="make test", junit=None, timeout_s=60, printed=True)
+NPM = Gate(name="npm", run="npm test", junit="junit-test.xml", timeout_s=60, printed=True)
 LINT = Gate(name="lint", run="./lint.sh", junit=None, timeout_s=60)
 BASE = Counts(tests=2, names=frozenset({"m::a", "m::b"}))
 
@@ -46,7 +48,7 @@ def test_a_gate_that_exits_0_with_tests_that_passed_is_green() -> None:
 
 
 def test_a_gate_that_promised_no_report_is_believed_by_its_exit_status() -> None:
-    assert judge(planned(LINT), [seen(LINT)]) == Passed(summary="lint: green")
+    assert judge(planned(LINT), [seen(LINT)]) == Passed(summary="lint: green by exit status alone, no test was counted")
 
 
 @pytest.mark.parametrize(
@@ -250,3 +252,77 @@ def test_nothing_passes_but_a_plan_whose_every_gate_ran_to_its_end_with_its_evid
         assert len(told.report.encode("utf-8")) <= MAX_REPORT_BYTES
     if isinstance(told, NeedsHuman):
         assert base is not None
+
+
+# --- counts that are printed ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gate", [MAKE, NPM])
+def test_without_a_report_the_printed_counts_of_a_recognised_gate_are_its_evidence(gate: Gate) -> None:
+    green = seen(gate, output=b"2 passed, 1 skipped in 0.1s\n")
+
+    assert judge(planned(gate), [green]) == Passed(summary=f"{gate.name}: 2 tests passed, 1 skipped")
+    assert summarise([green]) == Counts(tests=3, skipped=1)
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        (b"no tests ran in 0.1s\n", "exited 0 but ran no test"),
+        (b"2 skipped in 0.1s\n", "exited 0 but every test was skipped"),
+        (b"1 failed, 2 passed in 0.1s\n", "exited 0 but printed that 1 test failed"),
+    ],
+)
+def test_an_exit_status_of_0_is_not_believed_against_what_was_printed(output: bytes, says: str) -> None:
+    told = judge(planned(MAKE), [seen(MAKE, output=output)])
+
+    assert isinstance(told, Failed)
+    assert told.summary == f"gate make {says}"
+
+
+def test_a_red_gate_without_a_report_says_how_many_of_its_tests_failed() -> None:
+    told = judge(planned(MAKE), [seen(MAKE, 2, output=b"FAILED test_a\n1 failed, 2 passed in 0.1s\nmake: error 1\n")])
+
+    assert isinstance(told, Failed)
+    assert told.summary == "gate make: 1 of 3 tests failed"
+    assert "FAILED test_a" in told.report
+
+
+def test_a_gate_with_neither_report_nor_count_is_said_to_be_judged_by_its_exit_status_alone() -> None:
+    alone = judge(planned(MAKE), [seen(MAKE, output=b"done\n")])
+    beside = judge(planned(TEST, MAKE), [GREEN, seen(MAKE, output=b"done\n")])
+
+    assert alone == Passed(summary="make: green by exit status alone, no test was counted")
+    assert beside == Passed(summary="test, make: 2 tests passed; make by exit status alone")
+
+
+def test_a_promised_report_that_is_missing_where_nothing_was_printed_is_no_evidence() -> None:
+    assert isinstance(judge(planned(NPM), [seen(NPM, output=b"done\n")]), Failed)
+
+
+def test_a_report_goes_before_what_was_printed_about_it() -> None:
+    told = judge(planned(NPM), [seen(NPM, report=junit(a="", b=""), output=b"9 failed in 0.1s\n")])
+
+    assert told == Passed(summary="npm: 2 tests passed")
+
+
+def test_what_a_written_down_gate_prints_is_not_looked_at() -> None:
+    assert isinstance(judge(planned(LINT), [seen(LINT, output=b"9 failed in 0.1s\n")]), Passed)
+
+
+def test_fewer_printed_tests_than_on_the_base_are_for_a_person() -> None:
+    base = summarise([seen(MAKE, output=b"3 passed in 0.1s\n")])
+
+    told = judge(planned(MAKE), [seen(MAKE, output=b"1 passed in 0.1s\n")], base)
+    silent = judge(planned(MAKE), [seen(MAKE, output=b"done\n")], base)
+
+    assert isinstance(told, NeedsHuman)
+    assert told.findings == ("2 tests that ran on the base did not run",)
+    assert isinstance(silent, NeedsHuman)
+
+
+def test_a_gate_that_is_red_beside_a_service_that_is_down_says_nothing_of_the_tree() -> None:
+    down = replace(seen(exit_code=1), service_down="service db ended; its last words: no space")
+    verdict = judge(planned(TEST), [down])
+    assert isinstance(verdict, Inconclusive)
+    assert "no space" in verdict.reason

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 from runner.errors import SandboxFault
 from runner.images import claude, debian
 from runner.images.build import ensure_images
+from runner.images.npm_archive import Archive, have_archive, unpack
 from runner.images.recipe import PLAIN_ROOT, image_reference, latest, recipes, root_reference
 
 PODMAN = """#!{python}
@@ -57,6 +58,17 @@ match arguments:
 DIGEST = hashlib.sha256(b"a claude").hexdigest()
 
 
+def _bundle(path: Path, files: Mapping[str, bytes]) -> Path:
+    """An archive of these files, those in a bin/ to be run."""
+    with tarfile.open(path, "w:gz") as bundle:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            entry.mode = 0o755 if "/bin/" in name else 0o644
+            bundle.addfile(entry, io.BytesIO(content))
+    return path
+
+
 class Workshop:
     """A fake podman and mmdebstrap on a PATH, and a cache that holds a Claude Code of its own digest."""
 
@@ -85,7 +97,14 @@ class Workshop:
 
     def ensure(self) -> Sequence[str]:
         made = ensure_images(
-            (str(self.bin / "podman"),), self.state, self.said.append, cache_dir=self.cache, claude_sha256=DIGEST
+            (str(self.bin / "podman"),),
+            self.state,
+            self.said.append,
+            cache_dir=self.cache,
+            claude_sha256=DIGEST,
+            fetched=lambda cache, archive: _bundle(
+                cache / archive.file_name, {"package/bin/node": b"a node", "package/bin/just": b"a just"}
+            ),
         )
         return (made.agent, made.relay, made.gate)
 
@@ -116,6 +135,7 @@ def test_without_a_registry_the_roots_come_from_packages_and_each_image_is_prove
     assert all("--userns=keep-id" in line and "--network=none" in line for line in workshop.asked("run"))
     assert all("--network=none" in line for line in workshop.asked("build"))
     assert "context claude entrypoint.py filetools.py" in workshop.asked("context")
+    assert "context just node npm npm-run pnpm yarn-berry yarn-classic" in workshop.asked("context")
     for reference in references:
         assert (workshop.store / latest(reference).replace("/", "+")).exists()
 
@@ -167,7 +187,7 @@ def _package(folder: Path) -> Path:
         (package / name).mkdir(parents=True)
     for name in ("images/root", "images/agent", "images/relay", "images/gate"):
         (package / name / "Containerfile").write_text("FROM x\n", encoding="utf-8")
-    for name in ("images/agent/entrypoint.py", "images/agent/filetools.py", "gateway/relay.py"):
+    for name in ("images/agent/entrypoint.py", "images/agent/filetools.py", "images/gate/npm-run", "gateway/relay.py"):
         (package / name).write_text("pass\n", encoding="utf-8")
     return package
 
@@ -179,6 +199,7 @@ def _package(folder: Path) -> Path:
         ("images/agent/filetools.py", {"agent"}),
         ("gateway/relay.py", {"relay"}),
         ("images/gate/Containerfile", {"gate"}),
+        ("images/gate/npm-run", {"gate"}),
         ("images/root/Containerfile", {"agent", "relay", "gate"}),
     ],
 )
@@ -196,14 +217,63 @@ def test_a_new_package_renames_the_root(tmp_path: Path) -> None:
     assert root_reference(PLAIN_ROOT, package) != root_reference(more, package)
 
 
-def _npm(folder: Path, content: bytes) -> None:
-    archive = folder / "served.tgz"
-    with tarfile.open(archive, "w:gz") as bundle:
-        entry = tarfile.TarInfo("package/claude")
-        entry.size = len(content)
-        bundle.addfile(entry, io.BytesIO(content))
+def _npm(folder: Path, content: bytes, name: str = "package/claude") -> Path:
+    archive = _bundle(folder / "served.tgz", {name: content})
     folder.joinpath("npm").write_text(f"#!/bin/sh\n{shutil.which('cp')} '{archive}' ./claude.tgz\n", encoding="utf-8")
     folder.joinpath("npm").chmod(0o755)
+    return archive
+
+
+def _pinned(archive: Path) -> Archive:
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    return Archive(package="a-tool", version="1.0.0", sha256=digest, place="tool")
+
+
+def test_an_archive_is_fetched_once_verified_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned = _pinned(_npm(tmp_path, b"a tool", "package/bin/tool"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    kept = have_archive(tmp_path / "cache", pinned)
+    (tmp_path / "npm").unlink()
+    assert have_archive(tmp_path / "cache", pinned) == kept
+    assert list((tmp_path / "cache").iterdir()) == [kept]
+
+
+def test_another_archive_than_the_pinned_one_is_refused_and_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned = replace(_pinned(_npm(tmp_path, b"a trojan")), sha256="0" * 64)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SandboxFault):
+        have_archive(tmp_path / "cache", pinned)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_an_archive_that_was_changed_in_the_cache_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned = _pinned(_bundle(tmp_path / "served.tgz", {"package/a": b""}))
+    changed = tmp_path / pinned.file_name
+    changed.write_bytes(b"changed")
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    with pytest.raises(SandboxFault) as caught:
+        have_archive(tmp_path, pinned)
+    assert "npm" in str(caught.value)
+    assert not changed.exists()
+
+
+def test_an_archive_is_unpacked_with_its_programs_runnable_and_nothing_outside(tmp_path: Path) -> None:
+    files = {"package/bin/tool": b"a tool", "package/index.js": b"0", "package/../../outside": b"x", "/outside": b"x"}
+    archive = _bundle(tmp_path / "a.tgz", files)
+    unpack(archive, tmp_path / "all")
+    unpack(archive, tmp_path / "one", "package/index.js")
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {"a.tgz", "all/package/bin/tool", "all/package/index.js", "one/package/index.js"}
+    assert (tmp_path / "all/package/bin/tool").stat().st_mode & 0o111
+    assert not (tmp_path / "all/package/index.js").stat().st_mode & 0o111
+
+
+def test_an_archive_that_cannot_be_read_is_a_fault_with_the_cure(tmp_path: Path) -> None:
+    (tmp_path / "a.tgz").write_bytes(b"no archive")
+    with pytest.raises(SandboxFault):
+        unpack(tmp_path / "a.tgz", tmp_path / "all")
 
 
 def test_claude_code_is_fetched_once_verified_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,8 @@ from runner.records import RunRecord
 from runner.service import NotPromoted, Promoted, Service
 
 WIRES: list[Literal["legacy", "2026-07-28"]] = ["legacy", "2026-07-28"]
-WRITES = {"work_ticket", "promote", "request_changes", "cancel"}
-READS = {"status", "list_runs"}
+WRITES = {"work_ticket", "promote", "request_changes", "retry", "cancel"}
+READS = {"status", "list_runs", "logs", "diff"}
 RUN = RunRecord(
     run_id="widgets-1-abcdef",
     repo="widgets",
@@ -50,7 +50,13 @@ class Told(Service):
     def promote(self, intent: object) -> Promoted | NotPromoted:  # noqa: ARG002 - the service's signature
         return self.answer()  # type: ignore[no-any-return]
 
-    def list_runs(self, *, repo: str | None = None, limit: int = 20) -> list[RunRecord]:  # noqa: ARG002 - same
+    def list_runs(
+        self,
+        *,
+        repo: str | None = None,  # noqa: ARG002 - same
+        phases: frozenset[Phase] | None = None,  # noqa: ARG002 - same
+        limit: int = 20,  # noqa: ARG002 - same
+    ) -> list[RunRecord]:
         return self.answer()  # type: ignore[no-any-return]
 
 
@@ -168,7 +174,7 @@ def test_a_refused_promotion_is_an_answer_and_no_error(wire: Literal["legacy", "
         ("list_runs", {"limit": 0}, "limit must be"),
         ("list_runs", {"limit": 101}, "limit must be"),
         ("promote", {"repo": "widgets", "pr": 1, "head_sha": "abc"}, "head_sha must be"),
-        ("no_such_tool", {}, "the tools are cancel, list_runs"),
+        ("no_such_tool", {}, "the tools are cancel, diff, list_runs"),
         ("__class__", {"a": 1}, "no such tool"),
     ],
 )

@@ -27,13 +27,13 @@ def upgrade() -> None:
     op.create_table(
         "checks",
         sa.Column("run_id", sa.String(length=64), nullable=False),
-        sa.Column("source", sa.String(length=256), nullable=False, server_default=""),
+        sa.Column("source", sa.String(length=256), nullable=False),
         sa.Column("name", sa.String(length=256), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("summary", sa.Text(), nullable=False),
-        sa.Column("workflow", sa.Text(), nullable=False, server_default=""),
-        sa.Column("url", sa.Text(), nullable=False, server_default=""),
-        sa.Column("ref", sa.String(length=256), nullable=False, server_default=""),
+        sa.Column("workflow", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("ref", sa.String(length=256), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
         sa.PrimaryKeyConstraint("run_id", "source", "name"),
     )

@@ -26,6 +26,7 @@ def follow(state: State, world: World, repo: Repo, pull: Pull) -> None:
         return
     if head != pull.head_sha:
         bring_head(state, repo, source, pull, head)
+        outdate(state, repo, pull)
         pull.issue.updated = now
         state.tell("pull_request", "synchronize", repo, number=pull.issue.number)
     if base != pull.base_sha:
@@ -41,6 +42,22 @@ def bring_head(state: State, repo: Repo, source: Repo, pull: Pull, head: str) ->
     pull.head_sha = head
 
 
+def outdate(state: State, repo: Repo, pull: Pull) -> None:
+    """Comments on lines of a file that is another at the new head have no line any more."""
+    for one in repo.line_comments.values():
+        if one.number == pull.issue.number and one.line is not None:
+            old, new = (_blob(state, repo, sha, one.path) for sha in (one.commit, pull.head_sha))
+            if old != new:
+                one.line = None
+
+
+def _blob(state: State, repo: Repo, sha: str, path: str) -> str | None:
+    try:
+        return state.git.run(repo.id, "rev-parse", "--verify", "--quiet", f"{sha}:{path}")
+    except GitFailed:
+        return None
+
+
 def close(state: State, repo: Repo, pull: Pull) -> None:
     now = state.clock.now()
     pull.issue.state, pull.issue.closed_at, pull.issue.updated = "closed", now, now
@@ -49,7 +66,13 @@ def close(state: State, repo: Repo, pull: Pull) -> None:
 
 def weigh(state: State, repo: Repo, pull: Pull) -> bool:
     """Whether it merges without a conflict, worked out now."""
-    clean = state.git.merged_tree(repo.id, pull.base_sha, pull.head_sha) is not None
+    tree = state.git.merged_tree(repo.id, pull.base_sha, pull.head_sha)
+    clean = tree is not None
+    if pull.merged_at is None:
+        # GitHub tries the merge out; that commit is the open pull request's `merge_commit_sha`.
+        parents, author = (pull.base_sha, pull.head_sha), ("GitHub", "noreply@github.com")
+        trial = None if tree is None else state.git.commit(repo.id, tree, parents, "trial\n", author)
+        pull.merge_commit_sha = trial
     pull.mergeable, pull.mergeable_of = clean, (pull.base_sha, pull.head_sha)
     return clean
 

@@ -93,7 +93,7 @@ def workflow_run(links: Links, repo: Repo, one: WorkflowRun) -> Json:
         "name": one.name,
         "head_branch": one.branch,
         "head_sha": one.sha,
-        "path": ".github/workflows/ci.yml",
+        "path": f".github/workflows/{one.name.lower()}.yml",
         "run_number": one.id,
         "run_attempt": one.attempt,
         "event": one.event,

@@ -148,6 +148,25 @@ def commit(call: Call) -> Answer:
     return Answer(body=body)
 
 
+def git_commit(call: Call) -> Answer:
+    """The bare commit, by its whole id only."""
+    repo = call.repo("contents:read")
+    sha = call.part["sha"]
+    if call.state.git.resolve(repo.id, sha) != sha:
+        raise not_found()
+    raw = call.state.git.run(repo.id, "show", "-s", "--format=%T%x00%P%x00%B", sha)
+    tree, parents, message = raw.split("\0", 2)
+    base = f"{call.links.of(repo)}/git"
+    body: Json = {
+        "sha": sha,
+        "url": f"{base}/commits/{sha}",
+        "message": message,
+        "tree": {"sha": tree, "url": f"{base}/trees/{tree}"},
+        "parents": [{"sha": one, "url": f"{base}/commits/{one}"} for one in parents.split()],
+    }
+    return Answer(body=body)
+
+
 def _ref(call: Call, repo: Repo, ref: str, sha: str) -> Json:
     url = f"{call.links.of(repo)}/git/{ref}"
     return {"ref": ref, "url": url, "node_id": f"REF_{ref}", "object": {"type": "commit", "sha": sha, "url": url}}
@@ -263,4 +282,5 @@ WAYS: tuple[Way, ...] = (
     way("POST", "~/labels", label_created),
     way("GET", "~/labels/<label>", label),
     way("GET", "~/commits/<ref>", commit),
+    way("GET", "~/git/commits/<sha>", git_commit),
 )
