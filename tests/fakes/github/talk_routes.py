@@ -164,8 +164,18 @@ def reviewed(call: Call) -> Answer:
     body = str(call.body.get("body") or "")
     made = add_review(call.state, repo, pull.issue.number, call.login, _STATES[event], body, commit)
     for one in lines:
-        where = {"path": str(one.get("path")), "line": int(one.get("line") or one.get("position") or 1)}
-        add_line(call.state, repo, pull.issue.number, call.login, str(one.get("body")), commit, review=made.id, **where)
+        path, at = str(one.get("path")), int(one.get("line") or one.get("position") or 1)
+        add_line(
+            call.state,
+            repo,
+            pull.issue.number,
+            call.login,
+            str(one.get("body")),
+            commit,
+            review=made.id,
+            path=path,
+            line=at,
+        )
     return Answer(body=render.review(call.links, call.world, repo, made))
 
 
@@ -188,9 +198,9 @@ def line_created(call: Call) -> Answer:
     body = _text(call, "PullRequestReviewComment")
     answered = call.part.get("comment") or call.body.get("in_reply_to")
     if answered is None:
-        where = {"path": str(call.body.get("path")), "line": int(call.body.get("line") or 1)}
+        path, at = str(call.body.get("path")), int(call.body.get("line") or 1)
         commit, side = str(call.body.get("commit_id")), str(call.body.get("side", "RIGHT"))
-        made = add_line(call.state, repo, pull.issue.number, call.login, body, commit, side=side, **where)
+        made = add_line(call.state, repo, pull.issue.number, call.login, body, commit, side=side, path=path, line=at)
     else:
         made = reply(call.state, repo, int(answered), call.login, body)
     return Answer(status=201, body=render.line_comment(call.links, call.world, repo, made))
