@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import jwt
+from jwt.types import Options
 
 from tests.fakes.github.answers import Refused
 from tests.fakes.github.world import App, Repo, World
@@ -86,7 +87,7 @@ def _app_of(secret: str, world: World, now: float) -> App:
         app = next((one for one in world.apps.values() if str(one.id) == issuer and one.public_key), None)
         if app is None or app.public_key is None:
             raise Refused(404, "Integration not found")
-        times = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
+        times: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
         claims = jwt.decode(secret, app.public_key, algorithms=["RS256"], options=times)
         issued, expires = float(claims["iat"]), float(claims["exp"])
     except (jwt.PyJWTError, KeyError, TypeError, ValueError):

@@ -1,31 +1,23 @@
-"""Check runs and suites, workflow runs and jobs with their logs, and commit statuses over REST."""
+"""Check runs and suites, workflow runs and jobs with their logs over REST."""
 
 from __future__ import annotations
 
 import secrets
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote
 
 from tests.fakes.github import render_checks
 from tests.fakes.github.answers import Answer, Refused, invalid, not_found, paged
 from tests.fakes.github.auth import Kind
 from tests.fakes.github.state import Call, State, Way, way
-from tests.fakes.github.world import CheckRun, Repo, Status, Suite
+from tests.fakes.github.status_routes import commit_of
+from tests.fakes.github.world import CheckRun, Repo, Suite
 
 DOWNLOAD_S = 60
 _CONCLUSIONS = {
     "action_required", "cancelled", "failure", "neutral", "success", "skipped", "stale", "timed_out", "startup_failure"
 }  # fmt: skip
 _STATES = {"queued", "in_progress", "completed", "waiting", "requested", "pending"}
-
-
-def _sha(call: Call, repo: Repo) -> str:
-    ref = unquote(call.part["ref"])
-    sha = call.state.git.resolve(repo.id, ref)
-    if sha is None:
-        raise Refused(422, f"No commit found for SHA: {ref}")
-    return sha
 
 
 def suite_of(state: State, repo: Repo, sha: str, slug: str) -> Suite:
@@ -59,7 +51,7 @@ def _checks(call: Call, repo: Repo, found: list[CheckRun]) -> Answer:
 
 def checks(call: Call) -> Answer:
     repo = call.repo("checks:read")
-    sha = _sha(call, repo)
+    sha = commit_of(call, repo)
     return _checks(call, repo, [one for one in repo.checks.values() if one.sha == sha])
 
 
@@ -70,7 +62,7 @@ def checks_of_suite(call: Call) -> Answer:
 
 def suites(call: Call) -> Answer:
     repo = call.repo("checks:read")
-    sha = _sha(call, repo)
+    sha = commit_of(call, repo)
     found = [one for one in repo.suites.values() if one.sha == sha]
     rows = [render_checks.suite(call.links, call.world, repo, one) for one in found]
     return paged(rows, call.query, call.url, "check_suites")
@@ -96,7 +88,7 @@ def check(call: Call) -> Answer:
     return Answer(body=render_checks.check(call.links, call.world, repo, _check(call, repo)))
 
 
-def annotations(call: Call) -> Answer:
+def annotated(call: Call) -> Answer:
     repo = call.repo("checks:read")
     return paged(_check(call, repo).annotations, call.query, call.url)
 
@@ -237,51 +229,6 @@ def download(call: Call) -> Answer:
     return Answer(raw=content, content_type="text/plain; charset=utf-8")
 
 
-def statuses(call: Call) -> Answer:
-    repo = call.repo("statuses:read")
-    sha = _sha(call, repo)
-    found = [one for one in reversed(repo.statuses) if one.sha == sha]
-    rows = [render_checks.status(call.links, call.world, repo, one) for one in found]
-    return paged(rows, call.query, call.url)
-
-
-def combined(call: Call) -> Answer:
-    """The latest of every context; failure before pending before success, pending where there is none."""
-    repo = call.repo("statuses:read")
-    sha = _sha(call, repo)
-    latest = {one.context: one for one in repo.statuses if one.sha == sha}
-    states = {one.state for one in latest.values()}
-    word = "failure" if states & {"failure", "error"} else "success" if states == {"success"} else "pending"
-    rows = [render_checks.status(call.links, call.world, repo, one, creator=False) for one in latest.values()]
-    body = paged(rows, call.query, call.url, "statuses")
-    body.body |= {"state": word, "sha": sha, "url": call.url, "commit_url": f"{call.links.of(repo)}/commits/{sha}"}
-    return body
-
-
-def status_created(call: Call) -> Answer:
-    repo = call.repo("statuses:write")
-    sha = _sha(call, repo)
-    word = str(call.body.get("state"))
-    if word not in {"error", "failure", "pending", "success"}:
-        raise invalid("Status", "state is not included in the list", "state")
-    description = call.body.get("description")
-    if len(str(description or "")) > 140:
-        raise invalid("Status", "description is too long (maximum is 140 characters)", "description")
-    one = Status(
-        id=call.world.new_id(),
-        sha=sha,
-        context=str(call.body.get("context") or "default"),
-        state=word,
-        description=None if description is None else str(description),
-        target_url=call.body.get("target_url"),
-        creator=call.login,
-        at=call.now,
-    )
-    repo.statuses.append(one)
-    call.state.tell("status", None, repo, sha=sha, context=one.context, state=word)
-    return Answer(status=201, body=render_checks.status(call.links, call.world, repo, one))
-
-
 WAYS: tuple[Way, ...] = (
     way("GET", "~/commits/<rest:ref>/check-runs", checks),
     way("GET", "~/commits/<rest:ref>/check-suites", suites),
@@ -290,15 +237,11 @@ WAYS: tuple[Way, ...] = (
     way("POST", "~/check-runs", created),
     way("GET", "~/check-runs/<n:check>", check),
     way("PATCH", "~/check-runs/<n:check>", updated),
-    way("GET", "~/check-runs/<n:check>/annotations", annotations),
+    way("GET", "~/check-runs/<n:check>/annotations", annotated),
     way("GET", "~/actions/runs", runs),
     way("GET", "~/actions/runs/<n:run>", run),
     way("GET", "~/actions/runs/<n:run>/jobs", jobs),
     way("GET", "~/actions/jobs/<n:job>", job),
     way("GET", "~/actions/jobs/<n:job>/logs", log),
     way("GET", "/_downloads/<key>", download),
-    way("GET", "~/commits/<rest:ref>/statuses", statuses),
-    way("GET", "~/statuses/<rest:ref>", statuses),
-    way("GET", "~/commits/<rest:ref>/status", combined),
-    way("POST", "~/statuses/<ref>", status_created),
 )

@@ -8,14 +8,21 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from tests.fakes.github import app_routes, check_routes, graphql, pull_routes, repo_routes, talk_routes
+from tests.fakes.github import app_routes, check_routes, graphql, pull_routes, repo_routes, status_routes, talk_routes
 from tests.fakes.github.answers import Answer, Refused, etag, not_found, problem
 from tests.fakes.github.auth import NOBODY, Token, credential, identified
 from tests.fakes.github.faults import MAX_HOLD_S, Fault, How
 from tests.fakes.github.render import Links
 from tests.fakes.github.state import Asked, Call, Moved, State
 
-WAYS = (*pull_routes.WAYS, *talk_routes.WAYS, *check_routes.WAYS, *app_routes.WAYS, *repo_routes.WAYS)
+WAYS = (
+    *pull_routes.WAYS,
+    *talk_routes.WAYS,
+    *check_routes.WAYS,
+    *status_routes.WAYS,
+    *app_routes.WAYS,
+    *repo_routes.WAYS,
+)
 _PREFIX = re.compile(r"/api(?:/v3)?(?=/)")
 _PRIMARY = (
     "API rate limit exceeded for {who}. (But here's the good news: Authenticated requests get a higher rate limit.)"

@@ -11,6 +11,7 @@ from tests.fakes.github.auth import Kind
 from tests.fakes.github.git import GitFailed
 from tests.fakes.github.render import Json
 from tests.fakes.github.state import Call, Way, way
+from tests.fakes.github.status_routes import commit_of
 from tests.fakes.github.world import Repo
 
 
@@ -124,16 +125,9 @@ def rules(call: Call) -> Answer:
     return paged(found, call.query, call.url)
 
 
-def _sha(call: Call, repo: Repo) -> str:
-    sha = call.state.git.resolve(repo.id, unquote(call.part["ref"]))
-    if sha is None:
-        raise Refused(422, f"No commit found for SHA: {unquote(call.part['ref'])}")
-    return sha
-
-
 def commit(call: Call) -> Answer:
     repo = call.repo("contents:read")
-    sha = _sha(call, repo)
+    sha = commit_of(call, repo)
     raw = call.state.git.run(repo.id, "show", "-s", "--format=%T%x00%P%x00%an%x00%ae%x00%aI%x00%B", sha)
     tree, parents, name, email, date, message = raw.split("\0", 5)
     who = {"name": name, "email": email, "date": date}

@@ -124,7 +124,8 @@ class _Exchange(BaseHTTPRequestHandler):
         return self.rfile.read(int(length))
 
     def _chunks(self) -> bytes | None:
-        parts, total = [], 0
+        parts: list[bytes] = []
+        total = 0
         while total <= MAX_BODY:
             size = int(self.rfile.readline(64).split(b";")[0], 16)
             part = self.rfile.read(size)

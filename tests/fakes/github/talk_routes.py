@@ -10,8 +10,9 @@ from tests.fakes.github.answers import Answer, Refused, invalid, not_found, page
 from tests.fakes.github.auth import Kind
 from tests.fakes.github.clock import stamp
 from tests.fakes.github.pull_routes import new_issue, the_pull
-from tests.fakes.github.state import Call, State, Way, way
-from tests.fakes.github.world import Comment, Issue, LineComment, Repo, Review
+from tests.fakes.github.said import add_comment, add_line, add_review, reply
+from tests.fakes.github.state import Call, Way, way
+from tests.fakes.github.world import Issue, Repo
 
 MAX_BODY = 65536
 _STATES = {"APPROVE": "APPROVED", "REQUEST_CHANGES": "CHANGES_REQUESTED", "COMMENT": "COMMENTED"}
@@ -121,16 +122,6 @@ def commented(call: Call) -> Answer:
     return Answer(status=201, body=render.comment(call.links, call.world, repo, made))
 
 
-def add_comment(state: State, repo: Repo, number: int, user: str, body: str, *, app: str | None = None) -> Comment:
-    now = state.clock.now()
-    state.world.user(user)
-    made = Comment(id=state.world.new_id(), number=number, user=user, body=body, at=now, updated=now, app=app)
-    repo.comments[made.id] = made
-    repo.issues[number].updated = now
-    state.tell("issue_comment", "created", repo, number=number, comment=made.id)
-    return made
-
-
 def comment(call: Call) -> Answer:
     """One comment read, rewritten or deleted."""
     repo = call.repo("metadata:read")
@@ -173,56 +164,19 @@ def reviewed(call: Call) -> Answer:
     body = str(call.body.get("body") or "")
     made = add_review(call.state, repo, pull.issue.number, call.login, _STATES[event], body, commit)
     for one in lines:
-        where = {"path": str(one.get("path")), "line": int(one.get("line") or one.get("position") or 1)}
-        add_line(call.state, repo, pull.issue.number, call.login, str(one.get("body")), commit, review=made.id, **where)
+        path, at = str(one.get("path")), int(one.get("line") or one.get("position") or 1)
+        add_line(
+            call.state,
+            repo,
+            pull.issue.number,
+            call.login,
+            str(one.get("body")),
+            commit,
+            review=made.id,
+            path=path,
+            line=at,
+        )
     return Answer(body=render.review(call.links, call.world, repo, made))
-
-
-def add_review(state: State, repo: Repo, number: int, user: str, word: str, body: str, commit: str) -> Review:
-    state.world.user(user)
-    now = state.clock.now()
-    made = Review(id=state.world.new_id(), number=number, user=user, body=body, state=word, commit=commit, at=now)
-    repo.reviews[made.id] = made
-    state.tell("pull_request_review", "submitted", repo, number=number, review=made.id)
-    return made
-
-
-def add_line(
-    state: State,
-    repo: Repo,
-    number: int,
-    user: str,
-    body: str,
-    commit: str,
-    *,
-    path: str,
-    line: int | None,
-    side: str = "RIGHT",
-    review: int | None = None,
-    reply_to: int | None = None,
-) -> LineComment:
-    """A comment on a line. As on GitHub, one that comes alone brings a review without words with it."""
-    if review is None:
-        review = add_review(state, repo, number, user, "COMMENTED", "", commit).id
-    now = state.clock.now()
-    made = LineComment(
-        id=state.world.new_id(),
-        number=number,
-        user=user,
-        body=body,
-        path=path,
-        line=line,
-        side=side,
-        commit=commit,
-        review=review,
-        at=now,
-        updated=now,
-        reply_to=reply_to,
-        hunk=f"@@ -{line or 1} +{line or 1} @@",
-    )
-    repo.line_comments[made.id] = made
-    state.tell("pull_request_review_comment", "created", repo, number=number, line_comment=made.id)
-    return made
 
 
 def lines(call: Call) -> Answer:
@@ -244,31 +198,12 @@ def line_created(call: Call) -> Answer:
     body = _text(call, "PullRequestReviewComment")
     answered = call.part.get("comment") or call.body.get("in_reply_to")
     if answered is None:
-        where = {"path": str(call.body.get("path")), "line": int(call.body.get("line") or 1)}
+        path, at = str(call.body.get("path")), int(call.body.get("line") or 1)
         commit, side = str(call.body.get("commit_id")), str(call.body.get("side", "RIGHT"))
-        made = add_line(call.state, repo, pull.issue.number, call.login, body, commit, side=side, **where)
+        made = add_line(call.state, repo, pull.issue.number, call.login, body, commit, side=side, path=path, line=at)
     else:
         made = reply(call.state, repo, int(answered), call.login, body)
     return Answer(status=201, body=render.line_comment(call.links, call.world, repo, made))
-
-
-def reply(state: State, repo: Repo, to: int, user: str, body: str) -> LineComment:
-    first = repo.line_comments.get(to)
-    if first is None:
-        raise not_found()
-    thread = first if first.reply_to is None else repo.line_comments.get(first.reply_to, first)
-    return add_line(
-        state,
-        repo,
-        first.number,
-        user,
-        body,
-        thread.commit,
-        path=thread.path,
-        line=thread.line,
-        side=thread.side,
-        reply_to=thread.id,
-    )
 
 
 def line(call: Call) -> Answer:

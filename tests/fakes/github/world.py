@@ -176,7 +176,7 @@ class Status:
     sha: str
     context: str
     state: str
-    description: str
+    description: str | None
     target_url: str | None
     creator: str
     at: float
