@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from runner.agent_watch import AgentWatch
+from runner.ahead import Ahead
 from runner.brief import prompt, system_prompt
 from runner.conclusion import ExitReport, Stopped, conclude
 from runner.facts import AgentEnded, RunAgent
@@ -24,13 +26,11 @@ from runner.records import AttemptRecord, Records
 from runner.rounds import Interrupted
 from runner.sandbox import agent_name
 from runner.sandbox_run import Cancelled, SandboxRunner
-from runner.sandboxes import RunState
+from runner.sandboxes import RunState, SandboxSpec
 from runner.transcript import Transcript, read_events
 
-_POLL_S: Final = 0.15
 _GRACE_S: Final = 5.0
 _CHUNK_BYTES: Final = 1024 * 1024
-_HEARTBEAT_S: Final = 5.0
 _GUIDANCE: Final = ("CLAUDE.md", "AGENTS.md")
 
 
@@ -47,6 +47,19 @@ class AgentRunner:
     sandboxes: SandboxRunner
     model: ModelAccess
     limits: ChangeLimits
+    early: Ahead
+
+    def ahead(self, run_id: str, attempt: int) -> None:
+        """Begin to make the attempt's sandbox, beside what comes before it; `settle` when it will not come."""
+        dirs = self.layout.attempt(run_id, attempt)
+
+        def recipe() -> SandboxSpec:
+            for path in (dirs.tree, dirs.inputs, dirs.out, dirs.sockets):
+                path.mkdir(parents=True, exist_ok=True)
+            return self.recipes.agent(run_id=run_id, attempt=attempt, dirs=dirs)
+
+        if not (dirs.root / "launched").exists():
+            self.early.begin(run_id, agent_name(run_id, attempt), recipe)
 
     def run(
         self,
@@ -79,12 +92,16 @@ class AgentRunner:
         )
         name = agent_name(round_input.run_id, step.attempt)
         launched = dirs.root / "launched"
-        spec = self.recipes.agent(run_id=round_input.run_id, attempt=step.attempt, dirs=dirs)
-        if self.containers.status(name).state is not RunState.ABSENT:
-            self.containers.start(spec)  # adopted: one that was created and never started is started, no other
+        if not self.early.begun(name) and self.containers.status(name).state is not RunState.ABSENT:
+            # Adopted: one that was created and never started is started, no other.
+            self.containers.start(self.recipes.agent(run_id=round_input.run_id, attempt=step.attempt, dirs=dirs))
             write_whole(launched, b"")
         elif not launched.exists():
             self._lay_out(round_input, step, tier, dirs, base_sha, attempt.placeholder, left)
+            spec = self.early.take(name)
+            if spec is None:
+                self.containers.remove(name)
+                spec = self.recipes.agent(run_id=round_input.run_id, attempt=step.attempt, dirs=dirs)
             self.containers.start(spec)
             write_whole(launched, b"")
         elif not (dirs.out / "exit.json").exists():
@@ -135,7 +152,6 @@ class AgentRunner:
     ) -> None:
         """Write the files the sandbox is shown; whatever an interrupted try left is replaced."""
         name = agent_name(round_input.run_id, step.attempt)
-        self.containers.remove(name)
         for path in (dirs.tree, dirs.inputs, dirs.out):
             remove_tree(path)
             path.mkdir(parents=True)
@@ -180,7 +196,7 @@ class AgentRunner:
     ) -> tuple[Stopped | None, Transcript, bool]:
         """Read events until the sandbox has ended or was stopped: (why we stopped it, what was read, doomed)."""
         name = agent_name(round_input.run_id, step.attempt)
-        watch = _Watch(self.clock, tier, attempt.started_at)
+        watch = AgentWatch(self.clock, tier, attempt.started_at)
         transcript = attempt.transcript or Transcript()
         stopped: Stopped | None = None
         while True:
@@ -204,7 +220,7 @@ class AgentRunner:
                 self.containers.stop(name, _GRACE_S)
             if watch.heartbeat_due():
                 self.records.touch(round_input.run_id, self.clock.now())
-            self.clock.sleep(_POLL_S)
+            watch.rest(dirs.out / "exit.json")
 
     def _read(
         self, run_id: str, attempt: int, dirs: AttemptDirs, transcript: Transcript, *, final: bool
@@ -264,29 +280,3 @@ class AgentRunner:
         """The sandbox is gone and its placeholder is worth nothing; the tree stays for the next step."""
         self.model.shut(run_id, attempt)
         self.sandboxes.discard(agent_name(run_id, attempt))
-
-
-class _Watch:
-    """The two clocks of one attempt: since it began (UTC, it outlives the daemon) and since it last said anything."""
-
-    def __init__(self, clock: Clock, tier: Tier, started_at: float) -> None:
-        self._clock = clock
-        self._tier = tier
-        self._started_at = started_at
-        self._begun = self._heard = self._beat = clock.monotonic()
-
-    def heard(self) -> None:
-        self._heard = self._clock.monotonic()
-
-    def heartbeat_due(self) -> bool:
-        now = self._clock.monotonic()
-        if now - self._beat < _HEARTBEAT_S:
-            return False
-        self._beat = now
-        return True
-
-    def over(self) -> Stopped | None:
-        now = self._clock.monotonic()
-        if now - self._begun > self._tier.wall_s or self._clock.now() - self._started_at > self._tier.wall_s:
-            return Stopped.WALL
-        return Stopped.IDLE if now - self._heard > self._tier.idle_s else None

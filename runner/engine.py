@@ -107,16 +107,21 @@ class Engine:
         if run.round > round_input.number:
             return CancelSeen()
         if isinstance(step, SaveWork):
-            self.base.settle(run.run_id)
+            self._settle(run.run_id)
             return self.keeper.save(round_input, run, step)
         if not run.cancel_requested:
             try:
                 return self._dispatch(round_input, step)
             except Cancelled:
                 pass
-        self.base.settle(run.run_id)
+        self._settle(run.run_id)
         self.closing.stop_sandboxes(run.run_id)
         return CancelSeen()
+
+    def _settle(self, run_id: str) -> None:
+        """Nothing goes on beside the round any more."""
+        self.base.settle(run_id)
+        self.agents.early.settle(run_id)
 
     def _dispatch(self, round_input: RoundInput, step: Step) -> Fact:
         match step:
@@ -144,6 +149,8 @@ class Engine:
     def _prepare(self, round_input: RoundInput) -> Fact:
         run = self._run(round_input)
         self._phase(round_input, phase=Phase.PREPARING, tier=round_input.ladder[round_input.start_tier].name)
+        if not round_input.rejudge:
+            self.agents.ahead(round_input.run_id, round_input.first_attempt)
         remote = self.forge.remote(round_input.repo)
         self.checkouts.refresh(round_input.repo, remote)
         self.checkouts.clone(round_input.run_id, round_input.repo)
@@ -229,7 +236,7 @@ class Engine:
             if step.outcome is Outcome.WAITING:
                 self.closing.go_on(round_input)
             return RoundClosed()
-        self.base.settle(run.run_id)
+        self._settle(run.run_id)
         return self.closing.close(round_input, self.keeper.partial(round_input, run, step))
 
     # --- what steps share ---
@@ -275,7 +282,7 @@ class Engine:
             attempt=attempt,
             take=take,
             commit=commit,
-            tree=self.checkouts.tree_of(round_input.run_id, commit),
+            tree=self.checkouts.tree_of(round_input.run_id, commit) if candidate is None else candidate.tree,
             head=head,
             base_sha=base_sha,
             plan=found,

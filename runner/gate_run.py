@@ -173,8 +173,7 @@ class GateRunner:
         """The gates' sandboxes and files are gone; not before their verdict is remembered, or a crash would cost it."""
         for gate in question.plan.gates:
             name = _name(question, gate)
-            self.sandboxes.discard(name)
-            remove_tree(self.layout.gate(question.run_id, name).root)
+            self.sandboxes.discard(name, self.layout.gate(question.run_id, name).root)
 
     def _observe(
         self, gate: Gate, dirs: GateDirs, spec: SandboxSpec, ran: Ran, services: tuple[Service, ...]

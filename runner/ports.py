@@ -44,6 +44,13 @@ class Containers(Protocol):
     def image_id(self, reference: str) -> str:
         """The id ("sha256:…" or 64 hex digits) of a local image. Never pulls. Raises ImageMissing."""
 
+    def ready(self, spec: SandboxSpec) -> None:
+        """Have what a `start` of the same spec would make first, its relay among it, so that less is left to do then.
+
+        The sandbox itself does not run: it counts as absent, and `start` starts it. One that is there is left as it
+        is. May do nothing at all. Raises ImageMissing, SandboxFault.
+        """
+
     def start(self, spec: SandboxSpec) -> bool:
         """Have the sandbox of that name running or already exited; True if it was created by this call.
 

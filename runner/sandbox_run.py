@@ -6,16 +6,25 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from runner.errors import EngineDown
+from runner.errors import EngineDown, RunnerError
+from runner.files import remove_tree
 from runner.ports import Clock, Containers
 from runner.rounds import Interrupted
 from runner.sandboxes import RunState, SandboxSpec, SandboxStatus
 
 _LOG: Final = logging.getLogger(__name__)
 _POLL_S: Final = 0.1
+_SOON_S: Final = 0.004
 _GRACE_S: Final = 2.0
+_DISCARD_S: Final = 5.0
+
+
+def pause_s(waited_s: float) -> float:
+    """Seconds until the next look at what was waited for that long: soon at first, a tenth of a second in the end."""
+    return min(_POLL_S, max(_SOON_S, waited_s / 10))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +64,24 @@ class SandboxRunner:
                 raise Interrupted
             self.clock.sleep(_POLL_S)
 
-    def discard(self, name: str) -> None:
-        """The sandbox is gone, or, where the engine is away just now, is left for the sweep: its result is known."""
-        try:
-            self.containers.remove(name)
-        except EngineDown:
-            _LOG.warning("sandbox %s is left for the sweep", name)
+    def discard(self, name: str, *files: Path) -> None:
+        """The sandbox and those files will soon be gone: nobody waits for it, its result is known.
+
+        Only after a moment, so that it is not in the way of the step that comes next. The end of the round does not
+        wait for that, and what cannot be removed is left for the sweep.
+        """
+
+        def remove() -> None:
+            try:
+                self.containers.remove(name)
+                for path in files:
+                    remove_tree(path)
+            except (RunnerError, OSError):
+                _LOG.warning("sandbox %s is left for the sweep", name, exc_info=True)
+
+        timer = threading.Timer(_DISCARD_S, remove)
+        timer.daemon = True
+        timer.start()
 
     def may_wait(self, cancelled: Callable[[], bool]) -> None:
         """Nothing while waiting makes sense. Raises Cancelled, Interrupted."""
@@ -76,7 +97,7 @@ class SandboxRunner:
         """
         self.containers.start(spec)
         # A clock that is set back must not give a gate for ever: the monotonic bound counts from here.
-        latest = self.clock.monotonic() + timeout_s
+        begun = self.clock.monotonic()
         while True:
             status = self.status(spec.name)
             # First: whoever cancels stops sandboxes too, and an end that we made says nothing of the tree.
@@ -85,9 +106,9 @@ class SandboxRunner:
                 raise Cancelled
             if status.state is not RunState.RUNNING:
                 return Ran(status=status)
-            if self.clock.now() >= started_at + timeout_s or self.clock.monotonic() >= latest:
+            if self.clock.now() >= started_at + timeout_s or self.clock.monotonic() >= begun + timeout_s:
                 self.containers.stop(spec.name, _GRACE_S)
                 return Ran(status=self.containers.status(spec.name), timed_out=True)
             if self.stopping.is_set():
                 raise Interrupted
-            self.clock.sleep(_POLL_S)
+            self.clock.sleep(pause_s(self.clock.monotonic() - begun))

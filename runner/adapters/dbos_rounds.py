@@ -16,6 +16,7 @@ from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID, error
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from runner.adapters.dbos_doorbell import Doorbells
 from runner.adapters.dbos_json import JsonOnly, refuse_pickle
 from runner.errors import RecordsFault, UnknownRun
 from runner.facts import Close, Fact, Step, fact_from_json, fact_to_json, input_from_json, input_to_json
@@ -74,9 +75,12 @@ class DbosRounds:
         self._advance: Callable[[Any, Fact], tuple[Any, Step]] = advance
         self._on_fault = on_fault
         self._stopping = stopping
+        # A SQLite file has one host, and that is us.
+        self._alone = choose_host is None and make_url(database_url).get_backend_name() == "sqlite"
         self._choose_host = choose_host or (lambda _: host_id)
         self._polling_s = polling_s
         self._protocol = protocol
+        self._bells = Doorbells()
         self._at_work = 0
         self._left = threading.Condition()
 
@@ -99,7 +103,8 @@ class DbosRounds:
         with _translated():
             _wal(self._url)
             DBOS.destroy(destroy_registry=True)
-            DBOS(config=config)
+            self._bells = Doorbells()
+            DBOS(config=config).background_thread_stop_events = self._bells
             self._round = _workflow("round", self._round_body)
             self._intake = _workflow("intake", self._intake_body)
             # Before the launch, or it listens to every queue there is; the queues themselves need the launched engine.
@@ -107,16 +112,23 @@ class DbosRounds:
             DBOS.launch()
             self._register(_INTAKE, _INTAKES_AT_ONCE)
             self._register(_host_queue(self._host_id), self._slots)
+            self._bells.ring()
 
     def submit(self, round_input: RoundInput, *, delay_s: float = 0.0) -> None:
         """See `Rounds.submit`."""
 
         def enqueue() -> None:
+            if self._alone and delay_s <= 0:
+                # What intake would do, without waiting for its turn.
+                with SetWorkflowID(_round_id(round_input.run_id, round_input.number)):
+                    DBOS.enqueue_workflow(_host_queue(self._host_id), self._round, input_to_json(round_input))
+                return
             options = SetEnqueueOptions(delay_seconds=delay_s) if delay_s > 0 else SetEnqueueOptions()
             with SetWorkflowID(_intake_id(round_input.run_id, round_input.number)), options:
                 DBOS.enqueue_workflow(_INTAKE, self._intake, input_to_json(round_input))
 
         _outside(enqueue)
+        self._bells.ring()
 
     def hasten(self, run_id: str, number: int) -> None:
         """See `Rounds.hasten`."""
@@ -170,6 +182,7 @@ class DbosRounds:
         round_input = input_from_json(data)
         with self._watched(round_input), SetWorkflowID(_round_id(round_input.run_id, round_input.number)):
             DBOS.enqueue_workflow(_host_queue(self._choose_host(round_input)), self._round, data)
+        self._bells.ring()
 
     def _round_body(self, data: dict[str, Any]) -> None:
         round_input = input_from_json(data)

@@ -18,6 +18,8 @@ from urllib.parse import quote
 
 from runner.adapters.file_lock import held
 from runner.adapters.git_command import GitCommand, checked_oid, checked_origin
+from runner.adapters.git_copying import copy_objects
+from runner.adapters.git_memory import Remembered
 from runner.adapters.git_plumbing import BareRepository, Identity
 from runner.adapters.git_process import GitTask
 from runner.adapters.git_push import push_commit, remember
@@ -25,10 +27,12 @@ from runner.adapters.tree_listing import LS_TREE, MAX_ENTRIES, SYMLINK, TreeEntr
 from runner.adapters.tree_walk import walk
 from runner.adapters.tree_write import empty_directory, in_writing_order, is_plain, write_tree
 from runner.changes import ChangeKind, FileChange, Snapshot
-from runner.errors import CheckoutFault, ForgeDown
+from runner.errors import CheckoutFault
 from runner.model import Candidate, Remote
 
 _MAX_READ: Final = 1024 * 1024
+_REMEMBERED_BYTES: Final = 64 * 1024
+_REMEMBERED_ENTRIES: Final = 10_000
 _MODES: Final = frozenset({"100644", "100755", SYMLINK})
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -53,6 +57,8 @@ class GitCheckouts:
         self._identity = Identity(name=name, email=email)
         self._timeout_s = timeout_s
         self._git = GitCommand(self._root / "home", timeout_s=timeout_s, certificates=certificates)
+        self._listings = Remembered[tuple[TreeEntry, ...]](most=8)
+        self._small_files = Remembered[bytes](most=64)
 
     # --- mirrors -----------------------------------------------------------------------------------------------
 
@@ -79,9 +85,10 @@ class GitCheckouts:
                 raise CheckoutFault("There is no mirror of that repository yet; refresh it first.")
             clone.create()
             try:
-                self._fetch(clone, Remote(url=f"file://{quote(str(mirror.place))}"), "copy the mirror")
-            except ForgeDown as exc:
+                copy_objects(mirror.place, clone.place)
+            except OSError as exc:
                 raise CheckoutFault("The mirror could not be copied; check the disk and the state directory.") from exc
+            clone.set_branches(mirror.branches())
 
     def remove(self, run_id: str) -> None:
         """Delete the clone's directory."""
@@ -101,11 +108,10 @@ class GitCheckouts:
         clone = self._existing(run_id)
         if not path or "\0" in path:
             return None
-        listed = clone.ask(*LS_TREE, checked_oid(commit), "--", path, deed="look up a file")
         wanted = path.encode("utf-8", "surrogateescape")
-        for entry in parse_listing(listed.out):
+        for entry in self._listing(run_id, commit):
             if entry.path == wanted and entry.mode in {"100644", "100755"} and entry.size <= _MAX_READ:
-                return clone.ask("cat-file", "blob", entry.oid, deed="read a file").out
+                return self._content(clone, entry)
         return None
 
     def paths(self, run_id: str, commit: str) -> tuple[str, ...]:
@@ -215,9 +221,22 @@ class GitCheckouts:
         self._git.run(GitTask(arguments=arguments, deed=deed, repository=repository.place, remote=remote))
 
     def _listing(self, run_id: str, commit: str) -> tuple[TreeEntry, ...]:
-        return parse_listing(
-            self._existing(run_id).ask(*LS_TREE, checked_oid(commit), deed="list a commit's files").out
-        )
+        """The commit's tree: what an id stands for never changes, so the last few are remembered."""
+        clone = self._existing(run_id)
+        known = self._listings.get(checked_oid(commit))
+        if known is None:
+            known = parse_listing(clone.ask(*LS_TREE, commit, deed="list a commit's files").out)
+            if len(known) <= _REMEMBERED_ENTRIES:
+                self._listings.keep(commit, known)
+        return known
+
+    def _content(self, clone: BareRepository, entry: TreeEntry) -> bytes:
+        known = self._small_files.get(entry.oid)
+        if known is None:
+            known = clone.ask("cat-file", "blob", entry.oid, deed="read a file").out
+            if entry.size <= _REMEMBERED_BYTES:
+                self._small_files.keep(entry.oid, known)
+        return known
 
     def _whole(self, run_id: str, commit: str) -> tuple[TreeEntry, ...]:
         entries = self._listing(run_id, commit)

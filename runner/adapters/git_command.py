@@ -1,12 +1,13 @@
 """Git as a command, shut off from the host's and the user's configuration. The only importer of GitPython.
 
 Every command has a deadline, starts from an empty environment and runs no hook, no filter, no monitor and no
-transport but the one its remote needs. A password reaches git through an anonymous memory file that only the
-credential helper of that one command reads: never argv, never the environment, never a disk.
+transport but the one its remote needs. A password reaches git through an anonymous memory file that only that one
+command reads, as settings for the one origin: never argv, never the environment, never a disk.
 """
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import tempfile
@@ -125,10 +126,10 @@ class GitCommand:
         if task.remote is not None:
             origin = checked_origin(task.remote)
             if task.remote.password is not None:
-                fd = _credential_file(task.remote)
+                fd = _credential_file(task.remote, origin)
                 stack.callback(os.close, fd)
                 fds.append(fd)
-                config.append(f'credential.{origin}.helper=!f() {{ test "$1" = get && cat /proc/self/fd/{fd}; }}; f')
+                config.append(f"include.path=/proc/self/fd/{fd}")
         try:
             self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
             stdin = tempfile.TemporaryFile(dir=self._home.parent)  # noqa: SIM115 - the stack closes it
@@ -184,7 +185,9 @@ def checked_oid(oid: str) -> str:
     return oid
 
 
-def _credential_file(remote: Remote) -> int:
+def _credential_file(remote: Remote, origin: str) -> int:
+    """A settings file in memory that has git show the credential to that origin at once, and to no other."""
+    basic = base64.b64encode(f"{remote.username or 'x-access-token'}:{remote.password}".encode()).decode("ascii")
     fd = os.memfd_create("credential")
-    os.write(fd, f"username={remote.username or 'x-access-token'}\npassword={remote.password}\n".encode())
+    os.write(fd, f'[http "{origin}/"]\n\textraHeader = Authorization: Basic {basic}\n'.encode())
     return fd

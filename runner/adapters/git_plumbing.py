@@ -13,6 +13,8 @@ from runner.adapters.git_process import GitTask
 from runner.errors import CheckoutFault
 
 _NO: Final = frozenset({0, 1})
+_OID_LINE: Final = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64})\n")
+_BRANCHES: Final = "refs/heads/"
 _IDENTITY: Final = re.compile(r"[^<>\x00-\x1f\x7f]{1,200}")
 
 
@@ -56,12 +58,18 @@ class BareRepository:
         return self.git.run(task)
 
     @property
+    def _packed(self) -> Path:
+        return self.place / "packed-refs"
+
+    @property
     def exists(self) -> bool:
         """Whether there is a repository."""
         return (self.place / "HEAD").is_file()
 
     def create(self) -> None:
-        """Have an empty bare repository, without the hooks and settings that a template would bring."""
+        """Have a bare repository, without what a template would bring; made whole if it is not."""
+        if self.exists and (self.place / "objects" / "info").is_dir():  # what git makes last
+            return
         arguments = ("init", "--bare", "--quiet", "--template=", "--initial-branch=main", str(self.place))
         self.place.parent.mkdir(parents=True, exist_ok=True)
         self.git.run(GitTask(arguments=arguments, deed="make a repository"))
@@ -73,10 +81,31 @@ class BareRepository:
 
     def head(self, branch: str) -> str | None:
         """Commit of the branch, or None."""
+        # A branch that was moved since its repository was packed is a file: reading it spares a process.
+        loose = self.place / branch_ref(branch)
+        if loose.is_file() and (read := _OID_LINE.fullmatch(loose.read_bytes())):
+            return read[1].decode("ascii")
         reply = self.ask(
             "rev-parse", "--quiet", "--verify", f"{branch_ref(branch)}^{{commit}}", deed="find a branch", statuses=_NO
         )
         return reply.text() or None
+
+    def branches(self) -> dict[str, str]:
+        """Every branch's full name, and the commit it is at."""
+        listed = self.ask("for-each-ref", "--format=%(objectname) %(refname)", _BRANCHES, deed="list the branches").out
+        pairs = (line.split(" ", 1) for line in listed.decode("utf-8", "surrogateescape").splitlines())
+        return {name: oid for oid, name in pairs}
+
+    def set_branches(self, wanted: Mapping[str, str]) -> None:
+        """Have exactly these branches, each at its commit, which is here already."""
+        there = self.branches() if any((self.place / "refs" / "heads").iterdir()) or self._packed.exists() else {}
+        moved = [f"update {name}\0{oid}\0\0" for name, oid in wanted.items() if there.get(name) != oid]
+        gone = [f"delete {name}\0\0" for name in there if name not in wanted]
+        # Two transactions: a branch may have to go for one below its name to come.
+        for lines in (gone, moved):
+            if lines:
+                feed = "".join(lines).encode("utf-8", "surrogateescape")
+                self.ask("update-ref", "--no-deref", "--stdin", "-z", deed="take over the branches", feed=feed)
 
     def holds(self, commit: str) -> bool:
         """Whether the commit is here."""

@@ -26,11 +26,21 @@ def push_commit(clone: BareRepository, remote: Remote, commit: str, branch: str)
     It may where all that would be lost was made in this clone. Raises PushRejected, ForgeDown, CheckoutFault.
     """
     ref = branch_ref(branch)
+    # A branch that this clone never saw is most likely not there: asking first would cost as much as the push itself.
+    if clone.head(branch) is None and _pushed(clone, remote, checked_oid(commit), ref, there=None) is None:
+        return
     there = _remote_head(clone, remote, ref)
     if there == checked_oid(commit):
         return
     if there is not None and not _is_ours_to_move(clone, there, commit):
         raise PushRejected(f"Branch {branch} holds commits that this run did not make; take them in or rename it.")
+    why = _pushed(clone, remote, commit, ref, there)
+    if why is not None:
+        raise PushRejected(f"The remote refused branch {branch} ({why}); refresh and try again.")
+
+
+def _pushed(clone: BareRepository, remote: Remote, commit: str, ref: str, there: str | None) -> str | None:
+    """None where `ref` went from `there` (None: from nothing) to the commit; else why the remote would not have it."""
     lease = f"--force-with-lease={ref}:{there or ''}"
     task = GitTask(
         arguments=("push", "--porcelain", "--no-verify", lease, remote.url, f"{commit}:{ref}"),
@@ -41,13 +51,12 @@ def push_commit(clone: BareRepository, remote: Remote, commit: str, branch: str)
     )
     reply = clone.git.run(task)
     if reply.status == 0:
-        return
+        return None
     said = reply.out.decode("utf-8", "replace").replace("\t", " ").splitlines()
     refusals = [line for line in said if line.startswith("!")]
     if not refusals:
         raise task.fault(complaint(reply.err, remote))
-    why = complaint(refusals[0], remote)
-    raise PushRejected(f"The remote refused branch {branch} ({why}); refresh and try again.")
+    return complaint(refusals[0], remote)
 
 
 def _remote_head(clone: BareRepository, remote: Remote, ref: str) -> str | None:

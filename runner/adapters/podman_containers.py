@@ -6,68 +6,35 @@ be used from many threads.
 
 from __future__ import annotations
 
-import http.client
 import math
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
 import podman.errors
-import requests.exceptions
-import urllib3.exceptions
 from podman import PodmanClient
 from podman.domain.containers import Container
 
+from runner.adapters.podman_faults import FAULTS, NO_IMAGE, short, translate
 from runner.adapters.podman_payloads import container_arguments, pod_arguments, pod_name, relay_name
-from runner.errors import EngineDown, ImageMissing, RunnerError, SandboxFault
+from runner.errors import EngineDown, ImageMissing, SandboxFault
 from runner.sandbox import LABEL_ROLE, LABEL_RUN
 from runner.sandboxes import Role, RunState, SandboxListing, SandboxSpec, SandboxStatus
 
 RELAY_READY = b"ready"
 RELAY_WAIT_S = 10.0
-POLL_S = 0.02
+POLL_S = 0.005
 
 _NEVER_STARTED = frozenset({"created", "configured", "initialized"})
 _RUNNING = frozenset({"running", "paused", "stopping", "restarting"})
 _GONE = (HTTPStatus.NOT_FOUND,)
 _GONE_OR_SETTLED = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.NOT_MODIFIED)
-
-
-def translate(fault: Exception) -> RunnerError:
-    """The fault of ours that a fault of the library or its transport means."""
-    match fault:
-        case podman.errors.ImageNotFound():
-            return ImageMissing("A sandbox's image is not on this host; build the images and try again.")
-        case podman.errors.APIError() if fault.status_code is None:
-            return EngineDown("Podman does not answer; see that its service runs and try again.")
-        case podman.errors.APIError():
-            return SandboxFault(f"Podman refused to do its work; its reason was: {_short(fault.explanation)}")
-        case requests.exceptions.RequestException() | urllib3.exceptions.HTTPError() | OSError():
-            return EngineDown("Podman does not answer; see that its service runs and try again.")
-        case _:
-            return SandboxFault(f"Podman could not do its work; its reason was: {_short(fault)}")
-
-
-def _short(reason: object) -> str:
-    return " ".join(str(reason).split())[:300] or "none given"
-
-
-FAULTS = (
-    podman.errors.APIError,
-    podman.errors.DockerException,
-    podman.errors.StreamParseError,
-    http.client.HTTPException,
-    requests.exceptions.RequestException,
-    urllib3.exceptions.HTTPError,
-    OSError,
-    ValueError,
-)
-"""Everything that podman-py and what it stands on raise; nothing else passes through it."""
 
 
 class PodmanContainers:
@@ -112,22 +79,45 @@ class PodmanContainers:
         with self._client() as client:
             return str(client.images.get(reference).id)
 
+    def ready(self, spec: SandboxSpec) -> None:
+        """As `Containers.ready` promises."""
+        with self._one_at_a_time(spec.name), self._client() as client:
+            found = _find(client, spec.name)
+            if found is not None:
+                return _ours(found, spec)
+            self._create(client, spec)
+            return self._have_relay(client, spec) if spec.relay is not None else None
+
     def start(self, spec: SandboxSpec) -> bool:
         """As `Containers.start` promises."""
         with self._one_at_a_time(spec.name), self._client() as client:
             found = _find(client, spec.name)
             if found is not None:
                 _ours(found, spec)
-                if found.status in _NEVER_STARTED:
-                    self._start_created(client, spec, found)
-                return False
-            beside = (spec.relay.image,) if spec.relay is not None else ()
-            for image in (spec.image, *beside, *(service.image for service in spec.services)):
-                client.images.get(image)  # before anything is made; for a relay podman would ask a registry
-            if spec.relay is not None:
-                self._have_pod(client, spec)
-            self._start_created(client, spec, client.containers.create(**container_arguments(spec)))
-            return True
+            if found is None or found.status in _NEVER_STARTED:
+                self._start_created(client, spec, found or self._create(client, spec))
+            return found is None
+
+    def _create(self, client: PodmanClient, spec: SandboxSpec) -> Container:
+        """The sandbox, not started; its relay is on its way up meanwhile."""
+        beside_it = (spec.relay.image,) if spec.relay is not None else ()
+        for image in (spec.image, *beside_it, *(service.image for service in spec.services)):
+            if not client.images.exists(image):  # before anything is made; for a relay podman would ask a registry
+                raise ImageMissing(NO_IMAGE)
+        if spec.relay is None:
+            return client.containers.create(**container_arguments(spec))
+        self._have_pod(client, spec)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="relay") as beside:
+            relay = beside.submit(self._start_relay, spec)
+            made = client.containers.create(**container_arguments(spec))
+            relay.result()
+        return made
+
+    def _start_relay(self, spec: SandboxSpec) -> None:
+        with self._client() as client:
+            relay = client.containers.get(relay_name(spec.name))
+            if relay.status in _NEVER_STARTED:
+                relay.start()
 
     def _start_created(self, client: PodmanClient, spec: SandboxSpec, container: Container) -> None:
         if spec.relay is not None:
@@ -142,7 +132,7 @@ class PodmanContainers:
         container.start()
 
     def _have_pod(self, client: PodmanClient, spec: SandboxSpec) -> None:
-        """A pod with nothing but loopback is there, its relay being started."""
+        """A pod with nothing but loopback is there, its relay made."""
         pod = pod_name(spec.name)
         if client.pods.exists(pod):
             labels = client.pods.get(pod).attrs.get("Labels") or {}
@@ -150,11 +140,9 @@ class PodmanContainers:
                 raise _foreign(spec.name)
             if not client.containers.exists(relay_name(spec.name)):
                 client.pods.remove(pod, force=True)  # the service ended between making the pod and making its relay
-        if not client.pods.exists(pod):
+                client.pods.create(**pod_arguments(spec))
+        else:
             client.pods.create(**pod_arguments(spec))
-        relay = client.containers.get(relay_name(spec.name))
-        if relay.status in _NEVER_STARTED:
-            relay.start()
 
     def _have_relay(self, client: PodmanClient, spec: SandboxSpec) -> None:
         """The relay listens: a sandbox that starts before it would find its ports closed."""
@@ -168,7 +156,7 @@ class PodmanContainers:
                 return
             relay.reload()
             if relay.status not in _RUNNING or time.monotonic() >= deadline:
-                said = _short(printed.decode("utf-8", "replace"))
+                said = short(printed.decode("utf-8", "replace"))
                 raise SandboxFault(f"The relay of {spec.name} did not come up; it said: {said}")
             time.sleep(POLL_S)
 

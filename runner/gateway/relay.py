@@ -7,15 +7,42 @@ connection is held and retried for the hold time, so that a daemon that restarts
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import os
-import re
 import signal
+import socket
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+
+LISTENING: dict[int, socket.socket] = {}
+"""Ports that listen already, by number."""
+
+
+def listen_on(arguments: list[str]) -> None:
+    """Have the port of every `PORT:SOCKET` listen; what is malformed is left for `parse` to complain of."""
+    for text in arguments:
+        port = text.partition(":")[0]
+        if ":" in text and port.isdecimal() and 0 < int(port) < 65536:
+            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", int(port)))
+            listener.listen(100)
+            LISTENING[int(port)] = listener
+
+
+if __name__ == "__main__":
+    # PID 1 ignores every signal that it has no handler for; there is nothing to put in order before leaving.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
+    # The sandbox is started when this is ready: the imports below take four times as long as all before them, and
+    # whoever connects meanwhile waits in the queue of the port.
+    listen_on(sys.argv[1:])
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+import argparse  # noqa: E402
+import asyncio  # noqa: E402
+import re  # noqa: E402
+from collections.abc import Callable, Sequence  # noqa: E402
+from dataclasses import dataclass, field  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 MAX_CONNECTIONS = 64
 BUFFER = 64 * 1024
@@ -47,9 +74,9 @@ class Relay:
     async def listen(self) -> tuple[int, ...]:
         """Listen on 127.0.0.1 for every route; the ports listened on, in the order of the routes."""
         for route in self.routes:
-            self.servers.append(
-                await asyncio.start_server(self._accept(route.socket), "127.0.0.1", route.port, limit=BUFFER)
-            )
+            listening = LISTENING.pop(route.port, None)
+            where = {"sock": listening} if listening is not None else {"host": "127.0.0.1", "port": route.port}
+            self.servers.append(await asyncio.start_server(self._accept(route.socket), limit=BUFFER, **where))
         return tuple(int(server.sockets[0].getsockname()[1]) for server in self.servers)
 
     async def close(self) -> None:
@@ -150,15 +177,11 @@ def parse(arguments: Sequence[str]) -> Relay:
 
 async def _run(relay: Relay) -> None:
     await relay.listen()
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
     await asyncio.Event().wait()
 
 
 def main() -> None:
     """Relay until SIGTERM."""
-    # PID 1 ignores every signal that it has no handler for; there is nothing to put in order before leaving.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
     asyncio.run(_run(parse(sys.argv[1:])))
 
 

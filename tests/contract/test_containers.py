@@ -17,7 +17,8 @@ import requests.exceptions
 from podman import PodmanClient
 
 from gates.services import Service
-from runner.adapters.podman_containers import FAULTS, PodmanContainers, translate
+from runner.adapters.podman_containers import PodmanContainers
+from runner.adapters.podman_faults import FAULTS, translate
 from runner.adapters.podman_payloads import container_arguments, pod_arguments
 from runner.errors import EngineDown, ImageMissing, RunnerError, SandboxFault
 from runner.ports import Containers

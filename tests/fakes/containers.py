@@ -73,17 +73,25 @@ class FakeContainers:
             raise ImageMissing("A sandbox's image is not on this host; build the images and try again.")
         return found
 
-    def start(self, spec: SandboxSpec) -> bool:
+    def ready(self, spec: SandboxSpec) -> None:
+        """Makes nothing, but says what podman would say of the images."""
+        with self._engine():
+            self._have_images(spec)
+
+    def _have_images(self, spec: SandboxSpec) -> None:
         beside = () if spec.relay is None else (spec.relay.image,)
         images = (spec.image, *beside, *(service.image for service in spec.services))
+        if not set(images) <= set(self._images.values()):
+            raise ImageMissing("A sandbox's image is not on this host; build the images and try again.")
+
+    def start(self, spec: SandboxSpec) -> bool:
         with self._engine() as sandboxes:
             there = sandboxes.get(spec.name)
             if there is not None:
                 if _run(there.spec) != _run(spec):
                     raise SandboxFault(f"A container named {spec.name} is there that is not ours; remove it first.")
                 return False
-            if not set(images) <= set(self._images.values()):
-                raise ImageMissing("A sandbox's image is not on this host; build the images and try again.")
+            self._have_images(spec)
             inside = Inside(spec=spec, stopping=threading.Event(), killed=threading.Event(), printed=bytearray())
             sandbox = sandboxes[spec.name] = _Sandbox(spec=spec, inside=inside)
             self.started.append(spec)
