@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 NOT_READY: Final = "ashigaru-not-ready"
-"""Name of the file below /ashigaru/out that holds the name of the service that did not come up."""
+"""Name of the file below /ashigaru/out that holds the name of the service that is being waited for, or was in vain."""
 NOT_READY_EXIT: Final = 75
 
 
@@ -35,14 +35,21 @@ class Service:
 
 def waiting_script(services: tuple[Service, ...], out: str) -> tuple[str, ...]:
     """Lines of `sh` that return when every service is ready, or leave with NOT_READY_EXIT and say which one is not."""
-    return tuple(_wait(service, out) for service in services if service.ready is not None)
+    return tuple(_wait(service, service.ready, out) for service in services if service.ready is not None)
 
 
-def _wait(service: Service, out: str) -> str:
-    tries = service.ready_timeout_s * 5
-    late = f"printf %s {shlex.quote(service.name)} > {out}/{NOT_READY}; exit {NOT_READY_EXIT}"
-    # No clock that the base image may lack: so many tries, a fifth of a second apart.
+def waiting_s(services: tuple[Service, ...]) -> int:
+    """Seconds that waiting for all of them may take; they are not the gate's own."""
+    return sum(service.ready_timeout_s for service in services if service.ready is not None)
+
+
+def _wait(service: Service, ready: str, out: str) -> str:
+    told = f"{shlex.quote(out)}/{NOT_READY}"
+    # No clock that the base image may lack: so many tries, a fifth of a second apart. The name stands in the file from
+    # the beginning, so that a try that hangs until the sandbox is stopped is told from a gate that does.
     return (
-        f"ash_tries=0; until sh -c {shlex.quote(service.ready or 'true')} >/dev/null 2>&1; do "
-        f"ash_tries=$((ash_tries + 1)); if [ $ash_tries -ge {tries} ]; then {late}; fi; sleep 0.2; done"
+        f"printf %s {shlex.quote(service.name)} > {told}; "
+        f"ash_tries=0; until sh -c {shlex.quote(ready)} >/dev/null 2>&1; do "
+        f"ash_tries=$((ash_tries + 1)); if [ $ash_tries -ge {service.ready_timeout_s * 5} ]; then "
+        f"exit {NOT_READY_EXIT}; fi; sleep 0.2; done; rm -f {told}"
     )

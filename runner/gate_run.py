@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from gates.judge import Counts, Observation, judge, summarise
 from gates.plan import Gate, GatePlan, shell_script
-from gates.services import NOT_READY
+from gates.services import NOT_READY, Service, waiting_s
 from gates.text import clean
 from gates.verdict import Inconclusive, Verdict
 from runner.files import read_untrusted, remove_tree, write_whole
@@ -26,6 +26,7 @@ from runner.turns import Turns
 
 _TAIL_BYTES: Final = 256 * 1024
 _JUNIT_BYTES: Final = 8 * 1024 * 1024
+_LAST_WORDS: Final = 250
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,8 +157,9 @@ class GateRunner:
             script=shell_script(question.plan, gate),
             services=question.plan.services,
         )
-        ran = self.sandboxes.to_end(spec, started_at=begun, timeout_s=gate.timeout_s, cancelled=cancelled)
-        return self._observe(gate, dirs, spec, ran)
+        timeout_s = gate.timeout_s + waiting_s(question.plan.services)
+        ran = self.sandboxes.to_end(spec, started_at=begun, timeout_s=timeout_s, cancelled=cancelled)
+        return self._observe(gate, dirs, spec, ran, question.plan.services)
 
     def _begun(self, question: Question, dirs: GateDirs, name: str) -> float | None:
         """When the sandbox of that name was begun on this very commit (UTC seconds), if it is there."""
@@ -173,7 +175,9 @@ class GateRunner:
             name = _name(question, gate)
             self.sandboxes.discard(name, self.layout.gate(question.run_id, name).root)
 
-    def _observe(self, gate: Gate, dirs: GateDirs, spec: SandboxSpec, ran: Ran) -> Observation:
+    def _observe(
+        self, gate: Gate, dirs: GateDirs, spec: SandboxSpec, ran: Ran, services: tuple[Service, ...]
+    ) -> Observation:
         junit = None if gate.junit is None else read_untrusted(dirs.out / gate.junit, limit=_JUNIT_BYTES)
         return Observation(
             gate=gate,
@@ -183,21 +187,30 @@ class GateRunner:
             started=ran.status.state is not RunState.ABSENT,
             output=self.containers.output(spec.name, _TAIL_BYTES),
             junit=junit,
-            service_down=self._service_down(dirs, spec),
+            service_down=self._service_down(dirs, spec, services) if services else None,
         )
 
-    def _service_down(self, dirs: GateDirs, spec: SandboxSpec) -> str | None:
-        """A service that did not come up, or did not outlive the gate; None where all is well with them."""
-        if not spec.services:
-            return None
-        late = read_untrusted(dirs.out / NOT_READY, limit=100)
-        if late is not None:
-            return f"service {clean(late.decode('utf-8', 'replace'), 60)} did not become ready"
-        for service in spec.services:
-            if self.containers.status(service.name).state is not RunState.RUNNING:
-                said = self.containers.output(service.name, 2000).decode("utf-8", "replace")
-                return f"service {service.name} ended; its last words: {clean(said[-300:], 200) or 'none'}"
-        return None
+    def _service_down(self, dirs: GateDirs, spec: SandboxSpec, services: tuple[Service, ...]) -> str | None:
+        """A service that did not come up, or did not outlive the gate; None where all is well with them.
+
+        They are stopped, and what was seen of them is kept: after a crash it must not be that they were stopped.
+        """
+        seen = dirs.root / "services"
+        if not seen.exists():
+            late = read_untrusted(dirs.out / NOT_READY, limit=100)
+            told = next((down for down in self._trouble(spec, services, late) if down is not None), "")
+            write_whole(seen, told.encode())
+        for beside in spec.services:
+            self.containers.stop(beside.name, 0)
+        return seen.read_text(encoding="utf-8") or None
+
+    def _trouble(self, spec: SandboxSpec, services: tuple[Service, ...], late: bytes | None) -> Iterator[str | None]:
+        for service, beside in zip(services, spec.services, strict=True):
+            ended = self.containers.status(beside.name).state is not RunState.RUNNING
+            if ended or late == service.name.encode():
+                said = self.containers.output(beside.name, _LAST_WORDS).decode("utf-8", "replace")
+                what = "ended" if ended else "did not become ready"
+                yield f"service {service.name} {what}; its last words: {clean(said, _LAST_WORDS).strip() or 'none'}"
 
 
 def _what(question: Question, gate: Gate) -> str:

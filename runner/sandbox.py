@@ -167,8 +167,15 @@ def service_spec(*, owner: Owner, what: str, take: int, image: str, service: Ser
         mounts=(),
         limits=Limits(memory=service.memory),
     )
-    written = tuple(Tmpfs(target=path, size=service.memory // 2) for path in service.writable if path != "/tmp")  # noqa: S108
-    return replace(sealed, workdir="/", tmpfs=(*sealed.tmpfs, *written))
+    # What is written to memory counts as the service's: all directories together may hold as much as it may use.
+    paths = tuple(dict.fromkeys(("/tmp", *service.writable)))  # noqa: S108 - inside the sandbox
+    return replace(
+        sealed,
+        workdir="/",
+        # The image's own PATH stands: what a database is run by often lies in a directory of its own.
+        environment=tuple(pair for pair in sealed.environment if pair[0] != "PATH" or pair in service.environment),
+        tmpfs=tuple(Tmpfs(target=path, size=service.memory // len(paths)) for path in paths),
+    )
 
 
 def setup_spec(  # noqa: PLR0913 - a recipe is said in full, by keyword

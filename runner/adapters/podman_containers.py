@@ -126,6 +126,7 @@ class PodmanContainers:
             beside = _find(client, service.name)
             if beside is None:
                 beside = client.containers.create(**container_arguments(service, pod_of=spec.name))
+            _ours(beside, service)
             if beside.status in _NEVER_STARTED:
                 beside.start()
         container.start()

@@ -423,6 +423,21 @@ def test_a_service_that_ended_is_seen_to_have_ended_with_what_it_said(world: Wor
     world.containers.remove(spec.name)
 
 
+@pytest.mark.podman
+def test_a_strangers_container_is_not_taken_for_a_service(podman_host: PodmanLab) -> None:
+    world = on_podman(podman_host)
+    spec = world.served(COUNTS, SERVES)
+    with PodmanClient(base_url=podman_host.url, timeout=30) as client:
+        beside = spec.services[0].name
+        stranger = client.containers.create(podman_host.gate_image, ["true"], name=beside, network_mode="none")
+        with pytest.raises(SandboxFault):
+            world.containers.start(spec)
+        assert world.containers.status(spec.name).state is RunState.ABSENT
+        world.containers.remove(spec.name)
+        assert client.containers.exists(beside)
+        stranger.remove()
+
+
 # --- faults, which need no podman ----------------------------------------------------------------------------
 
 

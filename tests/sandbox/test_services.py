@@ -10,7 +10,7 @@ from gates.services import Service
 from runner.sandbox import Beside, Owner, gate_spec, service_spec
 from runner.sandboxes import RunState, SandboxSpec
 from tests.sandbox.podman_lab import PodmanLab
-from tests.sandbox.test_sealed import PROBE, ended
+from tests.sandbox.test_sealed import ENGINE_FILES, PROBE, ended
 
 pytestmark = pytest.mark.podman
 
@@ -81,4 +81,5 @@ def test_with_a_service_beside_it_nothing_is_less_sealed(podman_host: PodmanLab,
         # Of the host's files it has none, but for what it shares with the whole pod: an empty directory.
         assert told["granted"] == {"/ashigaru/sockets": "OSError 30"}
         assert told["environ"]["GREETING"] == "hello"
+        assert set(told["mounts"]) - {"/etc/resolv.conf"} == ENGINE_FILES | {"/ashigaru/sockets", "/var/lib/www"}
     containers.remove(spec.name)

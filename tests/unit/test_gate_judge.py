@@ -321,8 +321,10 @@ def test_fewer_printed_tests_than_on_the_base_are_for_a_person() -> None:
     assert isinstance(silent, NeedsHuman)
 
 
-def test_a_gate_that_is_red_beside_a_service_that_is_down_says_nothing_of_the_tree() -> None:
-    down = replace(seen(exit_code=1), service_down="service db ended; its last words: no space")
+@pytest.mark.parametrize("exit_code", [0, 1, 75, 137, None])
+def test_a_gate_beside_a_service_that_is_down_says_nothing_of_the_tree(exit_code: int | None) -> None:
+    saw = replace(seen(exit_code=exit_code or 0), exit_code=exit_code, timed_out=exit_code is None)
+    down = replace(saw, service_down="service db ended; its last words: no space")
     verdict = judge(planned(TEST), [down])
     assert isinstance(verdict, Inconclusive)
     assert "no space" in verdict.reason

@@ -22,7 +22,7 @@ from gates.plan import (
     setup_script,
     shell_script,
 )
-from gates.services import NOT_READY, NOT_READY_EXIT, Service, waiting_script
+from gates.services import NOT_READY, NOT_READY_EXIT, Service, waiting_s, waiting_script
 
 FILE = b"""
 image = "localhost/my-gate:1"
@@ -268,9 +268,22 @@ def test_a_service_that_never_comes_up_is_named_and_the_gate_does_not_run(tmp_pa
     done = subprocess.run(["sh", "-c", lines], capture_output=True, check=False, timeout=30)
     assert (done.returncode, done.stdout) == (NOT_READY_EXIT, b"")
     assert (tmp_path / NOT_READY).read_text(encoding="utf-8") == "db"
-    soon = replace(never, ready=f"test -e {tmp_path}/{NOT_READY}")
-    lines = "\n".join((*waiting_script((soon,), str(tmp_path)), "echo the gate ran"))
-    assert subprocess.run(["sh", "-c", lines], capture_output=True, check=True, timeout=30).stdout == b"the gate ran\n"
+
+
+def test_a_service_is_named_while_it_is_waited_for_and_no_longer_once_it_is_ready(tmp_path: Path) -> None:
+    ready = f'test "$(cat {tmp_path}/{NOT_READY})" = db && {{ test -e {tmp_path}/once || ! touch {tmp_path}/once; }}'
+    db = Service(name="db", image="i", run=None, environment=(), writable=(), ready=ready, ready_timeout_s=5, memory=1)
+    lines = "\n".join((*waiting_script((db,), str(tmp_path)), "echo the gate ran"))
+    done = subprocess.run(["sh", "-c", lines], capture_output=True, check=True, timeout=30)
+    assert done.stdout == b"the gate ran\n"
+    assert not (tmp_path / NOT_READY).exists()
+
+
+def test_waiting_takes_as_long_as_all_services_that_say_when_they_are_ready() -> None:
+    found = plan(SERVED, (), lambda _: None)
+    assert isinstance(found, GatePlan)
+    (db,) = found.services
+    assert waiting_s((db, replace(db, name="queue", ready_timeout_s=30), replace(db, name="mail", ready=None))) == 32
 
 
 def test_the_digest_changes_with_a_service() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gates.services import Service
 from runner.adapters.podman_payloads import container_arguments, pod_arguments
 from runner.launch import AgentExit, ExitReason, claude_argv, claude_environment, launch_file, read_exit
 from runner.model import Tier
@@ -20,10 +22,11 @@ from runner.sandbox import (
     agent_spec,
     gate_name,
     gate_spec,
+    service_spec,
     setup_name,
     setup_spec,
 )
-from runner.sandboxes import SandboxSpec
+from runner.sandboxes import Role, SandboxSpec
 
 OWNER = Owner(run_id="r7", attempt=2, host="h1")
 TIER = Tier(name="opus", model="opus", effort="high", max_turns=40, max_micro_usd=9, wall_s=60, idle_s=60)
@@ -63,6 +66,25 @@ def test_a_gate_has_no_relay_and_its_environment_is_read_only() -> None:
     assert binds(GATE) == {"/workspace": ("/t", False), "/ashigaru/out": ("/o", False)}
     prepared = gate_spec(owner=OWNER, what="t", take=1, image="g", tree="/t", out_dir="/o", script="x", env_dir="/e")
     assert binds(prepared)["/ashigaru/env"] == ("/e", True)
+
+
+def served(**told: Any) -> SandboxSpec:
+    """A service's sandbox, of 64 MiB."""
+    plain: dict[str, Any] = {"run": None, "environment": (), "writable": (), "ready": None, "ready_timeout_s": 1}
+    wanted = Service(**{"name": "db", "image": "i", "memory": 64 * 1024 * 1024} | plain | told)
+    return service_spec(owner=OWNER, what="test", take=1, image="s", service=wanted)
+
+
+def test_a_service_has_nothing_of_the_hosts_and_no_more_scratch_memory_than_it_may_use() -> None:
+    spec = served(writable=("/var/lib/db", "/run/db", "/var/lib/db", "/tmp"))  # noqa: S108 - inside the sandbox
+    assert (spec.mounts, spec.relay, spec.services, spec.role) == ((), None, (), Role.SERVICE)
+    assert [one.target for one in spec.tmpfs] == ["/tmp", "/var/lib/db", "/run/db"]  # noqa: S108 - inside the sandbox
+    assert sum(one.size for one in spec.tmpfs) <= spec.memory
+
+
+def test_a_service_is_found_by_its_images_own_path_unless_the_gate_file_says_another() -> None:
+    assert "PATH" not in dict(served().environment)
+    assert dict(served(environment=(("PATH", "/opt/db/bin"),)).environment)["PATH"] == "/opt/db/bin"
 
 
 def test_a_setup_reaches_the_egress_proxy_and_trusts_the_given_certificates() -> None:
