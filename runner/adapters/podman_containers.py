@@ -117,8 +117,7 @@ class PodmanContainers:
     def ready(self, spec: SandboxSpec) -> None:
         """As `Containers.ready` promises."""
         with self._one_at_a_time(spec.name), self._client() as client:
-            found = _find(client, spec.name)
-            if found is not None:
+            if (found := _find(client, spec.name)) is not None:
                 return _ours(found, spec)
             self._create(client, spec)
             return self._have_relay(client, spec) if spec.relay is not None else None
@@ -135,9 +134,9 @@ class PodmanContainers:
 
     def _create(self, client: PodmanClient, spec: SandboxSpec) -> Container:
         """The sandbox, not started; its relay is on its way up meanwhile."""
-        for image in (spec.image, *((spec.relay.image,) if spec.relay is not None else ())):
-            if not client.images.exists(image):  # before anything is made; for a relay podman would ask a registry
-                raise ImageMissing(_NO_IMAGE)
+        images = (spec.image, *((spec.relay.image,) if spec.relay is not None else ()))
+        if not all(map(client.images.exists, images)):  # before anything is made; podman would ask a registry
+            raise ImageMissing(_NO_IMAGE)
         if spec.relay is None:
             return client.containers.create(**container_arguments(spec))
         self._have_pod(client, spec)
@@ -149,8 +148,7 @@ class PodmanContainers:
 
     def _start_relay(self, spec: SandboxSpec) -> None:
         with self._client() as client:
-            relay = client.containers.get(relay_name(spec.name))
-            if relay.status in _NEVER_STARTED:
+            if (relay := client.containers.get(relay_name(spec.name))).status in _NEVER_STARTED:
                 relay.start()
 
     def _start_created(self, client: PodmanClient, spec: SandboxSpec, container: Container) -> None:
@@ -178,10 +176,10 @@ class PodmanContainers:
             relay.start()
         deadline = time.monotonic() + RELAY_WAIT_S
         while True:
+            relay.reload()  # first: what it said in the end is among what is read now
             printed = b"".join(_printed(relay))
             if RELAY_READY in printed.split(b"\n"):
                 return
-            relay.reload()
             if relay.status not in _RUNNING or time.monotonic() >= deadline:
                 said = _short(printed.decode("utf-8", "replace"))
                 raise SandboxFault(f"The relay of {spec.name} did not come up; it said: {said}")

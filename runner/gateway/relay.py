@@ -29,7 +29,9 @@ def listen_on(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    # The sandbox is started when this is ready: the imports below take four times as long as all before them, and
+    # PID 1 ignores every signal that it has no handler for; there is nothing to put in order before leaving.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
+    # The sandbox is started when this is ready: the imports below take three times as long as all before them, and
     # whoever connects meanwhile waits in the queue of the port.
     listen_on(sys.argv[1:])
     sys.stdout.write("ready\n")
@@ -180,8 +182,6 @@ async def _run(relay: Relay) -> None:
 
 def main() -> None:
     """Relay until SIGTERM."""
-    # PID 1 ignores every signal that it has no handler for; there is nothing to put in order before leaving.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
     asyncio.run(_run(parse(sys.argv[1:])))
 
 
