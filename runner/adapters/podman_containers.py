@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http import HTTPStatus
 from typing import Any
 
 import podman.errors
@@ -24,6 +23,7 @@ import urllib3.exceptions
 from podman import PodmanClient
 from podman.domain.containers import Container
 
+from runner.adapters.podman_answers import GONE_OR_SETTLED, NEVER_STARTED, RUNNING, settle, short, state_of
 from runner.adapters.podman_payloads import container_arguments, pod_arguments, pod_name, relay_name
 from runner.errors import EngineDown, ImageMissing, RunnerError, SandboxFault
 from runner.sandbox import LABEL_ROLE, LABEL_RUN
@@ -34,11 +34,6 @@ RELAY_WAIT_S = 10.0
 POLL_S = 0.005
 _NO_IMAGE = "A sandbox's image is not on this host; build the images and try again."
 
-_NEVER_STARTED = frozenset({"created", "configured", "initialized"})
-_RUNNING = frozenset({"running", "paused", "stopping", "restarting"})
-_GONE = (HTTPStatus.NOT_FOUND,)
-_GONE_OR_SETTLED = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.NOT_MODIFIED)
-
 
 def translate(fault: Exception) -> RunnerError:
     """The fault of ours that a fault of the library or its transport means."""
@@ -48,15 +43,11 @@ def translate(fault: Exception) -> RunnerError:
         case podman.errors.APIError() if fault.status_code is None:
             return EngineDown("Podman does not answer; see that its service runs and try again.")
         case podman.errors.APIError():
-            return SandboxFault(f"Podman refused to do its work; its reason was: {_short(fault.explanation)}")
+            return SandboxFault(f"Podman refused to do its work; its reason was: {short(fault.explanation)}")
         case requests.exceptions.RequestException() | urllib3.exceptions.HTTPError() | OSError():
             return EngineDown("Podman does not answer; see that its service runs and try again.")
         case _:
-            return SandboxFault(f"Podman could not do its work; its reason was: {_short(fault)}")
-
-
-def _short(reason: object) -> str:
-    return " ".join(str(reason).split())[:300] or "none given"
+            return SandboxFault(f"Podman could not do its work; its reason was: {short(fault)}")
 
 
 FAULTS = (
@@ -128,7 +119,7 @@ class PodmanContainers:
             found = _find(client, spec.name)
             if found is not None:
                 _ours(found, spec)
-            if found is None or found.status in _NEVER_STARTED:
+            if found is None or found.status in NEVER_STARTED:
                 self._start_created(client, spec, found or self._create(client, spec))
             return found is None
 
@@ -148,7 +139,7 @@ class PodmanContainers:
 
     def _start_relay(self, spec: SandboxSpec) -> None:
         with self._client() as client:
-            if (relay := client.containers.get(relay_name(spec.name))).status in _NEVER_STARTED:
+            if (relay := client.containers.get(relay_name(spec.name))).status in NEVER_STARTED:
                 relay.start()
 
     def _start_created(self, client: PodmanClient, spec: SandboxSpec, container: Container) -> None:
@@ -172,7 +163,7 @@ class PodmanContainers:
     def _have_relay(self, client: PodmanClient, spec: SandboxSpec) -> None:
         """The relay listens: a sandbox that starts before it would find its ports closed."""
         relay = client.containers.get(relay_name(spec.name))
-        if relay.status not in _RUNNING:
+        if relay.status not in RUNNING:
             relay.start()
         deadline = time.monotonic() + RELAY_WAIT_S
         while True:
@@ -180,8 +171,8 @@ class PodmanContainers:
             printed = b"".join(_printed(relay))
             if RELAY_READY in printed.split(b"\n"):
                 return
-            if relay.status not in _RUNNING or time.monotonic() >= deadline:
-                said = _short(printed.decode("utf-8", "replace"))
+            if relay.status not in RUNNING or time.monotonic() >= deadline:
+                said = short(printed.decode("utf-8", "replace"))
                 raise SandboxFault(f"The relay of {spec.name} did not come up; it said: {said}")
             time.sleep(POLL_S)
 
@@ -189,9 +180,9 @@ class PodmanContainers:
         """As `Containers.status` promises; one that was never started counts as absent."""
         with self._client() as client:
             found = _find(client, name)
-        if found is None or found.status in _NEVER_STARTED:
+        if found is None or found.status in NEVER_STARTED:
             return SandboxStatus(state=RunState.ABSENT)
-        if found.status in _RUNNING:
+        if found.status in RUNNING:
             return SandboxStatus(state=RunState.RUNNING)
         state: dict[str, Any] = found.attrs["State"]
         return SandboxStatus(
@@ -204,7 +195,7 @@ class PodmanContainers:
         size = 0
         with self._client() as client:
             found = _find(client, name)
-            if found is None or found.status in _NEVER_STARTED:
+            if found is None or found.status in NEVER_STARTED:
                 return b""
             for piece in _printed(found):
                 kept.append(piece)
@@ -217,14 +208,14 @@ class PodmanContainers:
         """As `Containers.stop` promises."""
         with self._client() as client:
             found = _find(client, name)
-            if found is None or found.status not in _RUNNING:
+            if found is None or found.status not in RUNNING:
                 return
             seconds = math.ceil(max(0.0, grace_s))
             # podman-py's own stop() gives up waiting after one and a half times the grace, whatever the client allows
             answer = client.api.post(
                 f"/containers/{found.id}/stop", params={"timeout": seconds}, timeout=seconds + self._timeout_s
             )
-            if answer.status_code not in _GONE_OR_SETTLED:
+            if answer.status_code not in GONE_OR_SETTLED:
                 answer.raise_for_status()
 
     def remove(self, name: str) -> None:
@@ -236,12 +227,12 @@ class PodmanContainers:
             pod = pod_name(name)
             if found is not None:
                 # Killed first: a plain forced removal waits ten seconds for whoever does not heed SIGTERM.
-                _settle(client.api.post(f"/containers/{found.id}/kill", params={"signal": "SIGKILL"}), not_running=True)
+                settle(client.api.post(f"/containers/{found.id}/kill", params={"signal": "SIGKILL"}), not_running=True)
             if client.pods.exists(pod):
-                _settle(client.api.post(f"/pods/{pod}/kill", params={"signal": "SIGKILL"}), not_running=True)
-                _settle(client.api.delete(f"/pods/{pod}", params={"force": True}))
+                settle(client.api.post(f"/pods/{pod}/kill", params={"signal": "SIGKILL"}), not_running=True)
+                settle(client.api.delete(f"/pods/{pod}", params={"force": True}))
             if found is not None:
-                _settle(client.api.delete(f"/containers/{found.id}", params={"force": True, "v": True, "timeout": 0}))
+                settle(client.api.delete(f"/containers/{found.id}", params={"force": True, "v": True, "timeout": 0}))
 
     def listing(self, run_id: str | None = None) -> tuple[SandboxListing, ...]:
         """As `Containers.listing` promises; a pod left without its sandbox is listed as that sandbox, absent."""
@@ -255,7 +246,7 @@ class PodmanContainers:
             if dict(labels).get(LABEL_ROLE) == Role.RELAY:
                 continue
             listed[str(container.name)] = SandboxListing(
-                name=str(container.name), labels=labels, state=_state(str(container.attrs.get("State")))
+                name=str(container.name), labels=labels, state=state_of(str(container.attrs.get("State")))
             )
         for pod in pods:
             name = str(pod.name).removesuffix(pod_name(""))
@@ -263,12 +254,6 @@ class PodmanContainers:
                 labels = tuple(sorted((str(key), str(value)) for key, value in (pod.attrs.get("Labels") or {}).items()))
                 listed[name] = SandboxListing(name=name, labels=labels, state=RunState.ABSENT)
         return tuple(listed[name] for name in sorted(listed))
-
-
-def _state(status: str) -> RunState:
-    if status in _RUNNING:
-        return RunState.RUNNING
-    return RunState.ABSENT if status in _NEVER_STARTED else RunState.EXITED
 
 
 def _find(client: PodmanClient, name: str) -> Container | None:
@@ -291,10 +276,3 @@ def _ours(found: Container, spec: SandboxSpec) -> None:
 
 def _foreign(name: str) -> SandboxFault:
     return SandboxFault(f"A container named {name} is there that is not ours; remove it and try again.")
-
-
-def _settle(answer: Any, *, not_running: bool = False) -> None:
-    """Take "it is gone" (and, after a kill, "it does not run") for done; raise anything else."""
-    if answer.status_code in _GONE_OR_SETTLED or (not_running and answer.status_code >= 400):
-        return
-    answer.raise_for_status()
