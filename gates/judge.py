@@ -60,6 +60,8 @@ class Observation:
     started: bool
     output: bytes
     junit: bytes | None
+    service_down: str | None = None
+    """One line on a service of the gate's that did not come up, or did not live as long as the gate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +158,8 @@ def _against(seen: Observation, *, on_base: bool) -> Failed | Inconclusive | Non
     name, code = seen.gate.name, seen.exit_code
     if not seen.started:
         return Inconclusive(reason=f"gate {name} never ran")
+    if seen.service_down is not None and code != 0:
+        return Inconclusive(reason=f"gate {name}: {clean(seen.service_down, 300)}")
     if seen.oom:
         return Inconclusive(reason=f"gate {name} was killed for memory; give it more with ASHIGARU_GATE_MEMORY")
     if seen.timed_out:

@@ -13,7 +13,8 @@ from typing import Final
 from gates.ecosystem import OUT, TIMEOUT_S, WORKSPACE, Found, Gate, Read
 from gates.node_project import LINKS, NODE_MANIFESTS, node_project
 from gates.python_project import PYTHON_MANIFESTS, VENV, python_project
-from gates.spec import GATE_FILE, parse_gate_file
+from gates.services import Service, waiting_script
+from gates.spec import GATE_FILE, ServiceSection, parse_gate_file
 from gates.task_project import just_project, make_project
 
 __all__ = [
@@ -63,6 +64,7 @@ class GatePlan:
     setup: SetupPlan | None
     gates: tuple[Gate, ...]
     environment: tuple[tuple[str, str], ...]
+    services: tuple[Service, ...] = ()
 
     def digest(self) -> str:
         """Sixty-four hex digits that change with anything in the plan, and with the rules it is judged by."""
@@ -91,7 +93,8 @@ def plan(gate_file: bytes | None, paths: Sequence[str], read: Read) -> GatePlan 
 
 def shell_script(plan: GatePlan, gate: Gate) -> str:
     """What `sh -c` runs for one gate; its exit status is the gate's."""
-    return "\n".join((*_preamble(plan), LINKS, f"exec sh -c {shlex.quote(gate.run)}"))
+    waiting = waiting_script(plan.services, OUT)
+    return "\n".join((*_preamble(plan), *waiting, LINKS, f"exec sh -c {shlex.quote(gate.run)}"))
 
 
 def setup_script(plan: GatePlan, setup: SetupPlan) -> str:
@@ -123,6 +126,20 @@ def _from_file(data: bytes) -> GatePlan | CiOnly:
         setup=setup,
         gates=tuple(Gate(name=one.name, run=one.run, junit=one.junit, timeout_s=one.timeout_s) for one in told.gate),
         environment=tuple(sorted(told.environment.items())),
+        services=tuple(_service(one) for one in told.service),
+    )
+
+
+def _service(told: ServiceSection) -> Service:
+    return Service(
+        name=told.name,
+        image=told.image,
+        run=told.run,
+        environment=tuple(sorted(told.environment.items())),
+        writable=tuple(told.writable),
+        ready=told.ready,
+        ready_timeout_s=told.ready_timeout_s,
+        memory=told.memory_mb * 1024 * 1024,
     )
 
 

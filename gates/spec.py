@@ -24,6 +24,7 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 # A command that is only white space would exit 0 and judge nothing; a NUL cannot be passed to a shell.
 _COMMAND: Final = re.compile(r"(?=.*\S)[^\0]{1,2000}", re.DOTALL)
 _PATTERN: Final = re.compile(r"(?!/)[^\0]{1,200}")
+_DIRECTORY: Final = re.compile(r"(?!.*/\.\.(?:/|$))(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,60}){1,6}")
 _VALUE: Final = re.compile(r"[^\0]{0,2000}")
 
 
@@ -40,6 +41,7 @@ Command = Annotated[str, _matching(_COMMAND, "must be a shell command of 1 to 20
 Pattern = Annotated[str, _matching(_PATTERN, "must be a path pattern of 1 to 200 characters, from the top")]
 Variable = Annotated[str, _matching(_VARIABLE, "must be named as shell variables are")]
 Value = Annotated[str, _matching(_VALUE, "must be at most 2000 characters")]
+Directory = Annotated[str, _matching(_DIRECTORY, "must be an absolute path without .. of at most 200 characters")]
 Seconds = Annotated[int, Field(ge=1, le=7200)]
 
 
@@ -67,6 +69,22 @@ class GateSection(_Section):
     timeout_s: Seconds = 600
 
 
+class ServiceSection(_Section):
+    """`[[service]]`: a sandbox beside every gate, reached at 127.0.0.1. Its image must be one the operator allows.
+
+    ready: a command in the gate's image that succeeds once it can be used. writable: directories of scratch memory.
+    """
+
+    name: Annotated[str, _matching(_NAME, "must be 1 to 40 of a-z, 0-9 and -")]
+    image: Annotated[str, _matching(_IMAGE, "must be an image reference of at most 500 characters")]
+    run: Command | None = None
+    environment: Annotated[dict[Variable, Value], Field(max_length=MAX_VARIABLES)] = {}
+    writable: Annotated[list[Directory], Field(max_length=8)] = []
+    ready: Command | None = None
+    ready_timeout_s: Annotated[int, Field(ge=1, le=600)] = 60
+    memory_mb: Annotated[int, Field(ge=16, le=16384)] = 1024
+
+
 class GateFile(_Section):
     """The whole file. environment: variables of the set-up and of every gate; no place for a secret.
 
@@ -78,6 +96,7 @@ class GateFile(_Section):
     environment: Annotated[dict[Variable, Value], Field(max_length=MAX_VARIABLES)] = {}
     setup: SetupSection | None = None
     gate: Annotated[list[GateSection], Field(max_length=20)] = []
+    service: Annotated[list[ServiceSection], Field(max_length=5)] = []
 
 
 def parse_gate_file(data: bytes) -> GateFile:
@@ -92,14 +111,14 @@ def parse_gate_file(data: bytes) -> GateFile:
         raise BadGateSpec(f"{_key(first['loc'])}: {clean(problem, 200)}; docs/gates.md says what it may be.") from exc
     except ValueError as exc:
         raise BadGateSpec(f"it is not valid TOML ({clean(str(exc), 200)}); correct it on the base branch.") from exc
-    if parsed.local == "none" and (parsed.gate or parsed.setup):
-        raise BadGateSpec('local: "none" leaves the judging to CI; take out every [[gate]] and [setup], or local.')
+    if parsed.local == "none" and (parsed.gate or parsed.setup or parsed.service):
+        raise BadGateSpec('local: "none" leaves the judging to CI; take out every [[gate]], [[service]] and [setup].')
     if parsed.local == "sealed" and not parsed.gate:
         raise BadGateSpec('gate: there is none; add a [[gate]], or say local = "none" to leave the judging to CI.')
-    names = [gate.name for gate in parsed.gate]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise BadGateSpec(f"gate.name: {twice} is there twice; give each gate a name of its own.")
+    for kind, names in (("gate", [one.name for one in parsed.gate]), ("service", [one.name for one in parsed.service])):
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise BadGateSpec(f"{kind}.name: {twice} is there twice; give each {kind} a name of its own.")
     return parsed
 
 

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
-from mcp_ashigaru.stores import ci_policy_of, forge_of, records_url
+from mcp_ashigaru.stores import ci_policy_of, forge_of, github_of, records_url
 from mcp_ashigaru.walls import gateways_of, podman_containers, recipes_of
 from mcp_ashigaru.web.doorkeeper import Door, Doorkeeper
 from mcp_ashigaru.web.pages import PullPages, routes
@@ -42,8 +42,9 @@ from runner.keeping import Keeper
 from runner.layout import Layout
 from runner.model import RoundInput
 from runner.model_access import ModelAccess
+from runner.planning import Planner
 from runner.policy import ChangeLimits
-from runner.ports import Clock, Containers
+from runner.ports import Clock, Containers, Forge
 from runner.publishing import Publisher
 from runner.rounds import Rounds
 from runner.sandbox_run import SandboxRunner
@@ -70,7 +71,9 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class Daemon:
-    """A running daemon: the ASGI app to serve, the MCP server for stdio, and the forge for the people's commands."""
+    """A running daemon: the ASGI app to serve, the MCP server for stdio, and the local forge (served only where it is
+    the forge) for the people's commands.
+    """
 
     app: ASGIApp
     server: MCPServer[Any]
@@ -96,7 +99,8 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stack.callback(records_engine.dispose)
         migrate(records_engine)
         records = SqlRecords(records_engine)
-        forge = forge_of(settings, records_engine)
+        local = forge_of(settings, records_engine)
+        forge: Forge = github_of(settings, clock) if settings.forge == "github" else local
         checkouts = GitCheckouts(layout.mirrors_and_clones, name=settings.commit_name, email=settings.commit_email)
         model, egress = given.model, given.egress
         if model is None or egress is None:
@@ -161,6 +165,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             keeper=keeper,
             publisher=Publisher(checkouts=checkouts, forge=forge, records=records, clock=clock, ci=ci),
             closing=closing,
+            planner=Planner(checkouts=checkouts, service_images=settings.service_images),
         )
         rounds = DbosRounds(
             settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db",
@@ -190,14 +195,14 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         )
         late.service, late.rounds = service, rounds
         server = build_server(service, stopping)
-        app = _asgi(settings, server, forge, layout)
+        app = _asgi(settings, server, local if settings.forge == "local" else None, layout)
         rounds.launch()
         stack.callback(_leave, rounds, stopping)
         service.recover()
         watch = Watch(records, service.follower.look, clock, every_s=settings.watch_s)
         stack.callback(watch.close, 1.0)
         watch.start()
-        yield Daemon(app=app, server=server, service=service, forge=forge, stopping=stopping)
+        yield Daemon(app=app, server=server, service=service, forge=local, stopping=stopping)
 
 
 def _witnessed(
@@ -237,14 +242,17 @@ def _leave(rounds: DbosRounds, stopping: threading.Event) -> None:
         _LOG.warning("a step did not leave in time; it is done again at the next start")
 
 
-def _asgi(settings: Settings, server: MCPServer[Any], forge: LocalForge, layout: Layout) -> ASGIApp:
-    """/mcp, the forge's git and pages, and one layer around all of it."""
+def _asgi(settings: Settings, server: MCPServer[Any], forge: LocalForge | None, layout: Layout) -> ASGIApp:
+    """/mcp, the local forge's git and pages where there is one, and one layer around all of it."""
     app = server.streamable_http_app(
         # One layer checks Host and Origin for every route, /mcp among them.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    app.router.routes.extend(routes(PullPages(pull=forge.pull, diff=forge.diff, talk=forge.operator.talk)))
-    app.router.routes.append(Mount("/forge", git_http_app(layout.forge, forge_secret(settings.state_dir))))
+    if forge is None:
+        app.router.routes.extend(routes(None))
+    else:
+        app.router.routes.extend(routes(PullPages(pull=forge.pull, diff=forge.diff, talk=forge.operator.talk)))
+        app.router.routes.append(Mount("/forge", git_http_app(layout.forge, forge_secret(settings.state_dir))))
     return Doorkeeper(
         app, Door.for_listener(settings.host, (*settings.allowed_hosts, *_public_host(settings)), settings.bearer)
     )

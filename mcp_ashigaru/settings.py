@@ -16,12 +16,11 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -29,6 +28,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from mcp_ashigaru.prices import DEFAULT_LADDER, DEFAULT_PRICES, Price
 from runner.model import Bounds, Tier
 
 _LOG: Final = logging.getLogger(__name__)
@@ -40,36 +40,6 @@ _NOT_OURS: Final = ("ASHIGARU_TEST_", "ASHIGARU_REQUIRE_")
 
 class ConfigError(Exception):
     """The daemon cannot start as it is configured; the text is one sentence with a cure."""
-
-
-class Price(BaseModel):
-    """Micro-dollars per million tokens, for models whose id starts with the table's key."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    input: int = Field(ge=0)
-    output: int = Field(ge=0)
-    cache_read: int = Field(ge=0)
-    cache_write: int = Field(ge=0)
-
-
-DEFAULT_LADDER = (
-    Tier(
-        name="sonnet", model="sonnet", effort="medium", max_turns=40, max_micro_usd=2_000_000, wall_s=1800, idle_s=300
-    ),
-    Tier(name="opus", model="opus", effort="medium", max_turns=60, max_micro_usd=6_000_000, wall_s=2700, idle_s=300),
-    Tier(
-        name="opus-high", model="opus", effort="high", max_turns=80, max_micro_usd=12_000_000, wall_s=3600, idle_s=600
-    ),
-)
-
-# Published list prices, in micro-dollars per million tokens; an operator with other terms sets ASHIGARU_PRICES.
-DEFAULT_PRICES = {
-    "claude-haiku": Price(input=1_000_000, output=5_000_000, cache_read=100_000, cache_write=1_250_000),
-    "claude-sonnet": Price(input=3_000_000, output=15_000_000, cache_read=300_000, cache_write=3_750_000),
-    "claude-opus": Price(input=5_000_000, output=25_000_000, cache_read=500_000, cache_write=6_250_000),
-    "claude-fable": Price(input=10_000_000, output=50_000_000, cache_read=1_000_000, cache_write=12_500_000),
-}
 
 
 def _listed(value: Any) -> Any:
@@ -117,6 +87,20 @@ class Settings(BaseSettings):
     agent_image: str = "localhost/ashigaru/agent:latest"
     relay_image: str = "localhost/ashigaru/relay:latest"
     gate_image: str = "localhost/ashigaru/gate:latest"
+    forge: Literal["local", "github"] = "local"
+    """Where repositories and pull requests live."""
+    github_url: str = "https://api.github.com"
+    """Root of the forge's REST API; GitHub Enterprise: `https://<host>/api/v3`."""
+    github_token: SecretStr | None = None
+    """The daemon's token on GitHub; either this or an App."""
+    github_app_id: str | None = None
+    """Id, or client id, of the GitHub App that the daemon is."""
+    github_app_key_file: Path | None = None
+    """File with the App's private key, in PEM."""
+    github_webhook_secret: SecretStr | None = None
+    """What GitHub signs its webhooks with."""
+    service_images: Names = ()
+    """Patterns of local images that a repository's gate file may have run as services; empty: none."""
     repos: Names = ()
     """Repositories that tickets may name; empty: every repository of the forge."""
     model_upstream: str = "anthropic"
@@ -170,6 +154,15 @@ class Settings(BaseSettings):
             raise ValueError(f"must give tier {wrong[0]} an effort of low, medium, high, xhigh or max")
         return ladder
 
+    @field_validator("github_url")
+    @classmethod
+    def _github_url_is_a_root(cls, url: str) -> str:
+        parts = urlsplit(url)
+        plain = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"})
+        if not plain or not parts.hostname or parts.username or parts.query or parts.fragment:
+            raise ValueError("must be an https address without a user name, a query or a fragment")
+        return url.rstrip("/")
+
     @property
     def url(self) -> str:
         """Base URL of this daemon as people reach it, without a trailing slash."""
@@ -199,6 +192,8 @@ _SECRETS = {
     "mcp_token": "ASHIGARU_MCP_TOKEN",
     "anthropic_api_key": "ANTHROPIC_API_KEY",
     "claude_code_oauth_token": "CLAUDE_CODE_OAUTH_TOKEN",
+    "github_token": "ASHIGARU_GITHUB_TOKEN",
+    "github_webhook_secret": "ASHIGARU_GITHUB_WEBHOOK_SECRET",
 }
 
 
@@ -261,6 +256,21 @@ def _sentence(exc: ValidationError) -> str:
     return f"{variable} is wrong{where}: it {problem}; docs/operate.md says what it takes."
 
 
+def _refuse_an_unclear_identity(settings: Settings) -> None:
+    token, app = settings.github_token is not None, settings.github_app_id is not None
+    key = settings.github_app_key_file is not None
+    if token and (app or key):
+        raise ConfigError("GitHub is given a token and an App; unset ASHIGARU_GITHUB_TOKEN or ASHIGARU_GITHUB_APP_ID.")
+    if app != key:
+        lacking = "ASHIGARU_GITHUB_APP_ID" if key else "ASHIGARU_GITHUB_APP_KEY_FILE"
+        raise ConfigError(f"A GitHub App needs its id and its key; set {lacking} too.")
+    if not token and not app:
+        raise ConfigError(
+            "GitHub needs a credential: set ASHIGARU_GITHUB_TOKEN_FILE, or "
+            "ASHIGARU_GITHUB_APP_ID and ASHIGARU_GITHUB_APP_KEY_FILE."
+        )
+
+
 def load_settings(**overrides: Any) -> Settings:
     """The settings of this process; `overrides` beat the environment. Raises ConfigError with one sentence."""
     _refuse_unknown_variables()
@@ -276,6 +286,8 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigError(
             f"Serving on {settings.host} needs a token: set ASHIGARU_MCP_TOKEN_FILE, or use --host 127.0.0.1."
         )
+    if settings.forge == "github":
+        _refuse_an_unclear_identity(settings)
     if len(str(settings.state_dir.absolute())) > _MAX_STATE_DIR:
         raise ConfigError(
             f"ASHIGARU_STATE_DIR is too long for the sockets below it; use at most {_MAX_STATE_DIR} characters."

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy.engine import Engine, make_url
 
-from mcp_ashigaru.settings import Settings
+from mcp_ashigaru.settings import ConfigError, Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir
 from runner.adapters.forge_store import SqlForgeStore
+from runner.adapters.github_forge import GithubForge, github_forge
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
+from runner.adapters.system_clock import SystemClock
 from runner.ci import CiPolicy
+from runner.errors import RunnerError
 from runner.layout import Layout
+from runner.ports import Clock
+
+_DOCTOR_S: Final = 10.0
+# On GitHub checks register some time after a push.
+_GRACE_S: Final = {"local": 0.0, "github": 90.0}
 
 
 def open_forge(settings: Settings) -> LocalForge:
@@ -34,12 +43,39 @@ def forge_of(settings: Settings, records: Engine) -> LocalForge:
     )
 
 
+def github_of(settings: Settings, clock: Clock, *, deadline_s: float = 90.0) -> GithubForge:
+    """GitHub, as the daemon that the settings make it. Asks nothing yet. Raises ConfigError."""
+    if settings.github_token is not None:
+        token = settings.github_token.get_secret_value()
+        return github_forge(settings.github_url, clock, token=token, deadline_s=deadline_s)
+    if settings.github_app_id is None or settings.github_app_key_file is None:
+        raise ConfigError("GitHub needs a credential: set ASHIGARU_GITHUB_TOKEN_FILE.")
+    try:
+        key = settings.github_app_key_file.expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(
+            "ASHIGARU_GITHUB_APP_KEY_FILE names a file that cannot be read; correct the path or its mode."
+        ) from exc
+    return github_forge(settings.github_url, clock, app_id=settings.github_app_id, app_key=key, deadline_s=deadline_s)
+
+
+def github_trouble(settings: Settings) -> str | None:
+    """What keeps the daemon from GitHub, with its cure: one sentence; "" nothing; None: GitHub is not its forge."""
+    if settings.forge != "github":
+        return None
+    try:
+        github_of(settings, SystemClock(), deadline_s=_DOCTOR_S).check()
+    except (ConfigError, RunnerError) as exc:
+        return str(exc)
+    return ""
+
+
 def ci_policy_of(settings: Settings) -> CiPolicy:
     """Whose checks count, and for how long they are waited for."""
     return CiPolicy(
         trusted=settings.ci_trusted,
         workflows=settings.ci_workflows,
-        grace_s=0.0 if settings.ci_grace_s is None else settings.ci_grace_s,
+        grace_s=_GRACE_S[settings.forge] if settings.ci_grace_s is None else settings.ci_grace_s,
         wait_s=settings.ci_wait_s,
     )
 

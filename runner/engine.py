@@ -6,8 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from gates.errors import BadGateSpec
-from gates.plan import GATE_FILE, CiOnly, GatePlan, NoGate, plan
+from gates.plan import CiOnly, GatePlan
 from gates.verdict import Failed
 from runner.agent_run import AgentRunner
 from runner.base_run import BaseJudge
@@ -36,6 +35,7 @@ from runner.facts import (
 from runner.gate_run import GateRunner, Question
 from runner.keeping import Keeper
 from runner.model import Candidate, Phase, RoundInput
+from runner.planning import Planner
 from runner.ports import Checkouts, Clock, Forge
 from runner.publishing import Publisher
 from runner.records import Records, RunChange, RunRecord
@@ -62,6 +62,7 @@ class Engine:
     keeper: Keeper
     publisher: Publisher
     closing: Closing
+    planner: Planner
 
     def carry_out(self, round_input: RoundInput, step: Step) -> Fact:
         """Do `step` and say what happened. World trouble is a `Trouble` fact; anything raised is a fault of ours.
@@ -170,7 +171,7 @@ class Engine:
                 )
         elif run.base_sha is None:
             self.records.change(round_input.run_id, {"base_sha": tip}, self.clock.now())
-        found = self._plan(round_input, base_sha)
+        found = self.planner.plan(round_input, base_sha)
         if isinstance(found, str):
             return Unworkable(reason=found)
         return Prepared(base_sha=base_sha, rejudged=rejudged, unjudged=isinstance(found, CiOnly))
@@ -182,7 +183,7 @@ class Engine:
         known = self._known_red(round_input, base_sha)
         if known is not None:
             return BaseJudged(verdict=known)
-        if isinstance(self._plan(round_input, base_sha), GatePlan):
+        if isinstance(self.planner.plan(round_input, base_sha), GatePlan):
             self._begin_base(round_input)
         ended = self.agents.run(
             round_input,
@@ -260,18 +261,6 @@ class Engine:
         if news:
             self.records.change(round_input.run_id, news, self.clock.now())
 
-    def _plan(self, round_input: RoundInput, base_sha: str) -> GatePlan | CiOnly | str:
-        """The gates at the base commit, that there are to be none, or a sentence that says why there are none."""
-
-        def read(path: str) -> bytes | None:
-            return self.checkouts.read(round_input.run_id, base_sha, path)
-
-        try:
-            found = plan(read(GATE_FILE), self.checkouts.paths(round_input.run_id, base_sha), read)
-        except BadGateSpec as exc:
-            return f"{GATE_FILE} on {round_input.base_branch}: {exc}"
-        return found.reason if isinstance(found, NoGate) else found
-
     def _question(
         self,
         round_input: RoundInput,
@@ -282,7 +271,7 @@ class Engine:
         take: int,
         candidate: Candidate | None = None,
     ) -> Question:
-        found = self._plan(round_input, base_sha)
+        found = self.planner.plan(round_input, base_sha)
         if not isinstance(found, GatePlan):
             raise CheckoutFault(found if isinstance(found, str) else "No gate judges this repository here.")
         commit = base_sha if candidate is None else candidate.commit

@@ -10,6 +10,8 @@ from typing import Final
 
 from gates.judge import Counts, Observation, judge, summarise
 from gates.plan import Gate, GatePlan, shell_script
+from gates.services import NOT_READY
+from gates.text import clean
 from gates.verdict import Inconclusive, Verdict
 from runner.files import read_untrusted, remove_tree, write_whole
 from runner.layout import GateDirs, Layout
@@ -18,7 +20,7 @@ from runner.recipes import Recipes
 from runner.records import Judgement, Records
 from runner.sandbox import gate_name
 from runner.sandbox_run import Ran, SandboxRunner
-from runner.sandboxes import RunState
+from runner.sandboxes import RunState, SandboxSpec
 from runner.setup_run import Environment, SetUp
 from runner.turns import Turns
 
@@ -67,7 +69,8 @@ class GateRunner:
         environment = self.set_up.environment(question.run_id, question.base_sha, question.plan, image, cancelled)
         if isinstance(environment, Inconclusive):
             return self._remember(question, "", environment, Counts())
-        key = _key(question, image, environment)
+        services = tuple(self.containers.image_id(one.image) for one in question.plan.services)
+        key = _key(question, image, environment, services)
         with self._turns.alone(key, lambda: self.sandboxes.may_wait(cancelled)):
             before = self.records.judged(key)
             if before is not None:
@@ -139,6 +142,7 @@ class GateRunner:
             self.containers.remove(name)
             remove_tree(dirs.root)
             dirs.out.mkdir(parents=True)
+            dirs.nothing.mkdir()
             self.checkouts.export(question.run_id, question.commit, dirs.tree)
             begun = self.clock.now()
             write_whole(dirs.root / "begun", json.dumps({"at": begun, "commit": question.commit}).encode())
@@ -150,9 +154,10 @@ class GateRunner:
             dirs=dirs,
             environment=environment.path,
             script=shell_script(question.plan, gate),
+            services=question.plan.services,
         )
         ran = self.sandboxes.to_end(spec, started_at=begun, timeout_s=gate.timeout_s, cancelled=cancelled)
-        return self._observe(gate, dirs, name, ran)
+        return self._observe(gate, dirs, spec, ran)
 
     def _begun(self, question: Question, dirs: GateDirs, name: str) -> float | None:
         """When the sandbox of that name was begun on this very commit (UTC seconds), if it is there."""
@@ -168,7 +173,7 @@ class GateRunner:
             name = _name(question, gate)
             self.sandboxes.discard(name, self.layout.gate(question.run_id, name).root)
 
-    def _observe(self, gate: Gate, dirs: GateDirs, name: str, ran: Ran) -> Observation:
+    def _observe(self, gate: Gate, dirs: GateDirs, spec: SandboxSpec, ran: Ran) -> Observation:
         junit = None if gate.junit is None else read_untrusted(dirs.out / gate.junit, limit=_JUNIT_BYTES)
         return Observation(
             gate=gate,
@@ -176,9 +181,23 @@ class GateRunner:
             timed_out=ran.timed_out,
             oom=ran.status.oom,
             started=ran.status.state is not RunState.ABSENT,
-            output=self.containers.output(name, _TAIL_BYTES),
+            output=self.containers.output(spec.name, _TAIL_BYTES),
             junit=junit,
+            service_down=self._service_down(dirs, spec),
         )
+
+    def _service_down(self, dirs: GateDirs, spec: SandboxSpec) -> str | None:
+        """A service that did not come up, or did not outlive the gate; None where all is well with them."""
+        if not spec.services:
+            return None
+        late = read_untrusted(dirs.out / NOT_READY, limit=100)
+        if late is not None:
+            return f"service {clean(late.decode('utf-8', 'replace'), 60)} did not become ready"
+        for service in spec.services:
+            if self.containers.status(service.name).state is not RunState.RUNNING:
+                said = self.containers.output(service.name, 2000).decode("utf-8", "replace")
+                return f"service {service.name} ended; its last words: {clean(said[-300:], 200) or 'none'}"
+        return None
 
 
 def _what(question: Question, gate: Gate) -> str:
@@ -189,6 +208,6 @@ def _name(question: Question, gate: Gate) -> str:
     return gate_name(question.run_id, _what(question, gate), question.take)
 
 
-def _key(question: Question, image: str, environment: Environment) -> str:
-    parts = (question.tree, question.base_sha, question.plan.digest(), image, environment.key)
+def _key(question: Question, image: str, environment: Environment, services: tuple[str, ...]) -> str:
+    parts = (question.tree, question.base_sha, question.plan.digest(), image, environment.key, *services)
     return hashlib.sha256("\0".join(parts).encode("utf-8")).hexdigest()

@@ -25,11 +25,12 @@ class AttemptDirs:
 
 @dataclass(frozen=True, kw_only=True)
 class GateDirs:
-    """One gate on one tree."""
+    """One gate on one tree. nothing: an empty directory, where something has to be shown and there is nothing."""
 
     root: Path
     tree: Path
     out: Path
+    nothing: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class Layout:
     def gate(self, run_id: str, name: str) -> GateDirs:
         """Directories of one gate's sandbox."""
         root = self.run(run_id) / name
-        return GateDirs(root=root, tree=root / "tree", out=root / "out")
+        return GateDirs(root=root, tree=root / "tree", out=root / "out", nothing=root / "nothing")
 
     def sockets(self, owner: str) -> Path:
         """Directory for the sockets granted to one sandbox."""

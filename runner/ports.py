@@ -54,6 +54,8 @@ class Containers(Protocol):
     def start(self, spec: SandboxSpec) -> bool:
         """Have the sandbox of that name running or already exited; True if it was created by this call.
 
+        Its services are started first; each is known to `status` and `output` by its own name, and is in no listing.
+
         A sandbox of the same name and the same `ashigaru.run` label is *adopted* as it is, running or exited, and
         never started a second time; one that was created but never started is started. One of the same name that is
         not ours raises SandboxFault. Raises ImageMissing, SandboxFault.
@@ -69,10 +71,10 @@ class Containers(Protocol):
         """SIGTERM, then SIGKILL after `grace_s`; returns when the sandbox no longer runs. Absent or exited: nothing."""
 
     def remove(self, name: str) -> None:
-        """No container, pod or relay of that sandbox is left. Running ones are killed. Absent: nothing."""
+        """No container, pod, relay or service of that sandbox is left. Running ones are killed. Absent: nothing."""
 
     def listing(self, run_id: str | None = None) -> tuple[SandboxListing, ...]:
-        """Every sandbox labelled as ours (role relay left out), of one run or of all."""
+        """Every sandbox labelled as ours (roles relay and service left out), of one run or of all."""
 
 
 class Checkouts(Protocol):

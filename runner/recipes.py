@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gates.services import Service
 from runner.layout import AttemptDirs, GateDirs
-from runner.sandbox import Limits, Owner, agent_spec, gate_spec, setup_spec
+from runner.sandbox import Beside, Limits, Owner, agent_spec, gate_spec, service_spec, setup_spec
 from runner.sandboxes import SandboxSpec
 
 
@@ -41,11 +42,22 @@ class Recipes:
         )
 
     def gate(
-        self, *, run_id: str, what: str, take: int, image: str, dirs: GateDirs, environment: Path | None, script: str
+        self,
+        *,
+        run_id: str,
+        what: str,
+        take: int,
+        image: str,
+        dirs: GateDirs,
+        environment: Path | None,
+        script: str,
+        services: tuple[Service, ...] = (),
     ) -> SandboxSpec:
-        """A gate's sandbox. image is an id."""
+        """A gate's sandbox with its services beside it. image is an id. Raises ImageMissing."""
+        owner = Owner(run_id=run_id, attempt=0, host=self.host)
         return gate_spec(
-            owner=Owner(run_id=run_id, attempt=0, host=self.host),
+            owner=owner,
+            beside=None if not services else self._beside(owner, what, take, dirs, services),
             what=what,
             take=take,
             image=image,
@@ -54,6 +66,16 @@ class Recipes:
             env_dir=None if environment is None else str(environment),
             script=script,
             limits=self.gate_limits,
+        )
+
+    def _beside(self, owner: Owner, what: str, take: int, dirs: GateDirs, services: tuple[Service, ...]) -> Beside:
+        return Beside(
+            relay_image=self.image_id(self.relay_image),
+            nothing=str(dirs.nothing),
+            services=tuple(
+                service_spec(owner=owner, what=what, take=take, image=self.image_id(one.image), service=one)
+                for one in services
+            ),
         )
 
     def setup(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from gates.services import Service
 from runner.sandboxes import Mount, RelaySpec, Role, SandboxSpec, Tmpfs
 
 WORKSPACE = "/workspace"
@@ -47,6 +48,15 @@ class Limits:
     memory: int = 4096 * _MIB
     pids: int = 512
     scratch: int = 512 * _MIB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What a gate has beside it: its services, and what holds their pod. nothing: an empty directory of the host's."""
+
+    relay_image: str
+    nothing: str
+    services: tuple[SandboxSpec, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +119,7 @@ def agent_spec(
     )
 
 
-def gate_spec(
+def gate_spec(  # noqa: PLR0913 - a recipe is said in full, by keyword
     *,
     owner: Owner,
     what: str,
@@ -120,10 +130,11 @@ def gate_spec(
     script: str,
     env_dir: str | None = None,
     limits: Limits = Limits(),
+    beside: Beside | None = None,
 ) -> SandboxSpec:
-    """A gate: runs `script` with sh on `tree`, writes evidence to `out_dir`, reaches nothing at all."""
+    """A gate: runs `script` with sh on `tree`, writes evidence to `out_dir`, reaches nothing but what is beside it."""
     prepared = (_shown(env_dir, ENV_DIR, read_only=True),) if env_dir is not None else ()
-    return _sealed(
+    alone = _sealed(
         name=gate_name(owner.run_id, what, take),
         role=Role.GATE,
         owner=owner,
@@ -132,6 +143,32 @@ def gate_spec(
         mounts=(_shown(tree, WORKSPACE), _shown(out_dir, OUT_DIR), *prepared),
         limits=limits,
     )
+    if beside is None:
+        return alone
+    # A relay that relays nothing: it holds the namespace that has loopback alone.
+    holder = RelaySpec(image=beside.relay_image, socket_dir=beside.nothing, ports=(), hold_s=1)
+    return replace(alone, relay=holder, services=beside.services)
+
+
+def service_name(run_id: str, what: str, take: int, service: str) -> str:
+    """The name of the sandbox of a service beside that gate."""
+    return _name("service", run_id, what, str(take), service)
+
+
+def service_spec(*, owner: Owner, what: str, take: int, image: str, service: Service) -> SandboxSpec:
+    """A service beside a gate: no file of the host's, scratch memory where it writes, no network but the pod's own."""
+    sealed = _sealed(
+        name=service_name(owner.run_id, what, take, service.name),
+        role=Role.SERVICE,
+        owner=owner,
+        image=image,
+        command=() if service.run is None else _shell(service.run),
+        environment=service.environment,
+        mounts=(),
+        limits=Limits(memory=service.memory),
+    )
+    written = tuple(Tmpfs(target=path, size=service.memory // 2) for path in service.writable if path != "/tmp")  # noqa: S108
+    return replace(sealed, workdir="/", tmpfs=(*sealed.tmpfs, *written))
 
 
 def setup_spec(  # noqa: PLR0913 - a recipe is said in full, by keyword

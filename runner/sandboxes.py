@@ -30,6 +30,7 @@ class Role(StrEnum):
     GATE = "gate"
     SETUP = "setup"
     RELAY = "relay"
+    SERVICE = "service"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,8 @@ class SandboxSpec:
 
     name: deterministic, so that a second start adopts. image: an image id. No network ever: with a relay the
     sandbox is a member of a pod whose namespace has loopback only, without one it is started with none at all.
-    environment holds no secret: it is visible to `podman inspect`.
+    environment holds no secret: it is visible to `podman inspect`. command empty: what the image runs by itself.
+    services: sandboxes that live in its pod as long as it is there; they are started before it and go with it.
     """
 
     name: str
@@ -85,6 +87,7 @@ class SandboxSpec:
     memory: int
     pids: int
     relay: RelaySpec | None = None
+    services: tuple[SandboxSpec, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

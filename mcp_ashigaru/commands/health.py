@@ -6,7 +6,7 @@ import typer
 
 from mcp_ashigaru.doctor import Question, Token, diagnose, healthy, render
 from mcp_ashigaru.settings import Settings, secret_file
-from mcp_ashigaru.stores import records_file
+from mcp_ashigaru.stores import github_trouble, records_file
 from mcp_ashigaru.walls import build_images, podman_argv
 from runner.errors import EngineDown
 
@@ -27,6 +27,7 @@ def report(settings: Settings) -> int:
             ),
             needs_token=not settings.model_upstream.startswith("replay:"),
             database=records_file(settings),
+            github=github_trouble(settings),
         )
     )
     typer.echo(render(findings))

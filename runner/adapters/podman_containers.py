@@ -6,7 +6,6 @@ be used from many threads.
 
 from __future__ import annotations
 
-import http.client
 import math
 import socket
 import threading
@@ -15,52 +14,27 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
 import podman.errors
-import requests.exceptions
-import urllib3.exceptions
 from podman import PodmanClient
 from podman.domain.containers import Container
 
-from runner.adapters.podman_answers import GONE_OR_SETTLED, NEVER_STARTED, RUNNING, settle, short, state_of
+from runner.adapters.podman_faults import FAULTS, NO_IMAGE, short, translate
 from runner.adapters.podman_payloads import container_arguments, pod_arguments, pod_name, relay_name
-from runner.errors import EngineDown, ImageMissing, RunnerError, SandboxFault
+from runner.errors import EngineDown, ImageMissing, SandboxFault
 from runner.sandbox import LABEL_ROLE, LABEL_RUN
 from runner.sandboxes import Role, RunState, SandboxListing, SandboxSpec, SandboxStatus
 
 RELAY_READY = b"ready"
 RELAY_WAIT_S = 10.0
 POLL_S = 0.005
-_NO_IMAGE = "A sandbox's image is not on this host; build the images and try again."
 
-
-def translate(fault: Exception) -> RunnerError:
-    """The fault of ours that a fault of the library or its transport means."""
-    match fault:
-        case podman.errors.ImageNotFound():
-            return ImageMissing(_NO_IMAGE)
-        case podman.errors.APIError() if fault.status_code is None:
-            return EngineDown("Podman does not answer; see that its service runs and try again.")
-        case podman.errors.APIError():
-            return SandboxFault(f"Podman refused to do its work; its reason was: {short(fault.explanation)}")
-        case requests.exceptions.RequestException() | urllib3.exceptions.HTTPError() | OSError():
-            return EngineDown("Podman does not answer; see that its service runs and try again.")
-        case _:
-            return SandboxFault(f"Podman could not do its work; its reason was: {short(fault)}")
-
-
-FAULTS = (
-    podman.errors.APIError,
-    podman.errors.DockerException,
-    podman.errors.StreamParseError,
-    http.client.HTTPException,
-    requests.exceptions.RequestException,
-    urllib3.exceptions.HTTPError,
-    OSError,
-    ValueError,
-)
-"""Everything that podman-py and what it stands on raise; nothing else passes through it."""
+_NEVER_STARTED = frozenset({"created", "configured", "initialized"})
+_RUNNING = frozenset({"running", "paused", "stopping", "restarting"})
+_GONE = (HTTPStatus.NOT_FOUND,)
+_GONE_OR_SETTLED = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.NOT_MODIFIED)
 
 
 class PodmanContainers:
@@ -108,7 +82,8 @@ class PodmanContainers:
     def ready(self, spec: SandboxSpec) -> None:
         """As `Containers.ready` promises."""
         with self._one_at_a_time(spec.name), self._client() as client:
-            if (found := _find(client, spec.name)) is not None:
+            found = _find(client, spec.name)
+            if found is not None:
                 return _ours(found, spec)
             self._create(client, spec)
             return self._have_relay(client, spec) if spec.relay is not None else None
@@ -119,15 +94,16 @@ class PodmanContainers:
             found = _find(client, spec.name)
             if found is not None:
                 _ours(found, spec)
-            if found is None or found.status in NEVER_STARTED:
+            if found is None or found.status in _NEVER_STARTED:
                 self._start_created(client, spec, found or self._create(client, spec))
             return found is None
 
     def _create(self, client: PodmanClient, spec: SandboxSpec) -> Container:
         """The sandbox, not started; its relay is on its way up meanwhile."""
-        images = (spec.image, *((spec.relay.image,) if spec.relay is not None else ()))
-        if not all(map(client.images.exists, images)):  # before anything is made; podman would ask a registry
-            raise ImageMissing(_NO_IMAGE)
+        beside_it = (spec.relay.image,) if spec.relay is not None else ()
+        for image in (spec.image, *beside_it, *(service.image for service in spec.services)):
+            if not client.images.exists(image):  # before anything is made; for a relay podman would ask a registry
+                raise ImageMissing(NO_IMAGE)
         if spec.relay is None:
             return client.containers.create(**container_arguments(spec))
         self._have_pod(client, spec)
@@ -139,12 +115,19 @@ class PodmanContainers:
 
     def _start_relay(self, spec: SandboxSpec) -> None:
         with self._client() as client:
-            if (relay := client.containers.get(relay_name(spec.name))).status in NEVER_STARTED:
+            relay = client.containers.get(relay_name(spec.name))
+            if relay.status in _NEVER_STARTED:
                 relay.start()
 
     def _start_created(self, client: PodmanClient, spec: SandboxSpec, container: Container) -> None:
         if spec.relay is not None:
             self._have_relay(client, spec)
+        for service in spec.services:
+            beside = _find(client, service.name)
+            if beside is None:
+                beside = client.containers.create(**container_arguments(service, pod_of=spec.name))
+            if beside.status in _NEVER_STARTED:
+                beside.start()
         container.start()
 
     def _have_pod(self, client: PodmanClient, spec: SandboxSpec) -> None:
@@ -163,7 +146,7 @@ class PodmanContainers:
     def _have_relay(self, client: PodmanClient, spec: SandboxSpec) -> None:
         """The relay listens: a sandbox that starts before it would find its ports closed."""
         relay = client.containers.get(relay_name(spec.name))
-        if relay.status not in RUNNING:
+        if relay.status not in _RUNNING:
             relay.start()
         deadline = time.monotonic() + RELAY_WAIT_S
         while True:
@@ -171,7 +154,7 @@ class PodmanContainers:
             printed = b"".join(_printed(relay))
             if RELAY_READY in printed.split(b"\n"):
                 return
-            if relay.status not in RUNNING or time.monotonic() >= deadline:
+            if relay.status not in _RUNNING or time.monotonic() >= deadline:
                 said = short(printed.decode("utf-8", "replace"))
                 raise SandboxFault(f"The relay of {spec.name} did not come up; it said: {said}")
             time.sleep(POLL_S)
@@ -180,9 +163,9 @@ class PodmanContainers:
         """As `Containers.status` promises; one that was never started counts as absent."""
         with self._client() as client:
             found = _find(client, name)
-        if found is None or found.status in NEVER_STARTED:
+        if found is None or found.status in _NEVER_STARTED:
             return SandboxStatus(state=RunState.ABSENT)
-        if found.status in RUNNING:
+        if found.status in _RUNNING:
             return SandboxStatus(state=RunState.RUNNING)
         state: dict[str, Any] = found.attrs["State"]
         return SandboxStatus(
@@ -195,7 +178,7 @@ class PodmanContainers:
         size = 0
         with self._client() as client:
             found = _find(client, name)
-            if found is None or found.status in NEVER_STARTED:
+            if found is None or found.status in _NEVER_STARTED:
                 return b""
             for piece in _printed(found):
                 kept.append(piece)
@@ -208,14 +191,14 @@ class PodmanContainers:
         """As `Containers.stop` promises."""
         with self._client() as client:
             found = _find(client, name)
-            if found is None or found.status not in RUNNING:
+            if found is None or found.status not in _RUNNING:
                 return
             seconds = math.ceil(max(0.0, grace_s))
             # podman-py's own stop() gives up waiting after one and a half times the grace, whatever the client allows
             answer = client.api.post(
                 f"/containers/{found.id}/stop", params={"timeout": seconds}, timeout=seconds + self._timeout_s
             )
-            if answer.status_code not in GONE_OR_SETTLED:
+            if answer.status_code not in _GONE_OR_SETTLED:
                 answer.raise_for_status()
 
     def remove(self, name: str) -> None:
@@ -227,12 +210,12 @@ class PodmanContainers:
             pod = pod_name(name)
             if found is not None:
                 # Killed first: a plain forced removal waits ten seconds for whoever does not heed SIGTERM.
-                settle(client.api.post(f"/containers/{found.id}/kill", params={"signal": "SIGKILL"}), not_running=True)
+                _settle(client.api.post(f"/containers/{found.id}/kill", params={"signal": "SIGKILL"}), not_running=True)
             if client.pods.exists(pod):
-                settle(client.api.post(f"/pods/{pod}/kill", params={"signal": "SIGKILL"}), not_running=True)
-                settle(client.api.delete(f"/pods/{pod}", params={"force": True}))
+                _settle(client.api.post(f"/pods/{pod}/kill", params={"signal": "SIGKILL"}), not_running=True)
+                _settle(client.api.delete(f"/pods/{pod}", params={"force": True}))
             if found is not None:
-                settle(client.api.delete(f"/containers/{found.id}", params={"force": True, "v": True, "timeout": 0}))
+                _settle(client.api.delete(f"/containers/{found.id}", params={"force": True, "v": True, "timeout": 0}))
 
     def listing(self, run_id: str | None = None) -> tuple[SandboxListing, ...]:
         """As `Containers.listing` promises; a pod left without its sandbox is listed as that sandbox, absent."""
@@ -243,10 +226,10 @@ class PodmanContainers:
         listed: dict[str, SandboxListing] = {}
         for container in containers:
             labels = tuple(sorted((str(key), str(value)) for key, value in container.labels.items()))
-            if dict(labels).get(LABEL_ROLE) == Role.RELAY:
+            if dict(labels).get(LABEL_ROLE) in {Role.RELAY, Role.SERVICE}:
                 continue
             listed[str(container.name)] = SandboxListing(
-                name=str(container.name), labels=labels, state=state_of(str(container.attrs.get("State")))
+                name=str(container.name), labels=labels, state=_state(str(container.attrs.get("State")))
             )
         for pod in pods:
             name = str(pod.name).removesuffix(pod_name(""))
@@ -254,6 +237,12 @@ class PodmanContainers:
                 labels = tuple(sorted((str(key), str(value)) for key, value in (pod.attrs.get("Labels") or {}).items()))
                 listed[name] = SandboxListing(name=name, labels=labels, state=RunState.ABSENT)
         return tuple(listed[name] for name in sorted(listed))
+
+
+def _state(status: str) -> RunState:
+    if status in _RUNNING:
+        return RunState.RUNNING
+    return RunState.ABSENT if status in _NEVER_STARTED else RunState.EXITED
 
 
 def _find(client: PodmanClient, name: str) -> Container | None:
@@ -276,3 +265,10 @@ def _ours(found: Container, spec: SandboxSpec) -> None:
 
 def _foreign(name: str) -> SandboxFault:
     return SandboxFault(f"A container named {name} is there that is not ours; remove it and try again.")
+
+
+def _settle(answer: Any, *, not_running: bool = False) -> None:
+    """Take "it is gone" (and, after a kill, "it does not run") for done; raise anything else."""
+    if answer.status_code in _GONE_OR_SETTLED or (not_running and answer.status_code >= 400):
+        return
+    answer.raise_for_status()

@@ -22,8 +22,9 @@ def relay_name(name: str) -> str:
     return f"{name}-relay"
 
 
-def container_arguments(spec: SandboxSpec) -> dict[str, Any]:
-    """Keyword arguments for podman-py's `containers.create`.
+def container_arguments(spec: SandboxSpec, *, pod_of: str | None = None) -> dict[str, Any]:
+    """Keyword arguments for podman-py's `containers.create`. pod_of: the sandbox in whose pod it is, if
+    that is another's.
 
     Three traps of it: `security_opt` is not what it is called, `tmpfs=` is refused, and podman 4.3 takes no binds
     beside a sized tmpfs in `mounts=`, so binds go through `volumes=`.
@@ -53,9 +54,13 @@ def container_arguments(spec: SandboxSpec) -> dict[str, Any]:
             for scratch in spec.tmpfs
         ],
     }
-    if spec.relay is None:
-        return arguments | {"network_mode": "none", "userns_mode": "keep-id"}
-    return arguments | {"pod": pod_name(spec.name)}
+    if not spec.command:
+        del arguments["entrypoint"]  # the image's own: a service that says nothing else
+    if pod_of is None and spec.relay is not None:
+        pod_of = spec.name
+    if pod_of is not None:
+        return arguments | {"pod": pod_name(pod_of)}
+    return arguments | {"network_mode": "none", "userns_mode": "keep-id"}
 
 
 def pod_arguments(spec: SandboxSpec) -> dict[str, Any]:

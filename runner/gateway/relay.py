@@ -31,7 +31,7 @@ def listen_on(arguments: list[str]) -> None:
 if __name__ == "__main__":
     # PID 1 ignores every signal that it has no handler for; there is nothing to put in order before leaving.
     signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
-    # The sandbox is started when this is ready: the imports below take three times as long as all before them, and
+    # The sandbox is started when this is ready: the imports below take four times as long as all before them, and
     # whoever connects meanwhile waits in the queue of the port.
     listen_on(sys.argv[1:])
     sys.stdout.write("ready\n")
@@ -164,7 +164,7 @@ def parse(arguments: Sequence[str]) -> Relay:
     parser = argparse.ArgumentParser(prog="relay.py", description=__doc__)
     parser.add_argument("--hold", type=float, default=300.0, metavar="SECONDS")
     parser.add_argument("--sockets", type=Path, default=Path("/ashigaru/sockets"), metavar="DIR")
-    parser.add_argument("route", nargs="+", metavar="PORT:SOCKET")
+    parser.add_argument("route", nargs="*", metavar="PORT:SOCKET")
     options = parser.parse_args(arguments)
     routes = []
     for text in options.route:

@@ -16,11 +16,13 @@ import pytest
 import requests.exceptions
 from podman import PodmanClient
 
-from runner.adapters.podman_containers import FAULTS, PodmanContainers, translate
+from gates.services import Service
+from runner.adapters.podman_containers import PodmanContainers
+from runner.adapters.podman_faults import FAULTS, translate
 from runner.adapters.podman_payloads import container_arguments, pod_arguments
 from runner.errors import EngineDown, ImageMissing, RunnerError, SandboxFault
 from runner.ports import Containers
-from runner.sandbox import Owner, gate_spec, setup_name, setup_spec
+from runner.sandbox import Beside, Owner, gate_spec, service_spec, setup_name, setup_spec
 from runner.sandboxes import RunState, SandboxSpec, SandboxStatus
 from tests.fakes.behaviours import Behaviour, Ended, Inside, exits, ignores_stop, judges, runs_until_stopped
 from tests.fakes.containers import FakeContainers
@@ -94,6 +96,33 @@ class World:
             script=program.script,
         )
         self.programs[spec.name] = program
+        return spec
+
+    def served(self, program: Program, service: Program) -> SandboxSpec:
+        """A gate with one service beside it."""
+        owner = Owner(run_id="r1", attempt=2, host="h1")
+        wanted = Service(
+            name="db",
+            image=self.image,
+            run=service.script,
+            environment=(),
+            writable=("/var/lib/db",),
+            ready=None,
+            ready_timeout_s=10,
+            memory=256 * 1024 * 1024,
+        )
+        beside = service_spec(owner=owner, what="g", take=1, image=self.image, service=wanted)
+        spec = gate_spec(
+            owner=owner,
+            what="g",
+            take=1,
+            image=self.image,
+            tree=str(self.directory("tree")),
+            out_dir=str(self.directory("out")),
+            script=program.script,
+            beside=Beside(relay_image=self.relay_image, nothing=str(self.directory("nothing")), services=(beside,)),
+        )
+        self.programs |= {spec.name: program, beside.name: service}
         return spec
 
     def ended(self, name: str) -> SandboxStatus:
@@ -381,6 +410,34 @@ def test_a_relay_that_does_not_come_up_is_a_fault_that_says_why(podman_host: Pod
     with pytest.raises(SandboxFault, match=r"relay\.py"):
         world.containers.start(spec)
     assert world.containers.status(spec.name).state is RunState.ABSENT
+    world.containers.remove(spec.name)
+
+
+# --- services ------------------------------------------------------------------------------------------------
+
+SERVES = Program(script="echo serving; exec sleep 600", behaviour=runs_until_stopped)
+DIES = Program(script="echo dying; exit 3", behaviour=exits(3, b"dying\n"))
+
+
+def test_a_service_lives_beside_its_sandbox_and_goes_with_it(world: World) -> None:
+    spec = world.served(COUNTS, SERVES)
+    service = spec.services[0].name
+    assert world.containers.start(spec) is True
+    assert world.ended(spec.name).exit_code == 7
+    assert world.containers.status(service).state is RunState.RUNNING
+    assert [one.name for one in world.containers.listing()] == [spec.name]
+    assert world.containers.start(spec) is False
+    world.containers.remove(spec.name)
+    assert world.containers.status(service).state is RunState.ABSENT
+    assert world.containers.listing() == ()
+
+
+def test_a_service_that_ended_is_seen_to_have_ended_with_what_it_said(world: World) -> None:
+    spec = world.served(HEEDS_STOP, DIES)
+    world.containers.start(spec)
+    assert world.ended(spec.services[0].name).exit_code == 3
+    assert b"dying" in world.containers.output(spec.services[0].name, 1000)
+    assert world.containers.status(spec.name).state is RunState.RUNNING
     world.containers.remove(spec.name)
 
 

@@ -14,12 +14,16 @@ from runner.errors import Rejected, UnknownRepo
 from runner.model import Check, CheckState, Merged, MergeRefused, PullState, RequiredCheck
 from runner.remarks import Remark, RemarkKind, Stance
 from tests.contract.forge_rig import FORGES, REPO, Report, Rig, Spoken, draft
+from tests.contract.github_rig import github
 from tests.git_rig import git
 
 
-@pytest.fixture(params=FORGES)
+ALL = {**FORGES, "github": github}
+
+
+@pytest.fixture(params=ALL)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
-    with FORGES[request.param](tmp_path) as made:
+    with ALL[request.param](tmp_path) as made:
         yield made
 
 

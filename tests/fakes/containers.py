@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from runner.errors import EngineDown, ImageMissing, SandboxFault
 from runner.sandbox import LABEL_RUN
-from runner.sandboxes import RunState, SandboxListing, SandboxSpec, SandboxStatus
+from runner.sandboxes import Role, RunState, SandboxListing, SandboxSpec, SandboxStatus
 from tests.fakes.behaviours import Behaviour, Ended, Inside
 
 IMAGES = ("localhost/ashigaru/agent:latest", "localhost/ashigaru/relay:latest", "localhost/ashigaru/gate:latest")
@@ -79,7 +79,8 @@ class FakeContainers:
             self._have_images(spec)
 
     def _have_images(self, spec: SandboxSpec) -> None:
-        images = (spec.image,) if spec.relay is None else (spec.image, spec.relay.image)
+        beside = () if spec.relay is None else (spec.relay.image,)
+        images = (spec.image, *beside, *(service.image for service in spec.services))
         if not set(images) <= set(self._images.values()):
             raise ImageMissing("A sandbox's image is not on this host; build the images and try again.")
 
@@ -94,11 +95,23 @@ class FakeContainers:
             inside = Inside(spec=spec, stopping=threading.Event(), killed=threading.Event(), printed=bytearray())
             sandbox = sandboxes[spec.name] = _Sandbox(spec=spec, inside=inside)
             self.started.append(spec)
+        for service in spec.services:
+            self._begin_service(service)
         if self._threaded:
             threading.Thread(target=self._live, args=(sandbox,), name=spec.name, daemon=True).start()
         else:
             self._live(sandbox)
         return True
+
+    def _begin_service(self, spec: SandboxSpec) -> None:
+        """A service always has a thread of its own: it lives beside its sandbox."""
+        inside = Inside(spec=spec, stopping=threading.Event(), killed=threading.Event(), printed=bytearray())
+        with self._lock:
+            if spec.name in self._sandboxes:
+                return
+            sandbox = self._sandboxes[spec.name] = _Sandbox(spec=spec, inside=inside)
+            self.started.append(spec)
+        threading.Thread(target=self._live, args=(sandbox,), name=spec.name, daemon=True).start()
 
     def _live(self, sandbox: _Sandbox) -> None:
         try:
@@ -149,8 +162,11 @@ class FakeContainers:
     def remove(self, name: str) -> None:
         with self._engine() as sandboxes:
             sandbox = sandboxes.pop(name, None)
-        if sandbox is not None:
-            self._kill(sandbox)
+            beside = () if sandbox is None else sandbox.spec.services
+            gone = [sandbox, *(sandboxes.pop(service.name, None) for service in beside)]
+        for one in gone:
+            if one is not None:
+                self._kill(one)
 
     def listing(self, run_id: str | None = None) -> tuple[SandboxListing, ...]:
         with self._engine() as sandboxes:
@@ -161,6 +177,7 @@ class FakeContainers:
                     state=RunState.RUNNING if sandbox.ended is None else RunState.EXITED,
                 )
                 for name, sandbox in sorted(sandboxes.items())
+                if sandbox.spec.role is not Role.SERVICE
             ]
         return tuple(one for one in found if run_id is None or dict(one.labels).get(LABEL_RUN) == run_id)
 

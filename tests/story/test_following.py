@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,9 @@ Told = dict[str, Any]
 
 
 @pytest.fixture(params=sorted(WORLDS))
-def world(request: pytest.FixtureRequest, source: Path, tmp_path: Path) -> World:
-    made: World = WORLDS[request.param](source, tmp_path / "world")
-    return made
+def world(request: pytest.FixtureRequest, source: Path, tmp_path: Path) -> Iterator[World]:
+    with WORLDS[request.param](source, tmp_path / "world") as made:
+        yield made
 
 
 def reads_prompt(seen: list[str], text: str | None, last_words: str = "Done.") -> Behaviour:
@@ -215,11 +215,10 @@ def source_left_to_ci(tmp_path: Path) -> Path:
 def test_a_repository_that_cannot_be_judged_here_is_a_draft_until_ci_is_green(
     state: Path, source_left_to_ci: Path, tmp_path: Path, kind: str
 ) -> None:
-    world = WORLDS[kind](source_left_to_ci, tmp_path / "world")
     seen: list[str] = []
     agents = {1: writes(WRONG), 2: reads_prompt(seen, RIGHT)}
     house = house_of(state, agents, passes_when("nothing is asked of it"))
-    with world.daemon(house) as foreman:
+    with WORLDS[kind](source_left_to_ci, tmp_path / "world") as world, world.daemon(house) as foreman:
         first = opened(foreman, world)
         number = first["pull"]["number"]
         assert world.draft(number)

@@ -156,3 +156,11 @@ def test_a_database_that_was_never_made_is_not_made_by_looking(tmp_path: Path) -
     path = tmp_path / "records.db"
     assert _of("database", doctor.diagnose(_question(tmp_path, "", path))).level is Level.OK
     assert not path.exists()
+
+
+def test_a_github_that_refuses_is_told_with_its_cure() -> None:
+    assert doctor.judge_github(None) == ()
+    (fine,) = doctor.judge_github("")
+    assert fine.level is Level.OK
+    (bad,) = doctor.judge_github("GitHub does not accept the daemon's credential; renew it.")
+    assert (bad.level, bad.cure) == (Level.FAIL, "renew it")

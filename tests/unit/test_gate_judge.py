@@ -319,3 +319,10 @@ def test_fewer_printed_tests_than_on_the_base_are_for_a_person() -> None:
     assert isinstance(told, NeedsHuman)
     assert told.findings == ("2 tests that ran on the base did not run",)
     assert isinstance(silent, NeedsHuman)
+
+
+def test_a_gate_that_is_red_beside_a_service_that_is_down_says_nothing_of_the_tree() -> None:
+    down = replace(seen(exit_code=1), service_down="service db ended; its last words: no space")
+    verdict = judge(planned(TEST), [down])
+    assert isinstance(verdict, Inconclusive)
+    assert "no space" in verdict.reason

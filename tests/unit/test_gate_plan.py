@@ -9,7 +9,20 @@ from pathlib import Path
 import pytest
 
 from gates.errors import BadGateSpec
-from gates.plan import OUT, VENV, WORKSPACE, Gate, GatePlan, NoGate, SetupPlan, plan, setup_script, shell_script
+from gates.plan import (
+    OUT,
+    VENV,
+    WORKSPACE,
+    CiOnly,
+    Gate,
+    GatePlan,
+    NoGate,
+    SetupPlan,
+    plan,
+    setup_script,
+    shell_script,
+)
+from gates.services import NOT_READY, NOT_READY_EXIT, Service, waiting_script
 
 FILE = b"""
 image = "localhost/my-gate:1"
@@ -177,7 +190,7 @@ def test_the_digest_changes_with_anything_in_the_plan(other: GatePlan) -> None:
 
 
 def test_the_digest_is_the_same_on_every_machine() -> None:
-    assert BARE.digest() == "613f61e387d73258fe265fb0062ee5b6d294eaeee6228e9f0ebfa17ab87813fd"
+    assert BARE.digest() == "e5c38a36dc5008b2f61a9b17ca559a550d89d898e5de3f68009396f9bf07e548"
 
 
 def run(script: str, root: Path) -> subprocess.CompletedProcess[str]:
@@ -215,3 +228,57 @@ def test_a_set_up_stops_at_the_first_command_that_fails(tmp_path: Path) -> None:
 
     assert ran.stdout.splitlines() == ["one", "two", str(tmp_path / "work")]
     assert ran.returncode == 1
+
+
+SERVED = b"""
+[[gate]]
+name = "test"
+run = "make test"
+
+[[service]]
+name = "db"
+image = "localhost/services/db:1"
+ready = "db-is-there"
+ready_timeout_s = 2
+writable = ["/var/lib/db"]
+environment = { DB = "x" }
+"""
+
+
+def test_a_service_is_waited_for_before_the_gates_own_command() -> None:
+    found = plan(SERVED, (), lambda _: None)
+    assert isinstance(found, GatePlan)
+    assert found.services[0].writable == ("/var/lib/db",)
+    script = shell_script(found, found.gates[0])
+    assert script.index("db-is-there") < script.index("make test")
+
+
+def test_a_service_that_never_comes_up_is_named_and_the_gate_does_not_run(tmp_path: Path) -> None:
+    never = Service(
+        name="db",
+        image="i",
+        run=None,
+        environment=(),
+        writable=(),
+        ready="false",
+        ready_timeout_s=1,
+        memory=1,
+    )
+    lines = "\n".join((*waiting_script((never,), str(tmp_path)), "echo the gate ran"))
+    done = subprocess.run(["sh", "-c", lines], capture_output=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout) == (NOT_READY_EXIT, b"")
+    assert (tmp_path / NOT_READY).read_text(encoding="utf-8") == "db"
+    soon = replace(never, ready=f"test -e {tmp_path}/{NOT_READY}")
+    lines = "\n".join((*waiting_script((soon,), str(tmp_path)), "echo the gate ran"))
+    assert subprocess.run(["sh", "-c", lines], capture_output=True, check=True, timeout=30).stdout == b"the gate ran\n"
+
+
+def test_the_digest_changes_with_a_service() -> None:
+    found, other = plan(SERVED, (), lambda _: None), plan(SERVED.replace(b"db:1", b"db:2"), (), lambda _: None)
+    assert isinstance(found, GatePlan)
+    assert isinstance(other, GatePlan)
+    assert found.digest() != other.digest()
+
+
+def test_a_repository_may_leave_the_judging_to_ci() -> None:
+    assert plan(b'local = "none"', ("test_a.py",), lambda _: None) == CiOnly()

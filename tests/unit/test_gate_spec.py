@@ -28,6 +28,10 @@ python3 -m pytest -q --junitxml=/ashigaru/out/junit-test.xml
 junit = "junit-test.xml"
 timeout_s = 7200
 """
+SERVICE = """[[service]]
+name = "db"
+image = "localhost/services/db:1"
+"""
 GATE = '[[gate]]\nname = "test"\nrun = "true"\n'
 
 
@@ -89,6 +93,17 @@ def test_the_example_in_the_documentation_is_a_gate_file() -> None:
         (f"[setup]\nrun = {['true'] * 21}\n" + GATE, "setup.run:"),
         ('[setup]\nrun = ["true"]\nmanifests = ["/etc/passwd"]\n' + GATE, "setup.manifests.1:"),
         (GATE + GATE, "gate.name:"),
+        (GATE + SERVICE + SERVICE, "service.name:"),
+        (GATE + SERVICE.replace("db:1", "db 1"), "service.1.image:"),
+        (GATE + SERVICE + "ready_timeout_s = 0\n", "service.1.ready_timeout_s:"),
+        (GATE + SERVICE + "memory_mb = 1\n", "service.1.memory_mb:"),
+        (GATE + SERVICE + 'writable = ["data"]\n', "service.1.writable.1:"),
+        (GATE + SERVICE + 'writable = ["/data/../etc"]\n', "service.1.writable.1:"),
+        (GATE + "".join(SERVICE.replace('"db"', f'"db{number}"') for number in range(6)), "service:"),
+        ('local = "none"\n' + GATE, "local:"),
+        ('local = "none"\n' + SERVICE, "local:"),
+        ('local = "sealed"\n', "gate:"),
+        ('local = "perhaps"\n' + GATE, "local:"),
         ("".join(GATE.replace("test", f"g{number}") for number in range(21)), "gate:"),
     ],
 )
@@ -125,4 +140,4 @@ def test_whatever_the_bytes_are_they_are_a_gate_file_or_a_refusal(data: bytes) -
     except BadGateSpec as exc:
         told = str(exc)
 
-    assert told.gate if isinstance(told, GateFile) else told.endswith(".")
+    assert told.gate or told.local == "none" if isinstance(told, GateFile) else told.endswith(".")

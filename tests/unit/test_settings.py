@@ -11,6 +11,13 @@ import pytest
 
 from mcp_ashigaru.settings import ConfigError, Settings, known_variables, load_settings, variable_of
 
+SECRETS = (
+    "ANTHROPIC_API_KEY",
+    "ASHIGARU_GITHUB_TOKEN",
+    "ASHIGARU_GITHUB_WEBHOOK_SECRET",
+    "ASHIGARU_MCP_TOKEN",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+)
 DOCS = Path(__file__).parents[2] / "docs" / "operate.md"
 
 
@@ -43,9 +50,7 @@ def test_every_variable_is_in_the_one_table_and_the_table_has_no_other() -> None
     rows = re.findall(r"^\| `([A-Z_]+)` \|", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert len(rows) == len(set(rows))
     assert set(rows) == {variable_of(field) for field in Settings.model_fields}
-    assert known_variables() == set(rows) | {
-        f"{name}_FILE" for name in ("ASHIGARU_MCP_TOKEN", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN")
-    }
+    assert known_variables() == set(rows) | {f"{name}_FILE" for name in SECRETS}
 
 
 @pytest.mark.parametrize(
@@ -179,3 +184,32 @@ def test_overrides_beat_the_environment_and_nothing_changes_afterwards(monkeypat
     assert settings.port == 2
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("given", "cure"),
+    [
+        ({}, "ASHIGARU_GITHUB_TOKEN_FILE"),
+        ({"ASHIGARU_GITHUB_TOKEN": "t", "ASHIGARU_GITHUB_APP_ID": "1"}, "unset ASHIGARU_GITHUB_TOKEN"),
+        ({"ASHIGARU_GITHUB_APP_ID": "1"}, "ASHIGARU_GITHUB_APP_KEY_FILE"),
+        ({"ASHIGARU_GITHUB_APP_KEY_FILE": "/key"}, "ASHIGARU_GITHUB_APP_ID"),
+        ({"ASHIGARU_GITHUB_TOKEN": "t", "ASHIGARU_GITHUB_URL": "http://ghe.example/api/v3"}, "https"),
+        ({"ASHIGARU_GITHUB_TOKEN": "t", "ASHIGARU_GITHUB_URL": "https://me:secret@ghe.example"}, "https"),
+    ],
+)
+def test_github_wants_one_identity_and_an_address_that_keeps_it(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], cure: str
+) -> None:
+    sentence = refused(monkeypatch, ASHIGARU_FORGE="github", **given)
+    assert cure in sentence
+    assert "secret" not in sentence
+
+
+def test_what_the_shell_exports_for_another_program_is_not_the_daemon_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused(monkeypatch, ASHIGARU_FORGE="github", GH_TOKEN="t", GITHUB_TOKEN="t")
+
+
+def test_github_s_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TOKEN", "WEBHOOK_SECRET"):
+        monkeypatch.setenv(f"ASHIGARU_GITHUB_{name}", "s3cret")
+    assert "s3cret" not in repr(load_settings())
