@@ -151,10 +151,10 @@ class PodmanContainers:
             relay.start()
         deadline = time.monotonic() + RELAY_WAIT_S
         while True:
+            relay.reload()  # first: what it said in the end is among what is read now
             printed = b"".join(_printed(relay))
             if RELAY_READY in printed.split(b"\n"):
                 return
-            relay.reload()
             if relay.status not in _RUNNING or time.monotonic() >= deadline:
                 said = short(printed.decode("utf-8", "replace"))
                 raise SandboxFault(f"The relay of {spec.name} did not come up; it said: {said}")

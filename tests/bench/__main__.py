@@ -16,6 +16,7 @@ from typing import Final
 from runner.adapters.podman_containers import PodmanContainers
 from runner.adapters.podman_service import PodmanService, prepare_podman
 from runner.images.build import ensure_images
+from runner.sandbox import LABEL_HOST
 from tests.bench import dispatch, status_load
 from tests.bench.house import BenchFailed, House
 from tests.bench.images import scripted_agent
@@ -59,6 +60,10 @@ class Bench:
             yield house
         finally:
             house.stop()
+            containers = PodmanContainers(self.podman_url)
+            for found in containers.listing():
+                if dict(found.labels).get(LABEL_HOST) == house.host_id:
+                    containers.remove(found.name)
             shutil.rmtree(house.state, ignore_errors=True)
 
     def ratio(self, shape: str, *, cold: bool) -> None:

@@ -48,6 +48,7 @@ class House:
     agent_image: str
     relay_image: str
     gate_image: str
+    host_id: str = "bench"
     extra: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=_free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -74,7 +75,7 @@ class House:
             "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
             "ASHIGARU_STATE_DIR": str(self.state),
             "ASHIGARU_PORT": str(self.port),
-            "ASHIGARU_HOST_ID": "bench",
+            "ASHIGARU_HOST_ID": self.host_id,
             "ASHIGARU_PODMAN_URL": self.podman_url,
             "ASHIGARU_AGENT_IMAGE": self.agent_image,
             "ASHIGARU_RELAY_IMAGE": self.relay_image,

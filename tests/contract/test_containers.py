@@ -22,7 +22,7 @@ from runner.adapters.podman_faults import FAULTS, translate
 from runner.adapters.podman_payloads import container_arguments, pod_arguments
 from runner.errors import EngineDown, ImageMissing, RunnerError, SandboxFault
 from runner.ports import Containers
-from runner.sandbox import Beside, Owner, gate_spec, service_spec, setup_spec
+from runner.sandbox import Beside, Owner, gate_spec, service_spec, setup_name, setup_spec
 from runner.sandboxes import RunState, SandboxSpec, SandboxStatus
 from tests.fakes.behaviours import Behaviour, Ended, Inside, exits, ignores_stop, judges, runs_until_stopped
 from tests.fakes.containers import FakeContainers
@@ -174,6 +174,24 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
         directory=directory,
         programs=programs,
     )
+
+
+def test_a_sandbox_that_is_ready_does_not_run_until_it_is_started(world: World) -> None:
+    for spec in (world.gate(COUNTS), world.setup(Program(script=f"{COUNTS.script}", behaviour=exits(code=7)))):
+        world.containers.ready(spec)
+        world.containers.ready(spec)
+        assert world.containers.status(spec.name).state is RunState.ABSENT
+        assert world.containers.output(spec.name, 1000) == b""
+    spec = world.gate(COUNTS)
+    assert not (world.directory("out") / "runs").exists()
+    world.containers.start(spec)
+    assert world.ended(spec.name) == SandboxStatus(state=RunState.EXITED, exit_code=7)
+    assert (world.directory("out") / "runs").read_text(encoding="utf-8") == "x"
+    world.containers.ready(spec)
+    assert world.containers.status(spec.name).state is RunState.EXITED
+    for name in (spec.name, setup_name("r1", "k")):
+        world.containers.remove(name)
+        assert world.containers.status(name).state is RunState.ABSENT
 
 
 def test_a_sandbox_runs_once_and_is_adopted_when_it_has_exited(world: World) -> None:

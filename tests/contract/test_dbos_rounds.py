@@ -404,3 +404,8 @@ def test_a_fault_that_was_written_down_can_be_raised_again() -> None:
 
 def test_a_long_fault_is_cut() -> None:
     assert len(JsonOnly().serialize(ValueError("x" * 1_000_000))) < 3000
+
+
+def test_a_round_that_is_submitted_does_not_wait_for_the_next_poll(fleet: Fleet) -> None:
+    host = fleet.start("a", "--polling-s", "3600")
+    run_through(host, "r1", "a")

@@ -207,3 +207,8 @@ def test_sigterm_ends_it_at_once_even_while_connections_are_held() -> None:
                 assert process.wait(DEADLINE_S) == 0
             finally:
                 process.kill()
+
+
+def test_what_is_no_route_is_left_for_the_command_line_to_complain_of() -> None:
+    relay_module.listen_on(["--hold", "600", "x:y", "0:a.sock", "70000:a.sock", "plain"])
+    assert relay_module.LISTENING == {}
