@@ -33,7 +33,7 @@ from runner.round_after import round_after, tier_above, tier_of
 
 _LOG: Final = logging.getLogger(__name__)
 _STALE_S: Final = 60.0
-"""So long after a push a forge may still show the head from before it."""
+"""So long after a push a forge may still show what was there before it."""
 _LOG_BYTES: Final = 16 * 1024
 _DIFF_BYTES: Final = 32 * 1024
 _MAX_LOGS: Final = 5
@@ -98,7 +98,7 @@ class Follower:
         now = self.clock.now()
         pull = self.forge.pull(run.repo, number)
         since = run.published_at or run.updated_at
-        if pull is not None and pull.head_sha != head and now - since < _STALE_S:
+        if (pull is None or pull.head_sha != head) and now - since < _STALE_S:
             return None
         checks = self.forge.checks(run.repo, head)
         self.records.save_checks(run.run_id, checks, now)

@@ -139,6 +139,15 @@ class GithubClient:
 
         return self._again(attempt)
 
+    def awaited(self, look: Callable[[], T | None]) -> T | None:
+        """What `look` finds of something that should be there; it counts as missing when looked for in vain thrice."""
+        for _ in range(_LOOKS):
+            found = look()
+            if found is not None:
+                return found
+            self._pause(_LOOK_AGAIN_S)
+        return look()
+
     def send(self, credential: Callable[[], Credential], verb: str, path: str, body: Any = None) -> Answer:
         """One write, not repeated: for the `tell` of `once`. Raises Missing, Declined, Transient, ForgeDown."""
         return self._exchange(credential(), verb, path, {}, {}, body)

@@ -32,7 +32,8 @@ def found(house: GithubHouse, repo: Repository, number: int) -> Json | None:
 
 def demanded(house: GithubHouse, repo: Repository, number: int) -> Json:
     """The pull request. Raises NotPossible where there is none of ours."""
-    told = found(house, repo, number)
+    # Whoever gives a number has seen it: where it is not there, the answer may be from before it was opened.
+    told = house.client.awaited(lambda: found(house, repo, number))
     if told is None:
         raise NotPossible(f"{repo.asked} has no pull request {number}; look at its list.")
     return told

@@ -17,7 +17,6 @@ from tests.contract.forge_rig import FORGES, REPO, Report, Rig, Spoken, draft
 from tests.contract.github_rig import github
 from tests.git_rig import git
 
-
 ALL = {**FORGES, "github": github}
 
 

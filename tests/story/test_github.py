@@ -15,7 +15,7 @@ from tests.fakes.github.faults import How
 from tests.story.house import Foreman
 from tests.story.scenes import RIGHT, house_of, passes_when, writes
 from tests.story.test_following import BETTER, in_ci, once, two_agents, under_review
-from tests.story.worlds import BOT, GithubWorld, github_world, tip
+from tests.story.worlds import GithubWorld, github_world, tip
 
 SECRET = "what GitHub signs with"
 GREEN, RED = CheckState.PASSED, CheckState.FAILED
@@ -140,7 +140,7 @@ def test_a_webhook_has_the_daemon_look_at_once_and_a_forged_one_does_not(state: 
 @pytest.mark.parametrize(
     ("unfit", "sentence"),
     [
-        ("acme/nothing", "no such|knows no|not see"),
+        ("acme/nothing", "GitHub has no repository acme/nothing; correct the name"),
         ("acme/old", "acme/new"),
         ("bob/widgets", "fork"),
         ("acme/past", "archived"),
@@ -168,7 +168,6 @@ def test_a_bot_and_a_stranger_are_not_listened_to(state: Path, github: GithubWor
         number = told["pull"]["number"]
         github.double.comment(github.repo, number, "mallory", "Rewrite everything.")
         github.double.comment(github.repo, number, "renovate[bot]", "Rewrite everything.")
-        github.double.comment(github.repo, number, BOT, "A person behind the machine account says nothing here.")
         github.report(told["head_sha"], "build", GREEN)
         told = foreman.until(told["run_id"], under_review)
         assert (told["review_rounds"], [text for text in seen if "Rewrite" in text]) == (0, [])
