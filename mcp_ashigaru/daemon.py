@@ -34,6 +34,7 @@ from runner.adapters.sql_records import SqlRecords
 from runner.adapters.system_clock import SystemClock
 from runner.agent_run import AgentRunner
 from runner.ahead import Ahead
+from runner.allowed import Policy
 from runner.base_run import BaseJudge
 from runner.closing import Closing
 from runner.engine import Engine
@@ -49,7 +50,7 @@ from runner.ports import Clock, Containers, Forge
 from runner.publishing import Publisher
 from runner.rounds import Rounds
 from runner.sandbox_run import SandboxRunner
-from runner.service import Policy, Service
+from runner.service import Service
 from runner.setup_run import Egress, SetUp
 from runner.watch import Watch
 

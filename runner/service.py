@@ -7,16 +7,15 @@ import secrets
 import string
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
+from runner.allowed import Policy
 from runner.brief import feedback_from_reviewer
 from runner.cancelling import Canceller
 from runner.changed import RunDiff, diff_of
-from runner.ci import CiPolicy
 from runner.closing import Closing
 from runner.digest import Digest, describe
-from runner.errors import BadIntent, NotPossible, RepoNotAllowed, UnknownRun
+from runner.errors import BadIntent, NotPossible, UnknownRun
 from runner.follower import Follower, FollowPolicy
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
 from runner.keeping import Keeper
@@ -25,11 +24,9 @@ from runner.model import (
     DONE_PHASES,
     LIVE_PHASES,
     WORKING_PHASES,
-    Bounds,
     Cause,
     Phase,
     RoundInput,
-    Tier,
 )
 from runner.ports import Checkouts, Clock, Forge
 from runner.promoting import NotPromoted, Promoted, Promoter
@@ -44,20 +41,6 @@ _LOG: Final = logging.getLogger(__name__)
 _MOST_LIVE: Final = 1000
 _PATIENCE_S: Final = 60.0
 _ID_ALPHABET: Final = string.ascii_lowercase + string.digits
-
-
-@dataclass(frozen=True, kw_only=True)
-class Policy:
-    """What the operator allows. repos empty: every repository of the forge.
-
-    review_settle_s: how long after a reviewer's last remark the round that takes it up begins.
-    """
-
-    repos: frozenset[str]
-    ladder: tuple[Tier, ...]
-    bounds: Bounds
-    ci: CiPolicy
-    review_settle_s: float = 30.0
 
 
 class Service:
@@ -111,10 +94,7 @@ class Service:
 
         Raises RepoNotAllowed, UnknownRepo, BadIntent (a model that is on no rung), ForgeDown.
         """
-        if self._policy.repos and intent.repo not in self._policy.repos:
-            raise RepoNotAllowed(
-                f"{intent.repo} is not on the allow-list; ask the operator to add it to ASHIGARU_REPOS."
-            )
+        self._policy.allow(intent.repo)
         tier = self._start_tier(intent.model)
         base_branch = self._forge.default_branch(intent.repo)
         now = self._clock.now()
@@ -140,9 +120,13 @@ class Service:
         return run
 
     def request_changes(self, intent: RequestChanges) -> RunRecord:
-        """Start a new round on the branch and pull request, at the tier it reached. Raises UnknownRun, NotPossible."""
+        """Start a new round on the branch and pull request, at the tier it reached.
+
+        Raises UnknownRun, RepoNotAllowed, NotPossible.
+        """
         with self._alone(intent.run_id):
             run = self._known(intent.run_id)
+            self._policy.allow(run.repo)
             if run.phase in WORKING_PHASES:
                 raise NotPossible(
                     "The run is still working; wait until status says awaiting_review, then ask for changes."
@@ -176,13 +160,19 @@ class Service:
         return self._known(intent.run_id)
 
     def retry(self, run_id: str, *, from_start: bool = False) -> RunRecord:
-        """Have a run that ended without a merge go on (`runner.retrying`). Raises UnknownRun, NotPossible."""
+        """Have a run that ended without a merge go on (`runner.retrying`).
+
+        Raises UnknownRun, RepoNotAllowed, NotPossible.
+        """
         with self._alone(run_id):
-            self._submit(*self._retrier.retry(self._known(run_id), from_start=from_start))
+            run = self._known(run_id)
+            self._policy.allow(run.repo)
+            self._submit(*self._retrier.retry(run, from_start=from_start))
         return self._known(run_id)
 
     def promote(self, intent: Promote) -> Promoted | NotPromoted:
-        """Merge exactly what was judged, or say why not. Raises UnknownRepo, ForgeDown."""
+        """Merge exactly what was judged, or say why not. Raises RepoNotAllowed, UnknownRepo, ForgeDown."""
+        self._policy.allow(intent.repo)
         run = self._records.run_of_pull(intent.repo, intent.pull)
         with self._alone("" if run is None else run.run_id):
             return self._promoter.promote(intent)

@@ -177,6 +177,9 @@ class LocalForge:
             known = self._store.repo(repo)
             if known is not None and known.source != remote.url:
                 raise NotPossible(f"The forge has a repository {repo} from elsewhere; choose another name.")
+            alike = next((one for one in self.repos() if one.lower() == repo.lower() and one != repo), None)
+            if alike is not None:
+                raise NotPossible(f"The forge has a repository {alike}, and case alone tells none apart; rename one.")
             bare = self._house.bare(repo)
             if not bare.exists:
                 with self._house.faults_of_forge():

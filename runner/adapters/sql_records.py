@@ -74,7 +74,7 @@ class SqlRecords(SqlFollowing):
     def run_of_pull(self, repo: str, pull: int) -> RunRecord | None:
         """See `Records.run_of_pull`."""
         with self._transaction() as db:
-            row = db.execute(sa.select(runs).where(runs.c.repo == repo, runs.c.pull == pull)).mappings().first()
+            row = db.execute(sa.select(runs).where(_named(repo), runs.c.pull == pull)).mappings().first()
         return None if row is None else run_of(row)
 
     def runs(
@@ -83,7 +83,7 @@ class SqlRecords(SqlFollowing):
         """See `Records.runs`."""
         query = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.run_id).limit(limit)
         if repo is not None:
-            query = query.where(runs.c.repo == repo)
+            query = query.where(_named(repo))
         if phases is not None:
             query = query.where(runs.c.phase.in_(sorted(phases)))
         with self._transaction() as db:
@@ -236,9 +236,14 @@ class SqlRecords(SqlFollowing):
         return [judgement_of(row) for row in rows]
 
 
+def _named(repo: str) -> sa.ColumnElement[bool]:
+    """Whose repository it is, however it is spelled: forges do not tell names apart by case."""
+    return sa.func.lower(runs.c.repo) == repo.lower()
+
+
 def _holder(repo: str, issue: int) -> sa.Select[Any]:
     joined = sa.select(runs).join(claims, claims.c.run_id == runs.c.run_id)
-    return joined.where(claims.c.repo == repo, claims.c.issue == issue)
+    return joined.where(claims.c.repo == repo.lower(), claims.c.issue == issue)
 
 
 def _claimed(db: Connection, run: RunRecord, *, known: bool = False) -> bool:
@@ -247,7 +252,7 @@ def _claimed(db: Connection, run: RunRecord, *, known: bool = False) -> bool:
         with db.begin_nested():
             if not known:
                 db.execute(runs.insert().values(**asdict(run)))
-            db.execute(claims.insert().values(repo=run.repo, issue=run.issue, run_id=run.run_id))
+            db.execute(claims.insert().values(repo=run.repo.lower(), issue=run.issue, run_id=run.run_id))
     except IntegrityError:
         return False
     return True

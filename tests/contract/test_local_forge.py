@@ -45,6 +45,8 @@ def test_any_git_repository_can_be_added(parts: Local, tmp_path: Path) -> None:
     assert refs == ["refs/heads/main", "refs/heads/trunk", "refs/tags/v1"]
     assert not (bare / "hooks").exists()
     assert parts.forge.add(f"file://{work}", "acme/copy") == "acme/copy"
+    with pytest.raises(NotPossible, match="case alone"):
+        parts.forge.add(f"file://{work}", "acme/Copy")
     assert parts.forge.repos() == ("acme/copy", "work")
 
 

@@ -152,6 +152,18 @@ def test_other_issues_and_other_repositories_are_other_claims(records: Records) 
     assert records.claim(run("c", repo="gadgets")).run_id == "c"
 
 
+def test_a_repository_spelled_in_other_letters_is_the_same_one(records: Records) -> None:
+    records.claim(run("a", repo="acme/Widgets", pull=7))
+    assert records.claim(run("b", repo="Acme/widgets")).run_id == "a"
+    assert [one.run_id for one in records.runs(repo="ACME/widgets")] == ["a"]
+    found = records.run_of_pull("acme/widgets", 7)
+    assert found is not None
+    assert found.run_id == "a"
+    records.release("a")
+    assert records.claim(run("b", repo="Acme/widgets")).run_id == "b"
+    assert not records.reclaim("a")
+
+
 def test_a_released_claim_can_be_taken_and_then_not_be_taken_back(records: Records) -> None:
     records.claim(run("a"))
     records.release("a")

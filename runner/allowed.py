@@ -1,0 +1,31 @@
+"""What the operator allows callers, and sets for every run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner.ci import CiPolicy
+from runner.errors import RepoNotAllowed
+from runner.model import Bounds, Tier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What the operator allows. repos empty: every repository of the forge.
+
+    review_settle_s: how long after a reviewer's last remark the round that takes it up begins.
+    """
+
+    repos: frozenset[str]
+    ladder: tuple[Tier, ...]
+    bounds: Bounds
+    ci: CiPolicy
+    review_settle_s: float = 30.0
+
+    def allow(self, repo: str) -> None:
+        """Nothing, if something may be written to the repository, however it is spelled. Raises RepoNotAllowed.
+
+        Asked at every deed: an operator who takes a repository off the list wants no more of them.
+        """
+        if self.repos and repo.lower() not in {one.lower() for one in self.repos}:
+            raise RepoNotAllowed(f"{repo} is not on the allow-list; ask the operator to add it to ASHIGARU_REPOS.")
