@@ -11,6 +11,7 @@ from typing import Final
 
 from runner.agent_watch import AgentWatch
 from runner.ahead import Ahead
+from runner.barred import STOPPED, dated, not_begun
 from runner.brief import prompt, system_prompt
 from runner.conclusion import ExitReport, Stopped, conclude
 from runner.facts import AgentEnded, RunAgent
@@ -76,6 +77,9 @@ class AgentRunner:
         """
         tier = round_input.ladder[step.tier]
         dirs = self.layout.attempt(round_input.run_id, step.attempt)
+        closed = self._closed(round_input, step)
+        if closed is not None:
+            return closed
         attempt = self._begin(round_input, step, tier)
         if attempt.ending is not None:
             self._clear(round_input.run_id, step.attempt)
@@ -85,6 +89,9 @@ class AgentRunner:
             Allowance(
                 run_id=round_input.run_id,
                 attempt=step.attempt,
+                repo=round_input.repo,
+                model=tier.model,
+                effort=tier.effort,
                 placeholder=attempt.placeholder,
                 sockets=dirs.sockets,
                 run_micro_usd=round_input.bounds.run_micro_usd,
@@ -123,6 +130,13 @@ class AgentRunner:
         return None
 
     # --- before ---
+
+    def _closed(self, round_input: RoundInput, step: RunAgent) -> AgentEnded | None:
+        """What keeps an agent that was not begun yet from beginning; nothing is on record of it then."""
+        if self.records.attempt(round_input.run_id, step.attempt) is not None:
+            return None
+        barrier = self.model.closed(round_input.repo)
+        return None if barrier is None else not_begun(barrier, self.clock.now())
 
     def _begin(self, round_input: RoundInput, step: RunAgent, tier: Tier) -> AttemptRecord:
         """The attempt's record: made once, so that a repeated step keeps its placeholder and its start."""
@@ -246,14 +260,14 @@ class AgentRunner:
         stopped: Stopped | None,
     ) -> AgentEnded:
         run_id = round_input.run_id
-        if stopped is None and self.model.exhausted(run_id):
-            stopped = Stopped.BUDGET
+        barrier = self.model.refused(run_id, step.attempt) if stopped is None else None
         concluded = conclude(
             transcript,
             self._exit_report(dirs, agent_name(run_id, step.attempt)),
-            stopped,
+            stopped if barrier is None else STOPPED[barrier],
             self.model.failure(run_id, step.attempt),
         )
+        concluded = dated(concluded, self.clock.now())
         self.records.end_attempt(
             run_id,
             step.attempt,

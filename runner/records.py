@@ -159,6 +159,7 @@ class NoticeKind(StrEnum):
     CLOSED = "closed"
     SHIPPED = "shipped"
     PIPELINE_RED = "pipeline_red"
+    BUDGET = "budget"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,7 +243,7 @@ class Records(Protocol):
         """The run's last events, oldest first; with `after` the first ones whose id is greater. attempt: its alone."""
 
     def spent(self, run_id: str) -> int:
-        """Micro-dollars metered for the run."""
+        """Micro-dollars metered for the run, with what is promised to questions under way."""
 
     def spend(self, run_id: str, attempt: int, micro_usd: int, at: float) -> None:
         """Add to the run's and the attempt's bill."""

@@ -34,6 +34,7 @@ from runner.records import Records, RunChange, RunRecord
 from runner.retrying import Retrier
 from runner.round_after import round_after, tier_of
 from runner.rounds import Rounds, RoundState
+from runner.spending import Spending, Today
 from runner.turns import Turns
 from runner.view import view_of
 
@@ -46,7 +47,7 @@ _ID_ALPHABET: Final = string.ascii_lowercase + string.digits
 class Service:
     """Everything a caller can have done. Every method is safe to repeat."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of its own
         self,
         *,
         policy: Policy,
@@ -57,6 +58,7 @@ class Service:
         clock: Clock,
         keeper: Keeper,
         closing: Closing,
+        spending: Spending,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         """Take the ports; does nothing yet."""
@@ -67,6 +69,7 @@ class Service:
         self._checkouts = checkouts
         self._clock = clock
         self._closing = closing
+        self._spending = spending
         self._turns = Turns()
         self._canceller = Canceller(records=records, rounds=rounds, clock=clock, keeper=keeper)
         self._retrier = Retrier(records=records, checkouts=checkouts, ladder=policy.ladder, bounds=policy.bounds)
@@ -182,7 +185,12 @@ class Service:
     def status(self, run_id: str) -> Digest:
         """The run as a person would want it told. Raises UnknownRun."""
         run = self._known(run_id)
-        return describe(view_of(self._records, run, budget_micro_usd=self._policy.bounds.run_micro_usd))
+        today = self._spending.today(run.repo)
+        return describe(view_of(self._records, run, today=today, budget_micro_usd=self._policy.bounds.run_micro_usd))
+
+    def today(self, repo: str | None = None) -> Today:
+        """What the day has cost so far, and whether spending is halted."""
+        return self._spending.today(repo)
 
     def cursor(self, run_id: str) -> int:
         """The run's cursor now. Raises UnknownRun."""

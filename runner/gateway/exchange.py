@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from starlette.requests import ClientDisconnect, Request
@@ -21,16 +22,24 @@ from runner.gateway.passing import Failure, Passing, refusal
 from runner.gateway.purse import Purse
 from runner.gateway.question import Unasked, read_question
 from runner.gateway.upstream import Asked, Upstream
+from runner.spending import Asking, Barrier, Refused
 
 _LOG: Final = logging.getLogger(__name__)
 _MAX_REQUEST: Final = 32 * 1024 * 1024
 _MAX_AT_ONCE: Final = 8
 _BODY_S: Final = 60.0
 _MESSAGES: Final = "/v1/messages"
-_PATHS: Final = frozenset({_MESSAGES, "/v1/messages/count_tokens"})
 _UP: Final = frozenset({"accept", "content-type", "user-agent", "x-app"})
 _UP_PREFIXES: Final = ("anthropic-", "x-stainless-", "x-claude-")
 BUDGET_WORDS: Final = "ashigaru: the run's budget is used up"
+WORDS: Final = MappingProxyType(
+    {
+        Barrier.HALTED: "ashigaru: all spending is halted",
+        Barrier.RUN: BUDGET_WORDS,
+        Barrier.REPO_DAY: "ashigaru: the repository's budget of the day is used up",
+        Barrier.DAY: "ashigaru: the budget of the day is used up",
+    }
+)
 
 CredentialKind: TypeAlias = Literal["api_key", "oauth"]
 
@@ -45,10 +54,15 @@ class Credential:
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """What one attempt may do: show `placeholder`, spend until the run's total reaches `run_micro_usd`."""
+    """What one attempt may do: show `placeholder`, ask its tier's `model` with at most `effort`, and spend until the
+    run's total reaches `run_micro_usd`.
+    """
 
     run_id: str
     attempt: int
+    repo: str
+    model: str
+    effort: str
     placeholder: str = field(repr=False)
     socket: Path
     run_micro_usd: int
@@ -66,7 +80,8 @@ class Exchange:
     idle_s: float
     now: Callable[[], float] = time.time
     shut: bool = False
-    exhausted: bool = False
+    refused: Barrier | None = None
+    """Why the last request that was refused was refused for money, or by a halt."""
     failure: Failure | None = None
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAX_AT_ONCE))
     answering: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -92,7 +107,7 @@ class Exchange:
         path, method = request.scope["path"], request.method
         if method == "HEAD" and path == "/api/hello":
             return JSONResponse(None, 204)
-        if method != "POST" or path not in _PATHS:
+        if method != "POST" or path != _MESSAGES:
             return refusal(404, "not_found_error", "this gateway serves the Messages API only")
         if self.shut or not _shows(request, self.grant.placeholder):
             return refusal(401, "authentication_error", "the placeholder is not this attempt's")
@@ -103,21 +118,21 @@ class Exchange:
         body = await _body(request)
         if body is None:
             return refusal(413, "request_too_large", f"a request may hold {_MAX_REQUEST} bytes and take {_BODY_S} s")
-        question = await asyncio.to_thread(read_question, body)
+        question = await asyncio.to_thread(read_question, body, self.grant.model, self.grant.effort)
         if isinstance(question, Unasked):
             return refusal(400, "invalid_request_error", f"ashigaru: {question.reason}")
         asked = self._asked(request, body)
         guess = Usage(input=len(body) // 4, output=question.max_output)
         estimate = self.prices.cost(question.model, guess)
         try:
-            admitted = await self.purse.admit(self.grant.run_micro_usd, estimate)
+            admitted = await self.purse.admit(self._asking(estimate))
         except RunnerError:
             _LOG.exception("the budget cannot be looked at", extra={"run": self.grant.run_id})
             return refusal(529, "overloaded_error", "the gateway cannot look at the run's budget just now")
-        if not admitted:
-            self.exhausted = True
+        if isinstance(admitted, Refused):
+            self.refused = admitted.barrier
             # 400 is an answer that the CLI does not try again: it ends at once and its work so far is kept.
-            return refusal(400, "invalid_request_error", BUDGET_WORDS)
+            return refusal(400, "invalid_request_error", WORDS[admitted.barrier])
         meter = Meter(question.model, stream=question.stream, request_bytes=len(body))
         passing = Passing(
             upstream=self.upstream,
@@ -133,10 +148,19 @@ class Exchange:
             return await passing.until_done_or_left(request.receive)
         finally:
             cost = 0
-            if passing.answered and request.scope["path"] == _MESSAGES:
+            if passing.answered:
                 meter.finish()
                 cost = self.prices.cost(meter.model, meter.usage)
-            await asyncio.shield(asyncio.ensure_future(self.purse.settle(estimate, self.grant.attempt, cost)))
+            await asyncio.shield(asyncio.ensure_future(self.purse.settle(admitted, cost)))
+
+    def _asking(self, estimate: int) -> Asking:
+        return Asking(
+            run_id=self.grant.run_id,
+            attempt=self.grant.attempt,
+            repo=self.grant.repo,
+            run_bound=self.grant.run_micro_usd,
+            estimate=estimate,
+        )
 
     def _note(self, failure: Failure | None) -> None:
         self.failure = failure

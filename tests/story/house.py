@@ -25,6 +25,7 @@ from runner.model import RoundInput, Tier
 from runner.model_access import Allowance, CredentialKind
 from runner.ports import Clock
 from runner.setup_run import Egress
+from runner.spending import Barrier
 from tests.fakes.containers import FakeContainers
 
 DEADLINE_S = 30.0
@@ -41,7 +42,9 @@ class FakeModel:
 
     opened: list[Allowance] = field(default_factory=list)
     shut_attempts: list[tuple[str, int]] = field(default_factory=list)
-    broke: set[str] = field(default_factory=set)
+    refusals: dict[int, Barrier] = field(default_factory=dict)
+    """By attempt: what the gateway refused its last request for."""
+    shut_for: Barrier | None = None
     upstream: UpstreamFailure | None = None
 
     @property
@@ -54,8 +57,11 @@ class FakeModel:
     def shut(self, run_id: str, attempt: int) -> None:
         self.shut_attempts.append((run_id, attempt))
 
-    def exhausted(self, run_id: str) -> bool:
-        return run_id in self.broke
+    def closed(self, repo: str) -> Barrier | None:  # noqa: ARG002 - the port's signature
+        return self.shut_for
+
+    def refused(self, run_id: str, attempt: int) -> Barrier | None:  # noqa: ARG002 - the port's signature
+        return self.refusals.get(attempt)
 
     def failure(self, run_id: str, attempt: int) -> UpstreamFailure | None:  # noqa: ARG002 - the port's signature
         return self.upstream
