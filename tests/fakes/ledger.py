@@ -61,8 +61,9 @@ class MemorySpending:
             return next((one.barrier for one in self._accounts(repo, run_id, run_bound) if one.used_up), None)
 
     def today(self, repo: str | None = None) -> Today:
-        spent = sum(cost for _, of, cost in self.settled)
-        of_repo = sum(cost for _, of, cost in self.settled if of == repo)
+        entries = [*self.settled, *((one.run_id, one.repo, one.estimate) for one in self.held.values())]
+        spent = sum(cost for _, _, cost in entries)
+        of_repo = sum(cost for _, of, cost in entries if of == repo)
         return Today(
             spent=spent,
             bound=self.budgets.all_micro_usd,

@@ -61,7 +61,7 @@ def test_a_source_that_came_along_is_no_reach() -> None:
 
 
 def test_a_key_that_comes_twice_is_refused() -> None:
-    body = b'{"model":"m","tools":[],"tools":[]}'
+    body = b'{"model":"claude-sonnet-5-5","tools":[],"tools":[]}'
     assert isinstance(read_question(body, "sonnet", "medium"), Unasked)
 
 
