@@ -118,6 +118,8 @@ class House:
     state: Path
     containers: FakeContainers
     model: FakeModel = field(default_factory=FakeModel)
+    real_gateway: bool = False
+    """The model gateway itself in the fake's place; agents speak to its sockets, and a cassette answers."""
     changes: dict[str, Any] = field(default_factory=dict)
     egress: Egress = field(default_factory=NoEgress)
     clock: Clock | None = None
@@ -134,7 +136,9 @@ class House:
         listener = socket.create_server(("127.0.0.1", 0))
         settings = self.settings(listener.getsockname()[1])
         parts = Parts(
-            containers=self.containers, model=self.model, egress=self.egress, clock=self.clock, witness=self.witness
+            containers=self.containers,
+            model=None if self.real_gateway else self.model,
+            egress=self.egress, clock=self.clock, witness=self.witness
         )
         with listener, running(settings, parts) as daemon:
             server = uvicorn.Server(uvicorn.Config(daemon.app, log_config=None, access_log=False))
