@@ -95,6 +95,7 @@ class AgentRunner:
                 placeholder=attempt.placeholder,
                 sockets=dirs.sockets,
                 run_micro_usd=round_input.bounds.run_micro_usd,
+                patience_s=min(60.0, tier.idle_s / 2),
             )
         )
         name = agent_name(round_input.run_id, step.attempt)

@@ -14,7 +14,10 @@ CredentialKind: TypeAlias = Literal["api_key", "oauth"]
 
 @dataclass(frozen=True, kw_only=True)
 class Allowance:
-    """What one attempt may use of the model: the placeholder it must show, its tier's model, and the run's money."""
+    """What one attempt may use of the model: the placeholder it must show, its tier's model, and the run's money.
+
+    patience_s: how long an answer may be silent until that is the upstream's failure, not the agent's idleness.
+    """
 
     run_id: str
     attempt: int
@@ -24,6 +27,7 @@ class Allowance:
     placeholder: str
     sockets: Path
     run_micro_usd: int
+    patience_s: float = 60.0
 
 
 class ModelAccess(Protocol):
@@ -46,4 +50,7 @@ class ModelAccess(Protocol):
         """Why a request of this attempt was refused, or would be; None: it was not."""
 
     def failure(self, run_id: str, attempt: int) -> UpstreamFailure | None:
-        """The last failure of the upstream that this attempt met, if it has had no answer since."""
+        """The last failure of the upstream that this attempt met, if it has had no answer since.
+
+        A question that is not answered for too long is one, although nobody has given it up yet.
+        """

@@ -43,6 +43,7 @@ class GatewayAccess:
                 placeholder=allowance.placeholder,
                 socket=allowance.sockets / "model.sock",
                 run_micro_usd=allowance.run_micro_usd,
+                patience_s=allowance.patience_s,
             )
         )
 

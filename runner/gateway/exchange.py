@@ -20,7 +20,7 @@ from runner.errors import RunnerError
 from runner.gateway.metering import Meter, PriceTable, Usage
 from runner.gateway.passing import Failure, Passing, refusal
 from runner.gateway.purse import Purse
-from runner.gateway.question import Unasked, read_question
+from runner.gateway.question import Question, Unasked, read_question
 from runner.gateway.upstream import Asked, Upstream
 from runner.spending import Asking, Barrier, Refused
 
@@ -55,7 +55,8 @@ class Credential:
 @dataclass(frozen=True, kw_only=True)
 class Grant:
     """What one attempt may do: show `placeholder`, ask its tier's `model` with at most `effort`, and spend until the
-    run's total reaches `run_micro_usd`.
+    run's total reaches `run_micro_usd`. patience_s: how long a question may go without a byte of its answer until it
+    counts as the upstream's failure.
     """
 
     run_id: str
@@ -66,6 +67,7 @@ class Grant:
     placeholder: str = field(repr=False)
     socket: Path
     run_micro_usd: int
+    patience_s: float = 60.0
 
 
 @dataclass(kw_only=True)
@@ -85,7 +87,9 @@ class Exchange:
     failure: Failure | None = None
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAX_AT_ONCE))
     answering: set[asyncio.Task[Any]] = field(default_factory=set)
-    """What is not finished yet: its cost may still be missing on the ledger."""
+    """What is not finished yet: its cost may still be missing on the books."""
+    silent_since: dict[object, float] = field(default_factory=dict)
+    """Questions that wait for a byte: since when, by the loop's clock."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -121,6 +125,16 @@ class Exchange:
         question = await asyncio.to_thread(read_question, body, self.grant.model, self.grant.effort)
         if isinstance(question, Unasked):
             return refusal(400, "invalid_request_error", f"ashigaru: {question.reason}")
+        me = object()
+        self._heard(me)
+        try:
+            return await self._answered(request, send, body, question, lambda: self._heard(me))
+        finally:
+            del self.silent_since[me]
+
+    async def _answered(
+        self, request: Request, send: Send, body: bytes, question: Question, heard: Callable[[], None]
+    ) -> JSONResponse | None:
         asked = self._asked(request, body)
         guess = Usage(input=len(body) // 4, output=question.max_output)
         estimate = self.prices.cost(question.model, guess)
@@ -143,6 +157,7 @@ class Exchange:
             secret=None if self.credential is None else self.credential.value,
             now=self.now,
             note=self._note,
+            heard=heard,
         )
         try:
             return await passing.until_done_or_left(request.receive)
@@ -161,6 +176,14 @@ class Exchange:
             run_bound=self.grant.run_micro_usd,
             estimate=estimate,
         )
+
+    def _heard(self, asking: object) -> None:
+        self.silent_since[asking] = asyncio.get_running_loop().time()
+
+    def stalled(self) -> bool:
+        """Whether a question has had no byte of its answer for too long. On the loop's thread only."""
+        now = asyncio.get_running_loop().time()
+        return any(now - since > self.grant.patience_s for since in self.silent_since.values())
 
     def _note(self, failure: Failure | None) -> None:
         self.failure = failure

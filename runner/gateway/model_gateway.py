@@ -91,9 +91,8 @@ class ModelGateway:
         return self._spending.barrier(known.grant.repo, run_id, known.grant.run_micro_usd)
 
     def failure(self, run_id: str, attempt: int) -> Failure | None:
-        """The upstream's last failure that no good answer followed."""
-        known = self._known.get((run_id, attempt))
-        return None if known is None else known.failure
+        """The upstream's last failure that no good answer followed; a question that is silent for too long is one."""
+        return self._loop.run(self._failure((run_id, attempt)))
 
     async def _serve(self, grant: Grant) -> None:
         key = (grant.run_id, grant.attempt)
@@ -128,6 +127,12 @@ class ModelGateway:
         self._known[key] = exchange
         while len(self._known) > _REMEMBERED:
             self._known.pop(next(iter(self._known)))
+
+    async def _failure(self, key: tuple[str, int]) -> Failure | None:
+        known = self._known.get(key)
+        if known is None or known.failure is not None:
+            return None if known is None else known.failure
+        return Failure(status=None, type="", retry_at=None) if known.stalled() else None
 
     async def _stop(self, key: tuple[str, int]) -> None:
         served = self._open.pop(key, None)

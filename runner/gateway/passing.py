@@ -53,6 +53,9 @@ class Passing:
     note: Callable[[Failure | None], None]
     """Told how the upstream did before the client can see the end of its answer; not told where the client left."""
 
+    heard: Callable[[], None] = lambda: None
+    """Called with every byte that came from the upstream."""
+
     answered: bool = False
     """Whether the upstream gave a good answer, whole or not: one that has to be paid for."""
 
@@ -99,6 +102,7 @@ class Passing:
         await self._start(answer)
         sent = 0
         async for chunk in answer.chunks:
+            self.heard()
             self.meter.feed(chunk)
             sent += len(chunk)
             if sent > _MAX_ANSWER:

@@ -63,16 +63,17 @@ class House:
     budget: int = 1_000_000
     grants: list[Grant] = field(default_factory=list)
 
-    def grant(self, run_id: str = "r", attempt: int = 1, budget: int | None = None, repo: str = "widgets") -> Grant:
+    def grant(self, run_id: str = "r", attempt: int = 1, budget: int | None = None, patience_s: float = 60.0) -> Grant:
         made = Grant(
             run_id=run_id,
             attempt=attempt,
-            repo=repo,
+            repo="widgets",
             model="sonnet",
             effort="medium",
             placeholder=PLACEHOLDER,
             socket=self.home / f"{run_id}-{attempt}" / "model.sock",
             run_micro_usd=self.budget if budget is None else budget,
+            patience_s=patience_s,
         )
         self.gateway.open(made)
         return made
@@ -402,6 +403,20 @@ def test_a_budget_that_cannot_be_read_lets_nothing_through(tmp_path: Path) -> No
     with house(tmp_path, upstream, books=FailingSpending(unreadable=True)) as one:
         assert one.ask(one.grant()).status_code == 529
     assert upstream.asked == []
+
+
+def test_a_question_that_is_silent_for_too_long_is_the_upstreams_failure(tmp_path: Path) -> None:
+    upstream = HeldUpstream(chunks=(START, SAID, ENDED), headers=SSE)
+    with house(tmp_path, upstream) as one, ThreadPoolExecutor(1) as pool:
+        grant = one.grant(patience_s=0.0)
+        patient = one.grant(attempt=2, patience_s=600.0)
+        answers = [pool.submit(one.ask, grant, STREAMED)]
+        assert upstream.begun.acquire(timeout=PATIENCE_S)
+        assert one.gateway.failure("r", 1) == Failure(status=None, type="", retry_at=None)
+        assert one.gateway.failure("r", patient.attempt) is None
+        upstream.go_on.set()
+        assert [answer.result(PATIENCE_S).status_code for answer in answers] == [200]
+        assert one.gateway.failure("r", 1) is None
 
 
 # --- sockets ---
