@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
@@ -128,12 +129,12 @@ class Exchange:
         me = object()
         self._heard(me)
         try:
-            return await self._answered(request, send, body, question, lambda: self._heard(me))
+            return await self._answered(request, send, body, question, me)
         finally:
-            del self.silent_since[me]
+            self.silent_since.pop(me, None)
 
     async def _answered(
-        self, request: Request, send: Send, body: bytes, question: Question, heard: Callable[[], None]
+        self, request: Request, send: Send, body: bytes, question: Question, me: object
     ) -> JSONResponse | None:
         asked = self._asked(request, body)
         guess = Usage(input=len(body) // 4, output=question.max_output)
@@ -156,8 +157,8 @@ class Exchange:
             idle_s=self.idle_s,
             secret=None if self.credential is None else self.credential.value,
             now=self.now,
-            note=self._note,
-            heard=heard,
+            note=partial(self._note, me),
+            heard=partial(self._heard, me),
         )
         try:
             return await passing.until_done_or_left(request.receive)
@@ -185,7 +186,8 @@ class Exchange:
         now = asyncio.get_running_loop().time()
         return any(now - since > self.grant.patience_s for since in self.silent_since.values())
 
-    def _note(self, failure: Failure | None) -> None:
+    def _note(self, asking: object, failure: Failure | None) -> None:
+        self.silent_since.pop(asking, None)
         self.failure = failure
 
     def _asked(self, request: Request, body: bytes) -> Asked:
