@@ -211,6 +211,16 @@ def test_a_forge_that_stays_down_is_told_before_the_deadline(hub: Failing) -> No
     assert len(hub.asked()) < 60
 
 
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_write_sent_elsewhere_by_a_renaming_is_done_once(hub: Failing, status: int) -> None:
+    hub.branch("work", a="changed\n")
+    number = hub.forge.open_pull(draft()).number
+    fault = hub.fail("POST", f"{BASE}/issues/1/comments", How.ERROR_BEFORE, status=status)
+    hub.forge.say(REPO, number, "k", "Done.")
+    assert fault.reached.is_set()
+    assert len(hub.repo.comments) == 1
+
+
 def test_an_answer_that_is_not_ready_yet_is_asked_for_again(hub: Failing) -> None:
     hub.fail("GET", BASE, How.ERROR_BEFORE, status=202)
     assert hub.forge.default_branch(REPO) == "main"
