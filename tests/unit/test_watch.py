@@ -92,6 +92,14 @@ def test_a_nudge_looks_at_the_repositorys_runs_now_and_at_no_others() -> None:
         assert looks.until(3)[2] == RUN.run_id
 
 
+def test_a_nudge_names_a_repository_in_whatever_letters() -> None:
+    looks = Looks()
+    with watching(Watched([replace(RUN, repo="Acme/Widgets")]), looks, SELDOM_S) as watch:
+        looks.until(1)
+        watch.nudge("acme/WIDGETS")
+        looks.until(2)
+
+
 def test_a_nudge_during_a_look_is_not_lost() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
