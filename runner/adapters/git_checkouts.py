@@ -59,7 +59,6 @@ class GitCheckouts:
         self._git = GitCommand(self._root / "home", timeout_s=timeout_s, certificates=certificates)
         self._listings = Remembered[tuple[TreeEntry, ...]](most=8)
         self._small_files = Remembered[bytes](most=64)
-        self._trees = Remembered[str](most=64)
         self._dates = Remembered[int](most=64)
 
     # --- mirrors -----------------------------------------------------------------------------------------------
@@ -123,9 +122,8 @@ class GitCheckouts:
 
     def tree_of(self, run_id: str, commit: str) -> str:
         """Tree id of a commit."""
-        clone = self._existing(run_id)
-        known = self._trees.get(f"{run_id}/{commit}")
-        return clone.tree_of(commit) if known is None else known
+        # Always read: this is how what is about to be pushed is held against what was judged.
+        return self._existing(run_id).tree_of(commit)
 
     def diff(self, run_id: str, old: str, new: str, max_bytes: int) -> str:
         """Unified diff, without renames and without any driver of the repository's."""
@@ -166,14 +164,14 @@ class GitCheckouts:
             if applied.err.strip():
                 raise CheckoutFault("Git would not take every changed path; the policy must refuse them.")
             tree = clone.ask("write-tree", deed="write the new tree", variables=index).text()
-            return self._own(run_id, clone, tree, parent, message)
+            return self._own(clone, tree, parent, message)
 
     def merge(self, run_id: str, base: str, head: str, message: str) -> Candidate | None:
         """Merge without a work tree; the result has `base` as its only parent."""
         clone = self._existing(run_id)
         with self._only_one(clone):
             tree = clone.merged_tree(base, head)
-            return None if tree is None else self._own(run_id, clone, tree, base, message)
+            return None if tree is None else self._own(clone, tree, base, message)
 
     # --- pushing -----------------------------------------------------------------------------------------------
 
@@ -248,14 +246,13 @@ class GitCheckouts:
             raise CheckoutFault(f"The commit holds more than {MAX_ENTRIES} files; take a smaller repository.")
         return entries
 
-    def _own(self, run_id: str, clone: BareRepository, tree: str, parent: str, message: str) -> Candidate:
+    def _own(self, clone: BareRepository, tree: str, parent: str, message: str) -> Candidate:
         dated = self._dates.get(parent)
         if dated is None:
             dated = clone.date_of(parent)
             self._dates.keep(parent, dated)
         commit = clone.commit_tree(tree, parent, message, self._identity, dated + 1)
         remember(clone, commit)
-        self._trees.keep(f"{run_id}/{commit}", tree)
         return Candidate(commit=commit, tree=tree)
 
     def _index_lines(
