@@ -100,6 +100,20 @@ def test_a_nudge_names_a_repository_in_whatever_letters() -> None:
         looks.until(2)
 
 
+def test_a_run_is_looked_at_by_one_at_a_time() -> None:
+    other, slow = replace(RUN, run_id="v-2-b", repo="v"), threading.Event()
+
+    def does(run_id: str, _count: int) -> bool:
+        return run_id == RUN.run_id and slow.wait(WAIT_S)
+
+    looks = Looks(does=does)
+    with watching(Watched([RUN, other]), looks, 0.001) as watch:
+        watch.nudge("w")
+        seen = looks.until(6)
+        slow.set()
+    assert seen.count(RUN.run_id) == 1
+
+
 def test_a_nudge_during_a_look_is_not_lost() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
