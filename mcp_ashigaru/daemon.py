@@ -135,6 +135,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 sandboxes=sandboxes,
                 egress=egress,
             ),
+            early=early,
         )
         limits = ChangeLimits()
         keeper = Keeper(checkouts=checkouts, forge=forge, records=records, clock=clock, layout=layout, limits=limits)

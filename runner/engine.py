@@ -183,7 +183,8 @@ class Engine:
         known = self._known_red(round_input, base_sha)
         if known is not None:
             return BaseJudged(verdict=known)
-        if isinstance(self.planner.plan(round_input, base_sha), GatePlan):
+        plan = self.planner.plan(round_input, base_sha)
+        if isinstance(plan, GatePlan):
             self._begin_base(round_input)
         ended = self.agents.run(
             round_input,
@@ -191,8 +192,13 @@ class Engine:
             base_sha,
             cancelled=lambda: self._cancelled(round_input),
             doomed=lambda: self.base.red(run_id) is not None,
+            started=lambda: self._gate_ahead(run_id, base_sha, plan, step.attempt),
         )
         return BaseJudged(verdict=self.base.answer(run_id)) if ended is None else ended
+
+    def _gate_ahead(self, run_id: str, base_sha: str, plan: GatePlan | CiOnly | str, attempt: int) -> None:
+        if isinstance(plan, GatePlan):
+            self.gates.ahead(run_id, base_sha, plan, attempt)
 
     def _known_red(self, round_input: RoundInput, base_sha: str) -> Failed | None:
         """The base's verdict where this run has it on record and it is red: no agent is started for that."""

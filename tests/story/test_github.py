@@ -108,6 +108,26 @@ def test_whatever_read_fails_on_the_way_the_job_is_done(state: Path, github: Git
         assert whole_job(github, foreman, seen)["phase"] in {"merged", "shipped"}
 
 
+def test_a_look_at_what_was_there_before_our_push_decides_nothing(state: Path, github: GithubWorld) -> None:
+    """Not that the pull request is gone, and not that somebody else pushed."""
+    seen: list[str] = []
+    one_pull = r"/repos/[^/]+/[^/]+/pulls/\d+"
+    without = github.double.fail("GET", "/never", How.STALE).moment
+    with github.daemon(two_agents(state, seen)) as foreman:
+        github.require("build")
+        first = foreman.until(foreman.work(repo=github.repo), in_ci)
+        gone = github.double.fail("GET", one_pull, How.STALE, times=3, moment=without)
+        once(lambda: gone.times <= 0)
+        assert foreman.call("status", run_id=first["run_id"])["phase"] == "ci"
+        unrepaired = github.double.fail("GET", "/never", How.STALE).moment
+        github.report(first["head_sha"], "build", RED, log="error\n")
+        second = foreman.until(first["run_id"], lambda told: in_ci(told) and told["head_sha"] != first["head_sha"])
+        older = github.double.fail("GET", one_pull, How.STALE, times=3, moment=unrepaired)
+        once(lambda: older.times <= 0)
+        told = foreman.call("status", run_id=first["run_id"])
+        assert (told["phase"], told["reason"]) == ("ci", second["reason"])
+
+
 def test_a_github_that_is_away_for_a_while_costs_no_agent(state: Path, github: GithubWorld) -> None:
     house = house_of(state, {1: writes(RIGHT)}, passes_when(RIGHT))
     with github.daemon(house) as foreman:
