@@ -245,9 +245,6 @@ class Records(Protocol):
     def spent(self, run_id: str) -> int:
         """Micro-dollars metered for the run, with what is promised to questions under way."""
 
-    def spend(self, run_id: str, attempt: int, micro_usd: int, at: float) -> None:
-        """Add to the run's and the attempt's bill."""
-
     def judged(self, key: str) -> Judgement | None:
         """A conclusive judgement remembered under this key, of whichever run, or None."""
 

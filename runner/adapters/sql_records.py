@@ -199,14 +199,6 @@ class SqlRecords(SqlFollowing):
             ).scalar()
         return int(total or 0) + int(held or 0)
 
-    def spend(self, run_id: str, attempt: int, micro_usd: int, at: float) -> None:
-        """See `Records.spend`."""
-        with self._transaction() as db:
-            db.execute(
-                attempts.update().where(*which(run_id, attempt)).values(micro_usd=attempts.c.micro_usd + micro_usd)
-            )
-            db.execute(runs.update().where(runs.c.run_id == run_id).values(updated_at=at, cursor=runs.c.cursor + 1))
-
     # --- judgements ---
 
     def judged(self, key: str) -> Judgement | None:
