@@ -355,3 +355,10 @@ def test_a_fault_of_ours_is_a_trace_and_three(alone: Shell) -> None:
     done = alone.run(code=3, entry=entry)
     assert "ZeroDivisionError" in done.stderr
     assert done.stdout == ""
+
+
+def test_spending_is_halted_and_resumed_with_or_without_a_daemon(alone: Shell) -> None:
+    assert alone.run("halt", "--reason", "The bill looks odd.").stdout.strip().endswith("Z: The bill looks odd.")
+    assert alone.run("halt", "--reason", "Another.").stdout.strip().endswith("Z: The bill looks odd.")
+    assert alone.run("resume").stdout == "resumed\n"
+    assert alone.run("resume").stdout == "was not halted\n"
