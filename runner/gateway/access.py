@@ -96,6 +96,8 @@ def gateways(
         )
     if left := spending.forfeit():
         _LOG.warning("%s questions were under way when the last daemon ended: they count as they were estimated", left)
+    if spending.halted() is not None:
+        _LOG.warning("all spending is halted; `mcp-ashigaru resume` lets it go on")
     loop = GatewayLoop()
     loop.start()
     model = ModelGateway(loop, upstream, credential, prices, spending)

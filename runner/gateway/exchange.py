@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from runner.errors import RunnerError
@@ -29,6 +29,8 @@ _LOG: Final = logging.getLogger(__name__)
 _MAX_REQUEST: Final = 32 * 1024 * 1024
 _MAX_AT_ONCE: Final = 8
 _BODY_S: Final = 60.0
+_MAX_REFUSALS: Final = 200
+"""An attempt that was refused so often is not listened to any more: each refusal costs the daemon work."""
 _MESSAGES: Final = "/v1/messages"
 _UP: Final = frozenset({"accept", "content-type", "user-agent", "x-app"})
 _UP_PREFIXES: Final = ("anthropic-", "x-stainless-", "x-claude-")
@@ -83,8 +85,9 @@ class Exchange:
     idle_s: float
     now: Callable[[], float] = time.time
     shut: bool = False
+    refusals: int = 0
     refused: Barrier | None = None
-    """Why the last request that was refused was refused for money, or by a halt."""
+    """What the last question was refused for: want of money, or a halt."""
     failure: Failure | None = None
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAX_AT_ONCE))
     answering: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -106,12 +109,15 @@ class Exchange:
             async with self.slots:
                 refused = await self._served(request, send)
         if refused is not None:
+            self.refusals += 400 <= refused.status_code < 500
             await refused(scope, receive, send)
 
-    def _refused(self, request: Request) -> JSONResponse | None:
+    def _refused(self, request: Request) -> Response | None:
         path, method = request.scope["path"], request.method
+        if self.refusals >= _MAX_REFUSALS:
+            return refusal(400, "invalid_request_error", "ashigaru: too many requests of this attempt were refused")
         if method == "HEAD" and path == "/api/hello":
-            return JSONResponse(None, 204)
+            return Response(status_code=204)
         if method != "POST" or path != _MESSAGES:
             return refusal(404, "not_found_error", "this gateway serves the Messages API only")
         if self.shut or not _shows(request, self.grant.placeholder):
@@ -148,6 +154,7 @@ class Exchange:
             self.refused = admitted.barrier
             # 400 is an answer that the CLI does not try again: it ends at once and its work so far is kept.
             return refusal(400, "invalid_request_error", WORDS[admitted.barrier])
+        self.refused = None
         meter = Meter(question.model, stream=question.stream, request_bytes=len(body))
         passing = Passing(
             upstream=self.upstream,

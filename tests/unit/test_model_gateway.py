@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from runner.errors import BadIntent, SandboxFault
+from runner.gateway import exchange, passing
 from runner.gateway.access import GatewayAccess, gateways
 from runner.gateway.cassette import parse_cassette
 from runner.gateway.egress import Egress
@@ -27,7 +28,7 @@ from runner.gateway.model_gateway import ModelGateway
 from runner.gateway.passing import Failure
 from runner.gateway.upstream import Anthropic, Replay, Upstream
 from runner.model_access import Allowance
-from runner.spending import Barrier
+from runner.spending import Asking, Barrier, DayBudgets
 from tests.fakes.ledger import FailingSpending, MemorySpending
 from tests.fakes.upstream import (
     PATIENCE_S,
@@ -63,14 +64,21 @@ class House:
     budget: int = 1_000_000
     grants: list[Grant] = field(default_factory=list)
 
-    def grant(self, run_id: str = "r", attempt: int = 1, budget: int | None = None, patience_s: float = 60.0) -> Grant:
+    def grant(
+        self,
+        run_id: str = "r",
+        attempt: int = 1,
+        budget: int | None = None,
+        patience_s: float = 60.0,
+        placeholder: str = PLACEHOLDER,
+    ) -> Grant:
         made = Grant(
             run_id=run_id,
             attempt=attempt,
             repo="widgets",
             model="sonnet",
             effort="medium",
-            placeholder=PLACEHOLDER,
+            placeholder=placeholder,
             socket=self.home / f"{run_id}-{attempt}" / "model.sock",
             run_micro_usd=self.budget if budget is None else budget,
             patience_s=patience_s,
@@ -215,6 +223,39 @@ def test_too_large_a_request_is_refused(tmp_path: Path) -> None:
         response = one.ask(one.grant(), b" " * (32 * 1024 * 1024 + 1))
     assert response.status_code == 413
     assert upstream.asked == []
+
+
+def test_a_placeholder_is_worth_nothing_at_another_attempts_socket(tmp_path: Path) -> None:
+    upstream = AnsweringUpstream()
+    with house(tmp_path, upstream) as one:
+        first, other = one.grant(), one.grant(attempt=2, placeholder="ashigaru-other")
+        assert one.ask(other).status_code == 401
+        assert one.ask(first, shown={"x-api-key": other.placeholder}).status_code == 401
+        assert upstream.asked == []
+        assert one.ask(other, shown={"x-api-key": other.placeholder}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "changes", [{"model": "claude-opus-5-5"}, {"output_config": {"effort": "max"}}, {"speed": "fast"}]
+)
+def test_a_question_above_the_attempts_tier_is_not_passed_on(tmp_path: Path, changes: dict[str, Any]) -> None:
+    upstream = AnsweringUpstream()
+    with house(tmp_path, upstream) as one:
+        response = one.ask(one.grant(), json.dumps({**json.loads(BODY), **changes}).encode())
+        assert (response.status_code, error_of(response)) == (400, "invalid_request_error")
+        assert one.gateway.refused("r", 1) is None
+    assert upstream.asked == []
+
+
+def test_who_is_refused_too_often_is_not_listened_to_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "_MAX_REFUSALS", 3)
+    upstream = AnsweringUpstream()
+    with house(tmp_path, upstream) as one:
+        grant, other = one.grant(), one.grant(attempt=2)
+        assert [one.ask(grant, b"[]").status_code for _ in range(3)] == [400, 400, 400]
+        assert "too many" in one.ask(grant).text
+        assert one.ask(other).status_code == 200
+    assert len(upstream.asked) == 1
 
 
 # --- answers ---
@@ -417,6 +458,59 @@ def test_a_question_that_is_silent_for_too_long_is_the_upstreams_failure(tmp_pat
         upstream.go_on.set()
         assert [answer.result(PATIENCE_S).status_code for answer in answers] == [200]
         assert one.gateway.failure("r", 1) is None
+
+
+def test_an_answer_that_never_ends_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passing, "_MAX_ANSWER", len(START) + len(SAID))
+    with house(tmp_path, AnsweringUpstream(chunks=(START, SAID, SAID, ENDED), headers=SSE)) as one:
+        with pytest.raises(httpx.RemoteProtocolError):
+            one.ask(one.grant(), STREAMED)
+        assert one.gateway.failure("r", 1) == Failure(status=None, type="", retry_at=None)
+
+
+def test_an_error_that_never_ends_is_cut(tmp_path: Path) -> None:
+    with house(tmp_path, AnsweringUpstream(status=500, chunks=(b"x" * 60_000,) * 50)) as one:
+        response = one.ask(one.grant())
+        assert (response.status_code, len(response.content)) == (500, 64 * 1024)
+
+
+@pytest.mark.parametrize(
+    ("barrier", "words"),
+    [(Barrier.HALTED, "halted"), (Barrier.REPO_DAY, "repository's budget"), (Barrier.DAY, "budget of the day")],
+)
+def test_a_halt_and_a_budget_of_the_day_refuse_the_next_question(tmp_path: Path, barrier: Barrier, words: str) -> None:
+    upstream = AnsweringUpstream(chunks=(COSTS_SIX,))
+    bounds = DayBudgets(
+        repo_micro_usd=6 if barrier is Barrier.REPO_DAY else 0, all_micro_usd=6 if barrier is Barrier.DAY else 0
+    )
+    with house(tmp_path, upstream, books=MemorySpending(budgets=bounds)) as one:
+        grant = one.grant()
+        assert one.gateway.closed("widgets") is None
+        assert one.ask(grant).status_code == 200
+        if barrier is Barrier.HALTED:
+            one.books.halt("")
+        response = one.ask(grant)
+        assert (response.status_code, error_of(response)) == (400, "invalid_request_error")
+        assert words in response.text
+        assert one.gateway.refused("r", 1) is one.gateway.closed("widgets") is barrier
+        one.books.resume()
+        one.books.budgets = DayBudgets()
+        assert one.ask(grant).status_code == 200
+        assert one.gateway.refused("r", 1) is None
+    assert len(upstream.asked) == 2
+
+
+def test_what_a_dead_gateway_left_is_counted_when_the_next_one_starts() -> None:
+    books = MemorySpending()
+    books.reserve(Asking(run_id="r", attempt=1, repo="widgets", run_bound=100, estimate=40))
+    with gateways(
+        upstream=AnsweringUpstream(),
+        credential=None,
+        prices=PRICES,
+        spending=books,
+        egress=Egress(allowed=frozenset(), private_hosts=frozenset()),
+    ):
+        assert (books.spent("r"), books.held) == (40, {})
 
 
 # --- sockets ---
