@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy.engine import Engine
 
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_records import SqlRecords
+from runner.adapters.sql_schema import metadata
+from runner.adapters.sql_schema import spending as spending_switch
 from runner.adapters.sql_spending import SqlSpending
 from runner.model import Phase
 from runner.records import AttemptRecord, RunRecord
@@ -300,3 +303,66 @@ def test_side_by_side_questions_never_promise_more_than_there_is(kept: list[Acco
 def test_the_next_day_is_the_very_next(at: float) -> None:
     assert 0 < next_day_at(at) - at <= DAY_S
     assert day_of(next_day_at(at)) == day_of(at) + 1
+
+
+class SqlAsMemory(RuleBasedStateMachine):
+    """The books in SQL do as those in memory, whatever comes in which order; and neither promises too much."""
+
+    BOUND = 1000
+    BUDGETS = DayBudgets(repo_micro_usd=700, all_micro_usd=1200)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.engine = open_engine("sqlite://")
+        metadata.create_all(self.engine)
+        with self.engine.begin() as db:
+            db.execute(spending_switch.insert().values(id=1))
+        self.sql = SqlSpending(self.engine, Noon(), host="here", budgets=self.BUDGETS)
+        self.memory = MemorySpending(budgets=self.BUDGETS)
+        records = SqlRecords(self.engine)
+        for run_id, repo in RUNS.items():
+            records.claim(a_run(run_id, repo))
+            records.begin_attempt(an_attempt(run_id))
+        self.open: list[tuple[int, int]] = []
+
+    @rule(run_id=st.sampled_from(["r1", "r2", "r3"]), estimate=st.integers(1, 400))
+    def reserve(self, run_id: str, estimate: int) -> None:
+        wanted = asking(run_id, estimate, self.BOUND, RUNS[run_id])
+        told, expected = self.sql.reserve(wanted), self.memory.reserve(wanted)
+        assert type(told) is type(expected)
+        if isinstance(told, Reserved) and isinstance(expected, Reserved):
+            self.open.append((told.id, expected.id))
+        else:
+            assert told == expected
+
+    @precondition(lambda self: self.open)
+    @rule(which=st.integers(0, 30), cost=st.integers(0, 500))
+    def settle(self, which: int, cost: int) -> None:
+        in_sql, in_memory = self.open.pop(which % len(self.open))
+        for _ in range(2):
+            self.sql.settle(in_sql, cost)
+            self.memory.settle(in_memory, cost)
+
+    @rule(halted=st.booleans())
+    def switch(self, *, halted: bool) -> None:
+        for one in (self.sql, self.memory):
+            one.halt("") if halted else one.resume()
+
+    @rule()
+    def crash(self) -> None:
+        assert self.sql.forfeit() == self.memory.forfeit()
+        self.open = []
+
+    @invariant()
+    def they_agree(self) -> None:
+        for repo in RUNS.values():
+            assert self.sql.today(repo).repo_spent == self.memory.today(repo).repo_spent
+            assert self.sql.barrier(repo) == self.memory.barrier(repo)
+
+    def teardown(self) -> None:
+        self.engine.dispose()
+
+
+RUNS = {"r1": "acme/widgets", "r2": "acme/widgets", "r3": "acme/gears"}
+TestSqlAsMemory = SqlAsMemory.TestCase
+TestSqlAsMemory.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
