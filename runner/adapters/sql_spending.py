@@ -130,7 +130,8 @@ class SqlSpending(SqlFollowing):
             if known is not None:
                 return known
             values = {"halted_at": now, "reason": reason[:_MAX_REASON]}
-            db.execute(spending.update().where(spending.c.id == _ONE).values(**values))
+            if not db.execute(spending.update().where(spending.c.id == _ONE).values(**values)).rowcount:
+                db.execute(spending.insert().values(id=_ONE, **values))
         return Halt(reason=reason[:_MAX_REASON], at=now)
 
     def resume(self) -> bool:

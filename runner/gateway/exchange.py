@@ -118,7 +118,7 @@ class Exchange:
             return refusal(400, "invalid_request_error", "ashigaru: too many requests of this attempt were refused")
         if method == "HEAD" and path == "/api/hello":
             return Response(status_code=204)
-        if method != "POST" or path != _MESSAGES:
+        if not serves(method, path):
             return refusal(404, "not_found_error", "this gateway serves the Messages API only")
         if self.shut or not _shows(request, self.grant.placeholder):
             return refusal(401, "authentication_error", "the placeholder is not this attempt's")
@@ -214,6 +214,11 @@ class Exchange:
             run_id=self.grant.run_id,
             attempt=self.grant.attempt,
         )
+
+
+def serves(method: str, path: str) -> bool:
+    """Whether that may be asked at all: what Claude Code does, as it is run here, and nothing else."""
+    return method == "POST" and path == _MESSAGES
 
 
 def _shows(request: Request, placeholder: str) -> bool:
