@@ -62,6 +62,7 @@ def _register_runs(server: MCPServer[Any], service: Service) -> None:
                 for run in found
             ],
             day_micro_usd=today.spent,
+            halted=today.halt is not None,
             day=day_words(today),
         )
 
