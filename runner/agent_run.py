@@ -6,6 +6,7 @@ import secrets
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -80,9 +81,9 @@ class AgentRunner:
         """
         tier = round_input.ladder[step.tier]
         dirs = self.layout.attempt(round_input.run_id, step.attempt)
-        closed = self._closed(round_input, step)
-        if closed is not None:
-            return closed
+        known = self.records.attempt(round_input.run_id, step.attempt)
+        if known is None and (barrier := self.model.closed(round_input.repo)) is not None:
+            return not_begun(barrier, self.clock.now())
         attempt = self._begin(round_input, step, tier)
         if attempt.ending is not None:
             self._clear(round_input.run_id, step.attempt)
@@ -135,13 +136,6 @@ class AgentRunner:
         return None
 
     # --- before ---
-
-    def _closed(self, round_input: RoundInput, step: RunAgent) -> AgentEnded | None:
-        """What keeps an agent that was not begun yet from beginning; nothing is on record of it then."""
-        if self.records.attempt(round_input.run_id, step.attempt) is not None:
-            return None
-        barrier = self.model.closed(round_input.repo)
-        return None if barrier is None else not_begun(barrier, self.clock.now())
 
     def _begin(self, round_input: RoundInput, step: RunAgent, tier: Tier) -> AttemptRecord:
         """The attempt's record: made once, so that a repeated step keeps its placeholder and its start."""
@@ -215,7 +209,8 @@ class AgentRunner:
     ) -> tuple[Stopped | None, Transcript, bool]:
         """Read events until the sandbox has ended or was stopped: (why we stopped it, what was read, doomed)."""
         name = agent_name(round_input.run_id, step.attempt)
-        watch = AgentWatch(self.clock, tier, attempt.started_at)
+        lively = partial(self.model.lively, attempt.run_id, attempt.attempt)
+        watch = AgentWatch(self.clock, tier, attempt.started_at, lively)
         transcript = attempt.transcript or Transcript()
         stopped: Stopped | None = None
         while True:

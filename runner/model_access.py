@@ -49,6 +49,9 @@ class ModelAccess(Protocol):
     def refused(self, run_id: str, attempt: int) -> Barrier | None:
         """Why a request of this attempt was refused, or would be; None: it was not."""
 
+    def lively(self, run_id: str, attempt: int) -> bool:
+        """Whether an answer to this attempt is under way, of which something came not long ago."""
+
     def failure(self, run_id: str, attempt: int) -> UpstreamFailure | None:
         """The last failure of the upstream that this attempt met, if it has had no answer since.
 

@@ -24,9 +24,7 @@ def summary_of(verdict: Verdict) -> str:
             return reason
 
 
-def view_of(
-    records: Records, run: RunRecord, *, budget_micro_usd: int | None, today: Today | None = None
-) -> RunView:
+def view_of(records: Records, run: RunRecord, *, budget_micro_usd: int | None, today: Today | None = None) -> RunView:
     """Everything the digest is made of."""
     attempts = records.attempts(run.run_id)
     judgements = records.judgements(run.run_id)

@@ -59,6 +59,10 @@ class GatewayAccess:
         """See `ModelAccess.refused`."""
         return self.gateway.refused(run_id, attempt)
 
+    def lively(self, run_id: str, attempt: int) -> bool:
+        """See `ModelAccess.lively`."""
+        return self.gateway.lively(run_id, attempt)
+
     def failure(self, run_id: str, attempt: int) -> UpstreamFailure | None:
         """See `ModelAccess.failure`."""
         last = self.gateway.failure(run_id, attempt)

@@ -193,6 +193,10 @@ class Exchange:
         now = asyncio.get_running_loop().time()
         return any(now - since > self.grant.patience_s for since in self.silent_since.values())
 
+    def lively(self) -> bool:
+        """Whether a question is under way, and none has been silent for too long. On the loop's thread only."""
+        return bool(self.silent_since) and not self.stalled()
+
     def _note(self, asking: object, failure: Failure | None) -> None:
         self.silent_since.pop(asking, None)
         self.failure = failure

@@ -94,6 +94,14 @@ class ModelGateway:
         """The upstream's last failure that no good answer followed; a question that is silent for too long is one."""
         return self._loop.run(self._failure((run_id, attempt)))
 
+    def lively(self, run_id: str, attempt: int) -> bool:
+        """Whether a question of the attempt is being answered, not silent for too long."""
+        return self._loop.run(self._lively((run_id, attempt)))
+
+    async def _lively(self, key: tuple[str, int]) -> bool:
+        known = self._known.get(key)
+        return known is not None and known.lively()
+
     async def _serve(self, grant: Grant) -> None:
         key = (grant.run_id, grant.attempt)
         if key in self._open:

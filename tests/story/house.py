@@ -63,6 +63,9 @@ class FakeModel:
     def refused(self, run_id: str, attempt: int) -> Barrier | None:  # noqa: ARG002 - the port's signature
         return self.refusals.get(attempt)
 
+    def lively(self, run_id: str, attempt: int) -> bool:  # noqa: ARG002 - the port's signature
+        return False
+
     def failure(self, run_id: str, attempt: int) -> UpstreamFailure | None:  # noqa: ARG002 - the port's signature
         return self.upstream
 
@@ -138,7 +141,9 @@ class House:
         parts = Parts(
             containers=self.containers,
             model=None if self.real_gateway else self.model,
-            egress=self.egress, clock=self.clock, witness=self.witness
+            egress=self.egress,
+            clock=self.clock,
+            witness=self.witness,
         )
         with listener, running(settings, parts) as daemon:
             server = uvicorn.Server(uvicorn.Config(daemon.app, log_config=None, access_log=False))

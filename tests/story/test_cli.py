@@ -366,9 +366,7 @@ def test_spending_is_halted_and_resumed_without_a_daemon(alone: Shell) -> None:
     assert alone.run("resume").stdout == "was not halted\n"
 
 
-def test_a_halt_that_the_running_daemon_does_not_hear_of_is_told_as_refused(
-    state: Path, source: Path, tmp_path: Path
-) -> None:
+def test_a_halt_that_the_running_daemon_does_not_hear_of_is_told_as_refused(state: Path, source: Path) -> None:
     with house_of(state, works(writes)).daemon() as foreman:
         shell = shell_of(foreman, state)
         shell.run("forge", "add", str(source))
@@ -377,6 +375,6 @@ def test_a_halt_that_the_running_daemon_does_not_hear_of_is_told_as_refused(
         assert "All spending is halted" in shell.run("runs").stderr
         assert "All spending is halted" in shell.run("status", run_id).stdout
         assert shell.run("resume").stderr == ""
-        told = shell.run("halt", code=2, ASHIGARU_STATE_DIR=str(tmp_path / "e"))
+        told = shell.run("halt", code=2, ASHIGARU_STATE_DIR=str(state / "e"))
         assert "ASHIGARU_STATE_DIR" in told.stderr
         assert not foreman.call("list_runs")["halted"]

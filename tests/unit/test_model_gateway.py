@@ -267,8 +267,10 @@ def test_an_answer_streams_as_it_comes(tmp_path: Path) -> None:
         with client.stream("POST", "/v1/messages", content=STREAMED, headers={"x-api-key": PLACEHOLDER}) as response:
             parts = response.iter_raw()
             assert next(parts) == START
+            assert one.gateway.lively("r", 1)
             upstream.go_on.set()
             assert b"".join(parts) == SAID + ENDED
+            assert not one.gateway.lively("r", 1)
         assert one.settled() == 42
 
 
@@ -455,6 +457,8 @@ def test_a_question_that_is_silent_for_too_long_is_the_upstreams_failure(tmp_pat
         assert upstream.begun.acquire(timeout=PATIENCE_S)
         assert one.gateway.failure("r", 1) == Failure(status=None, type="", retry_at=None)
         assert one.gateway.failure("r", patient.attempt) is None
+        assert not one.gateway.lively("r", 1)
+        assert not one.gateway.lively("r", patient.attempt)
         upstream.go_on.set()
         assert [answer.result(PATIENCE_S).status_code for answer in answers] == [200]
         assert one.gateway.failure("r", 1) is None
