@@ -82,6 +82,7 @@ class AgentRunner:
         tier = round_input.ladder[step.tier]
         dirs = self.layout.attempt(round_input.run_id, step.attempt)
         known = self.records.attempt(round_input.run_id, step.attempt)
+        # Of an agent that may not begin nothing is on record.
         if known is None and (barrier := self.model.closed(round_input.repo)) is not None:
             return not_begun(barrier, self.clock.now())
         attempt = self._begin(round_input, step, tier)

@@ -112,7 +112,7 @@ def gateways(
             egress=proxy,
         )
     finally:
-        # In this order: what was answered is on the ledger before the loop is gone.
+        # In this order: what was answered is on the books before the loop is gone.
         model.close()
         proxy.close()
         loop.run(upstream.close())

@@ -72,7 +72,7 @@ class ModelGateway:
         self._loop.run(self._stop((run_id, attempt)))
 
     def close(self) -> None:
-        """Shut every grant, and return when what was answered to them is on the ledger (or a few seconds later)."""
+        """Shut every grant, and return when what was answered to them is on the books (or a few seconds later)."""
         self._loop.run(self._stop_all())
 
     def closed(self, repo: str) -> Barrier | None:

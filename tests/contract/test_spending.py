@@ -35,7 +35,7 @@ from runner.spending import (
     next_day_at,
     weigh,
 )
-from tests.fakes.ledger import MemorySpending
+from tests.fakes.spending import MemorySpending
 
 NOON = 20_000 * DAY_S + 43_200.0
 

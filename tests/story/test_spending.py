@@ -179,6 +179,7 @@ def test_a_halt_refuses_the_next_request_starts_nothing_survives_a_restart_and_e
         assert (told["halted"], "mcp-ashigaru resume" in told["next"]) == ("The bill looks odd.", True)
         other = foreman.work(issue=2)
         assert foreman.at_rest(other)["phase"] == "waiting"
+        assert house.containers.listing() == (), "what was made ahead for an agent that may not begin is left"
         assert "halted" in foreman.call("list_runs")["day"]
     with house.daemon() as foreman:
         assert foreman.call("status", run_id=run_id)["phase"] == "waiting"

@@ -29,7 +29,7 @@ from runner.gateway.passing import Failure
 from runner.gateway.upstream import Anthropic, Replay, Upstream
 from runner.model_access import Allowance
 from runner.spending import Asking, Barrier, DayBudgets
-from tests.fakes.ledger import FailingSpending, MemorySpending
+from tests.fakes.spending import FailingSpending, MemorySpending
 from tests.fakes.upstream import (
     PATIENCE_S,
     AbsentUpstream,

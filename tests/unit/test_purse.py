@@ -12,7 +12,7 @@ from runner.errors import RecordsFault
 from runner.gateway import purse as purse_module
 from runner.gateway.purse import Purse
 from runner.spending import Admission, Asking, DayBudgets, Reserved
-from tests.fakes.ledger import FailingSpending, MemorySpending
+from tests.fakes.spending import FailingSpending, MemorySpending
 
 PATIENCE_S = 20.0
 
