@@ -108,3 +108,17 @@ def test_a_halt_stops_the_real_agent_at_its_next_request_and_it_goes_on_when_it_
         assert time.monotonic() < deadline, (told, daemon.log())
         daemon.call("status", run_id=run_id, since=told["cursor"], wait_s=2)
     assert [one["ending"] for one in told["tiers_tried"]] == ["halted", "completed"]
+
+
+def test_a_question_that_a_killed_daemon_had_asked_stays_on_the_books(daemon: RealDaemon, api: ScriptedApi) -> None:
+    run_id = work(daemon, 1, "case-waits")
+    assert api.held.wait(60), daemon.log()
+    assert daemon.call("list_runs")["day_micro_usd"] > 100_000, "what it may cost is promised before it is asked"
+    daemon.kill()
+    api.go_on.set()
+    daemon.start()
+    told = daemon.at_rest(run_id)
+    assert [one["ending"] for one in told["tiers_tried"]] == ["completed"], (told, daemon.log())
+    # The three answers are short and cost next to nothing; the estimate of the one that was lost counts whole.
+    assert told["spent_micro_usd"] == told["day_micro_usd"] > 100_000
+    assert "questions were under way" in daemon.log()
