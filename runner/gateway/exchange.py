@@ -121,7 +121,7 @@ class Exchange:
         if not serves(method, path):
             return refusal(404, "not_found_error", "this gateway serves the Messages API only")
         if self.shut or not _shows(request, self.grant.placeholder):
-            return refusal(401, "authentication_error", "the placeholder is not this attempt's")
+            return _not_yours()
         return None
 
     async def _served(self, request: Request, send: Send) -> JSONResponse | None:
@@ -155,6 +155,10 @@ class Exchange:
             # 400 is an answer that the CLI does not try again: it ends at once and its work so far is kept.
             return refusal(400, "invalid_request_error", WORDS[admitted.barrier])
         self.refused = None
+        if self.shut:
+            # It waited for its turn, and the attempt is over by now.
+            await asyncio.shield(asyncio.ensure_future(self.purse.settle(admitted, 0)))
+            return _not_yours()
         meter = Meter(question.model, stream=question.stream, request_bytes=len(body))
         passing = Passing(
             upstream=self.upstream,
@@ -223,6 +227,10 @@ class Exchange:
 def serves(method: str, path: str) -> bool:
     """Whether that may be asked at all: what Claude Code does, as it is run here, and nothing else."""
     return method == "POST" and path == _MESSAGES
+
+
+def _not_yours() -> JSONResponse:
+    return refusal(401, "authentication_error", "the placeholder is not this attempt's")
 
 
 def _shows(request: Request, placeholder: str) -> bool:

@@ -28,7 +28,7 @@ from runner.gateway.model_gateway import ModelGateway
 from runner.gateway.passing import Failure
 from runner.gateway.upstream import Anthropic, Replay, Upstream
 from runner.model_access import Allowance
-from runner.spending import Asking, Barrier, DayBudgets
+from runner.spending import Admission, Asking, Barrier, Busy, DayBudgets
 from tests.fakes.spending import FailingSpending, MemorySpending
 from tests.fakes.upstream import (
     PATIENCE_S,
@@ -128,6 +128,19 @@ def house(
         gateway.close()
         loop.run(upstream.close())
         loop.close()
+
+
+@dataclass(kw_only=True)
+class WatchedSpending(MemorySpending):
+    """Books that say when somebody had to wait."""
+
+    busy: threading.Event = field(default_factory=threading.Event)
+
+    def reserve(self, asking: Asking) -> Admission:
+        answer = super().reserve(asking)
+        if isinstance(answer, Busy):
+            self.busy.set()
+        return answer
 
 
 def error_of(response: httpx.Response) -> str:
@@ -553,6 +566,27 @@ def test_after_shut_the_placeholder_is_worth_nothing(tmp_path: Path) -> None:
         assert again == 401
         assert len(upstream.asked) == 1
         assert one.ask(one.grant()).status_code == 200
+
+
+def test_a_question_that_waited_for_its_turn_is_not_asked_when_the_attempt_is_over(tmp_path: Path) -> None:
+    upstream = HeldUpstream(chunks=(b" ", COSTS_SIX))
+    waiting = WatchedSpending(budgets=DayBudgets(all_micro_usd=13))
+    with house(tmp_path, upstream, books=waiting) as one, ThreadPoolExecutor(2) as pool:
+        first, second = one.grant(), one.grant(run_id="s")
+        answer = pool.submit(one.ask, first)
+        assert upstream.begun.acquire(timeout=PATIENCE_S)
+        late = pool.submit(one.ask, second)
+        assert waiting.busy.wait(PATIENCE_S)
+        one.gateway.shut("s", 1)
+        upstream.go_on.set()
+        assert answer.result(PATIENCE_S).status_code == 200
+        try:
+            told = late.result(PATIENCE_S).status_code
+        except httpx.TransportError:
+            told = 401
+        assert told == 401
+        one.gateway.close()
+        assert (len(upstream.asked), waiting.held, waiting.spent("s")) == (1, {}, 0)
 
 
 def test_a_path_longer_than_an_address_can_be_served(tmp_path: Path) -> None:
