@@ -183,6 +183,49 @@ def test_a_read_older_than_the_write_does_not_have_it_done_twice(hub: Failing, d
     assert one.once(hub)
 
 
+@pytest.mark.parametrize("old", [1, 2, 3])
+def test_a_comment_whose_answer_got_lost_is_not_doubled_while_reads_stay_old(hub: Failing, old: int) -> None:
+    hub.branch("work", a="changed\n")
+    hub.forge.open_pull(draft())
+    comments = f"{BASE}/issues/1/comments"
+    hub.fail("POST", comments, How.ERROR_AFTER)
+    # The look before the comment, and so many after it.
+    hub.fail("GET", comments, How.STALE, times=1 + old, moment=hub.state.moment())
+    hub.forge.say(REPO, 1, "k", "Done.")
+    assert len(hub.asked("POST", comments)) == 1
+    assert len(hub.repo.comments) == 1
+
+
+def test_a_comment_lost_by_an_earlier_call_is_looked_for_longer_by_the_next(hub: Failing) -> None:
+    hub.branch("work", a="changed\n")
+    hub.forge.open_pull(draft())
+    comments = f"{BASE}/issues/1/comments"
+    before = hub.state.moment()
+    hub.fail("GET", comments, How.STALE, moment=before)
+    hub.fail("POST", comments, How.ERROR_AFTER)
+    down = hub.fail("GET", comments, How.ERROR_BEFORE, times=100)
+    with pytest.raises(ForgeDown):
+        hub.forge.say(REPO, 1, "k", "Done.")
+    assert down.reached.is_set()
+    hub.state.faults.clear()
+    hub.fail("GET", comments, How.STALE, times=3, moment=before)
+    hub.forge.say(REPO, 1, "k", "Done.")
+    assert len(hub.asked("POST", comments)) == 1
+    assert len(hub.repo.comments) == 1
+
+
+def test_only_the_comment_that_got_lost_is_looked_for_longer(hub: Failing) -> None:
+    hub.branch("work", a="changed\n")
+    hub.forge.open_pull(draft())
+    hub.fail("POST", f"{BASE}/issues/1/comments", How.ERROR_AFTER)
+    hub.forge.say(REPO, 1, "k", "Done.")
+    hub.clock.slept.clear()
+    hub.forge.say(REPO, 1, "other", "Done too.")
+    hub.forge.say(REPO, 1, "k", "Done.")
+    assert hub.clock.slept == []
+    assert len(hub.repo.comments) == 2
+
+
 def test_a_merge_sent_again_because_every_look_was_old_is_the_merge_there_is(hub: Failing) -> None:
     hub.branch("work", a="changed\n")
     pull = hub.forge.open_pull(draft())
