@@ -33,7 +33,7 @@ _GROWING: Final = wait_random_exponential(multiplier=1, min=0.2, max=15)
 # A read may be older than a write just made: a lost write counts as not done when it was looked for in vain twice.
 _LOOKS: Final = 2
 _LOOK_AGAIN_S: Final = 2.0
-# Nothing at GitHub keeps the same comment from being made twice, so one that got lost is looked for longer: 14 s in all.
+# GitHub makes the same comment as often as it is told, so one that got lost is looked for longer: 14 s in all.
 _PATIENT_LOOKS: Final = 4
 _MAX_LOST: Final = 1000
 

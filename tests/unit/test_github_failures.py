@@ -226,6 +226,18 @@ def test_only_the_comment_that_got_lost_is_looked_for_longer(hub: Failing) -> No
     assert len(hub.repo.comments) == 2
 
 
+def test_a_comment_that_was_found_again_is_no_longer_one_that_got_lost(hub: Failing) -> None:
+    hub.branch("work", a="changed\n")
+    hub.forge.open_pull(draft())
+    hub.fail("POST", f"{BASE}/issues/1/comments", How.ERROR_AFTER)
+    hub.forge.say(REPO, 1, "k", "Done.")
+    hub.repo.comments.clear()
+    hub.clock.slept.clear()
+    hub.forge.say(REPO, 1, "k", "Done.")
+    assert hub.clock.slept == []
+    assert len(hub.repo.comments) == 1
+
+
 def test_a_merge_sent_again_because_every_look_was_old_is_the_merge_there_is(hub: Failing) -> None:
     hub.branch("work", a="changed\n")
     pull = hub.forge.open_pull(draft())
