@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.adapters.github_client import GithubClient
+from runner.adapters.github_faults import Transient
 from runner.errors import ForgeDown
 from runner.model import CheckState, Merged, Pull, ReviewedHead
 from tests.contract.forge_rig import REPO, draft
@@ -330,3 +332,24 @@ def test_an_answer_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
         fault = hub.fail("GET", BASE, How.HELD_BEFORE)
         assert hub.forge.default_branch(REPO) == "main"
         fault.released.set()
+
+
+def test_of_more_lost_than_can_be_remembered_the_oldest_is_forgotten(hub: Failing) -> None:
+    # So short a deadline that nothing is tried again.
+    hurried = GithubClient(hub.url, hub.clock, deadline_s=0.1)
+    said: list[int] = []
+
+    def lose() -> bool:
+        raise Transient("The answer got lost.")
+
+    def tell(number: int) -> bool:
+        said.append(number)
+        return True
+
+    for number in range(1001):
+        with pytest.raises(Transient):
+            hurried.once(lambda: None, lose, named=number)
+    assert hurried.once(lambda: None, lambda: tell(0), named=0)
+    with pytest.raises(Transient):
+        hurried.once(lambda: None, lambda: tell(1000), named=1000)
+    assert said == [0]
