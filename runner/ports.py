@@ -150,6 +150,9 @@ class Forge(Protocol):
         (NotPossible). A run under way when its repository is renamed goes on under the old name.
         """
 
+    def tip(self, repo: str, branch: str) -> str | None:
+        """The commit that the branch is at, None where there is no such branch; it may be a moment old. Cheap."""
+
     def required_checks(self, repo: str, branch: str) -> tuple[RequiredCheck, ...]:
         """What the branch's protection requires of a head before it may be merged, sorted; empty: nothing."""
 

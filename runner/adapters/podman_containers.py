@@ -23,6 +23,7 @@ from podman.domain.containers import Container
 
 from runner.adapters.podman_faults import FAULTS, NO_IMAGE, short, translate
 from runner.adapters.podman_payloads import container_arguments, pod_arguments, pod_name, relay_name
+from runner.adapters.podman_races import despite_races, start_anyway
 from runner.errors import EngineDown, ImageMissing, SandboxFault
 from runner.sandbox import LABEL_ROLE, LABEL_RUN
 from runner.sandboxes import Role, RunState, SandboxListing, SandboxSpec, SandboxStatus
@@ -44,6 +45,8 @@ class PodmanContainers:
         """Wait at most `timeout_s` for each answer of the service."""
         self._url = url
         self._timeout_s = timeout_s
+        self._listening: dict[str, str] = {}
+        """The relays that were heard to listen, by sandbox, until that is removed."""
         self._making = tuple(threading.Lock() for _ in range(64))
 
     @contextmanager
@@ -117,7 +120,7 @@ class PodmanContainers:
         with self._client() as client:
             relay = client.containers.get(relay_name(spec.name))
             if relay.status in _NEVER_STARTED:
-                relay.start()
+                start_anyway(relay)
 
     def _start_created(self, client: PodmanClient, spec: SandboxSpec, container: Container) -> None:
         if spec.relay is not None:
@@ -128,8 +131,8 @@ class PodmanContainers:
                 beside = client.containers.create(**container_arguments(service, pod_of=spec.name))
             _ours(beside, service)
             if beside.status in _NEVER_STARTED:
-                beside.start()
-        container.start()
+                start_anyway(beside)
+        start_anyway(container)
 
     def _have_pod(self, client: PodmanClient, spec: SandboxSpec) -> None:
         """A pod with nothing but loopback is there, its relay made."""
@@ -147,13 +150,16 @@ class PodmanContainers:
     def _have_relay(self, client: PodmanClient, spec: SandboxSpec) -> None:
         """The relay listens: a sandbox that starts before it would find its ports closed."""
         relay = client.containers.get(relay_name(spec.name))
+        if relay.status in _RUNNING and self._listening.get(spec.name) == relay.id:
+            return  # it was heard already, and it is started once
         if relay.status not in _RUNNING:
-            relay.start()
+            start_anyway(relay)
         deadline = time.monotonic() + RELAY_WAIT_S
         while True:
             relay.reload()  # first: what it said in the end is among what is read now
             printed = b"".join(_printed(relay))
             if RELAY_READY in printed.split(b"\n"):
+                self._listening[spec.name] = str(relay.id)
                 return
             if relay.status not in _RUNNING or time.monotonic() >= deadline:
                 said = short(printed.decode("utf-8", "replace"))
@@ -205,6 +211,7 @@ class PodmanContainers:
     def remove(self, name: str) -> None:
         """As `Containers.remove` promises."""
         with self._one_at_a_time(name), self._client() as client:
+            self._listening.pop(name, None)
             found = _find(client, name)
             if found is not None and LABEL_RUN not in found.labels:
                 raise _foreign(name)
@@ -248,7 +255,7 @@ def _state(status: str) -> RunState:
 
 def _find(client: PodmanClient, name: str) -> Container | None:
     try:
-        return client.containers.get(name)
+        return despite_races(lambda: client.containers.get(name))
     except podman.errors.NotFound:
         return None
 
