@@ -16,6 +16,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
+from mcp_ashigaru.secrecy import guard_of
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
@@ -135,7 +136,16 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             ),
         )
         limits = ChangeLimits()
-        keeper = Keeper(checkouts=checkouts, forge=forge, records=records, clock=clock, layout=layout, limits=limits)
+        guard = guard_of(settings, records, clock)
+        keeper = Keeper(
+            checkouts=checkouts,
+            forge=forge,
+            records=records,
+            clock=clock,
+            layout=layout,
+            limits=limits,
+            guard=guard,
+        )
         closing = Closing(
             containers=containers,
             records=records,
@@ -161,11 +171,12 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 model=model,
                 limits=limits,
                 early=early,
+                guard=guard,
             ),
             gates=gates,
             base=BaseJudge(gates, pool),
             keeper=keeper,
-            publisher=Publisher(checkouts=checkouts, forge=forge, records=records, clock=clock, ci=ci),
+            publisher=Publisher(checkouts=checkouts, forge=forge, records=records, clock=clock, ci=ci, guard=guard),
             closing=closing,
             planner=Planner(checkouts=checkouts, service_images=settings.service_images),
         )
