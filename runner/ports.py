@@ -176,7 +176,7 @@ class Forge(Protocol):
         """The pull request now, or None. One whose head is in another repository (a fork) is None too."""
 
     def checks(self, repo: str, sha: str) -> tuple[Check, ...]:
-        """The latest of every check on the commit, by (source, name), sorted by name."""
+        """The latest of every check on the commit, by (source, workflow, name), sorted by name."""
 
     def check_log(self, repo: str, check: Check, max_bytes: int) -> str:
         """What a check printed or wrote: the end of its log, else its summary; "" where there is nothing to be had."""
