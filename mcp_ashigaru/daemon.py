@@ -33,6 +33,7 @@ from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.system_clock import SystemClock
+from runner.agent_reading import EventReader
 from runner.agent_run import AgentRunner
 from runner.ahead import Ahead
 from runner.allowed import Policy
@@ -176,7 +177,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 model=model,
                 limits=limits,
                 early=early,
-                guard=guard,
+                reader=EventReader(records=records, clock=clock, guard=guard),
             ),
             gates=gates,
             base=BaseJudge(gates, pool),
