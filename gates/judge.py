@@ -3,7 +3,7 @@
 | a gate … | says |
 |---|---|
 | never ran, vanished, was killed from outside or for memory | Inconclusive |
-| did not finish in time | Failed |
+| did not finish in time, or used more of the disk than it may | Failed |
 | exits 126 or 127 (no such command), or pytest exits 3 or 4 (cannot work) | Inconclusive on a base, Failed on a head |
 | exits with anything else but 0 | Failed |
 | exits 0, and the report it promised is missing, malformed, red, or tells of no test that passed | Failed |
@@ -60,6 +60,8 @@ class Observation:
     started: bool
     output: bytes
     junit: bytes | None
+    overran: str | None = None
+    """That it used more of the disk than it may, in words that follow its name; it was killed for that."""
     service_down: str | None = None
     """One line on a service of the gate's that did not come up, or did not live as long as the gate."""
 
@@ -158,6 +160,8 @@ def _against(seen: Observation, *, on_base: bool) -> Failed | Inconclusive | Non
     name, code = seen.gate.name, seen.exit_code
     if not seen.started:
         return Inconclusive(reason=f"gate {name} never ran")
+    if seen.overran is not None:
+        return _no(seen, f"gate {name} {seen.overran}")
     if seen.service_down is not None:
         return Inconclusive(reason=f"gate {name}: {clean(seen.service_down, 400)}")
     if seen.oom:

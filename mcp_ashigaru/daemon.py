@@ -20,7 +20,7 @@ from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
 from mcp_ashigaru.stores import ci_policy_of, forge_of, github_of, records_url
-from mcp_ashigaru.walls import gateways_of, podman_containers, recipes_of
+from mcp_ashigaru.walls import disk_of, gateways_of, podman_containers, recipes_of
 from mcp_ashigaru.web.doorkeeper import Door, Doorkeeper
 from mcp_ashigaru.web.pages import PullPages, routes
 from mcp_ashigaru.web.webhooks import webhook_routes
@@ -114,7 +114,8 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         late = _Late()
         early = Ahead(containers=containers)
-        sandboxes = SandboxRunner(containers=containers, clock=clock, stopping=stopping)
+        disk = disk_of(settings, clock)
+        sandboxes = SandboxRunner(containers=containers, clock=clock, stopping=stopping, disk=disk)
         recipes = recipes_of(settings, containers)
         gates = GateRunner(
             containers=containers,
@@ -169,6 +170,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             publisher=Publisher(checkouts=checkouts, forge=forge, records=records, clock=clock, ci=ci),
             closing=closing,
             planner=Planner(checkouts=checkouts, service_images=settings.service_images),
+            disk=disk,
         )
         rounds = DbosRounds(
             settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db",

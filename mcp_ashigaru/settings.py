@@ -141,6 +141,16 @@ class Settings(BaseSettings):
     """How long the relay holds a request while the daemon is away."""
     agent_memory: int = 4 * 1024**3
     gate_memory: int = 4 * 1024**3
+    sandbox_pids: int = Field(default=512, ge=32, le=32_768)
+    """Processes and threads that one sandbox may have."""
+    sandbox_cpus: float = Field(default=2, ge=0.1, le=1024)
+    """Processors that one sandbox may use up, where the host can hold it to that."""
+    sandbox_disk: int = Field(default=4 * 1024**3, ge=1024**2)
+    """Bytes that one sandbox may write to its tree and its output together."""
+    sandbox_files: int = Field(default=500_000, ge=1000, le=5_000_000)
+    """Files and directories that it may have there."""
+    disk_floor: int = Field(default=2 * 1024**3, ge=0)
+    """Bytes free below which no round starts; at half of it running sandboxes are stopped."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("ladder")

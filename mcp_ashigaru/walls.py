@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from mcp_ashigaru.settings import Settings
 from runner.adapters.podman_containers import PodmanContainers
 from runner.adapters.podman_service import PodmanService, prepare_podman
+from runner.disk import Disk, DiskLimits
 from runner.gateway.access import Gateways, RecordedSpending, gateways, upstream_from
 from runner.gateway.egress import Egress
 from runner.gateway.metering import Price, PriceTable
@@ -45,12 +46,24 @@ def recipes_of(settings: Settings, containers: Containers) -> Recipes:
         agent_image=settings.agent_image,
         relay_image=settings.relay_image,
         gate_image=settings.gate_image,
-        agent_limits=Limits(memory=settings.agent_memory),
-        gate_limits=Limits(memory=settings.gate_memory),
+        agent_limits=_limits(settings, settings.agent_memory),
+        gate_limits=_limits(settings, settings.gate_memory),
         hold_s=settings.relay_hold_s,
         setup_environment=tuple(sorted(settings.setup_environment.items())),
         ca_bundle=settings.setup_ca_bundle,
     )
+
+
+def _limits(settings: Settings, memory: int) -> Limits:
+    return Limits(memory=memory, pids=settings.sandbox_pids, cpus=settings.sandbox_cpus, file=settings.sandbox_disk)
+
+
+def disk_of(settings: Settings, clock: Clock) -> Disk:
+    """What may be written to the host's disk, as the settings say."""
+    limits = DiskLimits(
+        written=settings.sandbox_disk, entries=settings.sandbox_files, floor=settings.disk_floor
+    )
+    return Disk(state_dir=settings.state_dir, clock=clock, limits=limits)
 
 
 def gateways_of(settings: Settings, records: Records, clock: Clock) -> AbstractContextManager[Gateways]:

@@ -75,7 +75,8 @@ class AgentRunner:
 
         started: told once the agent is at work, for what can be done beside it.
 
-        Raises Cancelled (the sandbox is stopped), Interrupted (it goes on), EngineDown, SandboxFault, ImageMissing.
+        Raises Cancelled (the sandbox is stopped), DiskLow (it is gone), Interrupted (it goes on), EngineDown,
+        SandboxFault, ImageMissing.
         """
         tier = round_input.ladder[step.tier]
         dirs = self.layout.attempt(round_input.run_id, step.attempt)
@@ -202,6 +203,7 @@ class AgentRunner:
         name = agent_name(round_input.run_id, step.attempt)
         watch = AgentWatch(self.clock, tier, attempt.started_at)
         transcript = attempt.transcript or Transcript()
+        disk = self.sandboxes.disk.watch((dirs.tree, dirs.out))
         stopped: Stopped | None = None
         while True:
             ended = self.sandboxes.status(name).state is not RunState.RUNNING
@@ -222,6 +224,8 @@ class AgentRunner:
                 raise Interrupted
             if stopped is None and (stopped := watch.over()) is not None:
                 self.containers.stop(name, _GRACE_S)
+            if stopped is None and self.sandboxes.overran(name, disk, at_end=False) is not None:
+                stopped = Stopped.DISK
             if watch.heartbeat_due():
                 self.records.touch(round_input.run_id, self.clock.now())
             watch.rest(dirs.out / "exit.json")

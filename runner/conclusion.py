@@ -20,6 +20,7 @@ class Stopped(StrEnum):
     WALL = "wall"
     CANCEL = "cancel"
     BUDGET = "budget"
+    DISK = "disk"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +109,8 @@ def _stopped_by_us(transcript: Transcript, stopped: Stopped, upstream: UpstreamF
     match stopped:
         case Stopped.BUDGET:
             return _ended(Ending.RUN_BUDGET, "the run's money is used up")
+        case Stopped.DISK:
+            return _ended(Ending.DISK_LIMIT, "it used more of the disk than it may and was stopped")
         case Stopped.CANCEL:
             return _ended(Ending.KILLED, "it was cancelled")
         case Stopped.IDLE | Stopped.WALL if upstream is not None or transcript.retrying:

@@ -11,6 +11,7 @@ from gates.verdict import Failed
 from runner.agent_run import AgentRunner
 from runner.base_run import BaseJudge
 from runner.closing import Closing
+from runner.disk import Disk
 from runner.errors import CheckoutFault, ImageMissing, PushRejected, RunnerError, Unavailable, UnknownRepo
 from runner.facts import (
     BaseJudged,
@@ -63,6 +64,7 @@ class Engine:
     publisher: Publisher
     closing: Closing
     planner: Planner
+    disk: Disk
 
     def carry_out(self, round_input: RoundInput, step: Step) -> Fact:
         """Do `step` and say what happened. World trouble is a `Trouble` fact; anything raised is a fault of ours.
@@ -148,6 +150,7 @@ class Engine:
 
     def _prepare(self, round_input: RoundInput) -> Fact:
         run = self._run(round_input)
+        self.disk.fit_for_a_round()
         self._phase(round_input, phase=Phase.PREPARING, tier=round_input.ladder[round_input.start_tier].name)
         if not round_input.rejudge:
             self.agents.ahead(round_input.run_id, round_input.first_attempt)

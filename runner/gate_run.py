@@ -213,8 +213,9 @@ class GateRunner:
         junit = None if gate.junit is None else read_untrusted(dirs.out / gate.junit, limit=_JUNIT_BYTES)
         return Observation(
             gate=gate,
-            exit_code=None if ran.timed_out else ran.status.exit_code,
+            exit_code=None if ran.timed_out or ran.overran else ran.status.exit_code,
             timed_out=ran.timed_out,
+            overran=ran.overran,
             oom=ran.status.oom,
             started=ran.status.state is not RunState.ABSENT,
             output=self.containers.output(spec.name, _TAIL_BYTES),

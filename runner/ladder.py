@@ -69,6 +69,7 @@ ENDINGS: Final = MappingProxyType(
         Ending.REFUSED: Reaction.COLLECT,
         Ending.IDLE_TIMEOUT: Reaction.COLLECT,
         Ending.WALL_TIMEOUT: Reaction.COLLECT,
+        Ending.DISK_LIMIT: Reaction.COLLECT,
         Ending.QUOTA: Reaction.WAIT,
         Ending.OVERLOADED: Reaction.WAIT,
         Ending.AUTH: Reaction.WAIT,
