@@ -160,14 +160,13 @@ def _against(seen: Observation, *, on_base: bool) -> Failed | Inconclusive | Non
     name, code = seen.gate.name, seen.exit_code
     if not seen.started:
         return Inconclusive(reason=f"gate {name} never ran")
-    if seen.overran is not None:
-        return _no(seen, f"gate {name} {seen.overran}")
     if seen.service_down is not None:
         return Inconclusive(reason=f"gate {name}: {clean(seen.service_down, 400)}")
     if seen.oom:
         return Inconclusive(reason=f"gate {name} was killed for memory; give it more with ASHIGARU_GATE_MEMORY")
-    if seen.timed_out:
-        return _no(seen, f"gate {name} did not finish within {seen.gate.timeout_s} s")
+    stopped = _stopped(seen)
+    if stopped is not None:
+        return _no(seen, stopped)
     if code is None:
         return Inconclusive(reason=f"gate {name} vanished before it ended")
     if code in _KILLED:
@@ -180,6 +179,13 @@ def _against(seen: Observation, *, on_base: bool) -> Failed | Inconclusive | Non
     if code != 0:
         return _no(seen, _count_failures(seen, code))
     return _green_without_evidence(seen)
+
+
+def _stopped(seen: Observation) -> str | None:
+    """Why the gate was stopped before it ended; None if it was not."""
+    if seen.overran is not None:
+        return f"gate {seen.gate.name} {seen.overran}"
+    return f"gate {seen.gate.name} did not finish within {seen.gate.timeout_s} s" if seen.timed_out else None
 
 
 def _broken(seen: Observation, code: int) -> str | None:

@@ -60,9 +60,7 @@ def _limits(settings: Settings, memory: int) -> Limits:
 
 def disk_of(settings: Settings, clock: Clock) -> Disk:
     """What may be written to the host's disk, as the settings say."""
-    limits = DiskLimits(
-        written=settings.sandbox_disk, entries=settings.sandbox_files, floor=settings.disk_floor
-    )
+    limits = DiskLimits(written=settings.sandbox_disk, entries=settings.sandbox_files, floor=settings.disk_floor)
     return Disk(state_dir=settings.state_dir, clock=clock, limits=limits)
 
 

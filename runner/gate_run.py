@@ -76,7 +76,7 @@ class GateRunner:
             environment = self.set_up.made(run_id, base_sha, plan, image)
             if environment is None:
                 return None
-            for path in (dirs.tree, dirs.out, dirs.nothing):
+            for path in (dirs.tree, dirs.out):
                 path.mkdir(parents=True, exist_ok=True)
             return self.recipes.gate(
                 run_id=run_id,
@@ -185,7 +185,6 @@ class GateRunner:
                 self.containers.remove(name)
             remove_tree(dirs.root)
             dirs.out.mkdir(parents=True)
-            dirs.nothing.mkdir()
             self.checkouts.export(question.run_id, question.commit, dirs.tree)
             begun = self.clock.now()
             write_whole(dirs.root / "begun", json.dumps({"at": begun, "commit": question.commit}).encode())

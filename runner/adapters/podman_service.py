@@ -70,6 +70,7 @@ def containers_conf(traits: HostTraits, private: Path, runtime: Path) -> str:
     return f"""[containers]
 default_ulimits = ["nofile={files}:{files}", "nproc={processes}:{processes}"]
 log_driver = "k8s-file"
+http_proxy = false
 
 [engine]
 cgroup_manager = "{cgroups}"
@@ -108,6 +109,14 @@ def host_traits() -> HostTraits:
 def _hard_limit(which: int) -> int:
     limit = resource.getrlimit(which)[1]
     return 1_048_576 if limit == resource.RLIM_INFINITY else limit
+
+
+def hard_limits() -> dict[str, int]:
+    """What this account may ask for at most, by rlimit; podman's service is its child, and can raise none of them."""
+    known = {"core": resource.RLIMIT_CORE, "fsize": resource.RLIMIT_FSIZE}
+    known |= {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+    found = {name: resource.getrlimit(which)[1] for name, which in known.items()}
+    return {name: limit for name, limit in found.items() if limit != resource.RLIM_INFINITY}
 
 
 def _runtime_root() -> Path:

@@ -43,7 +43,7 @@ def with_service(lab: PodmanLab, script: str, run: str, writable: tuple[str, ...
         tree=str(lab.directory("tree")),
         out_dir=str(lab.directory("out")),
         script=script,
-        beside=Beside(relay_image=lab.relay_image, nothing=str(lab.directory("nothing")), services=(beside,)),
+        beside=Beside(relay_image=lab.relay_image, services=(beside,)),
     )
 
 
