@@ -13,6 +13,7 @@ from runner.agent_watch import AgentWatch
 from runner.ahead import Ahead
 from runner.brief import prompt, system_prompt
 from runner.conclusion import ExitReport, Stopped, conclude
+from runner.disk import DiskWatch
 from runner.facts import AgentEnded, RunAgent
 from runner.files import read_untrusted, remove_tree, write_whole
 from runner.launch import SYSTEM_PROMPT, claude_argv, claude_environment, launch_file, read_exit
@@ -210,8 +211,7 @@ class AgentRunner:
             grown, transcript = self._read(round_input.run_id, step.attempt, dirs, transcript, final=ended)
             if ended and not grown:
                 return stopped, transcript, False
-            if grown:
-                watch.heard()
+            if grown and not watch.heard():
                 continue
             if doomed():
                 self.containers.stop(name, _GRACE_S)
@@ -222,13 +222,18 @@ class AgentRunner:
                 raise Cancelled
             if self.sandboxes.stopping.is_set():
                 raise Interrupted
-            if stopped is None and (stopped := watch.over()) is not None:
-                self.containers.stop(name, _GRACE_S)
-            if stopped is None and self.sandboxes.overran(name, disk, at_end=False) is not None:
-                stopped = Stopped.DISK
+            stopped = stopped or self._stop_if_over(name, watch, disk)
             if watch.heartbeat_due():
                 self.records.touch(round_input.run_id, self.clock.now())
             watch.rest(dirs.out / "exit.json")
+
+    def _stop_if_over(self, name: str, watch: AgentWatch, disk: DiskWatch) -> Stopped | None:
+        """Why the agent was stopped just now, by a clock or for what it wrote to the disk. Raises DiskLow."""
+        why = watch.over()
+        if why is not None:
+            self.containers.stop(name, _GRACE_S)
+            return why
+        return None if self.sandboxes.overran(name, disk, at_end=False) is None else Stopped.DISK
 
     def _read(
         self, run_id: str, attempt: int, dirs: AttemptDirs, transcript: Transcript, *, final: bool
