@@ -36,6 +36,7 @@ class RealDaemon:
     cassette: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def state(self) -> Path:
@@ -62,7 +63,7 @@ class RealDaemon:
             "ASHIGARU_RELAY_IMAGE": self.lab.relay_image,
             "ASHIGARU_GATE_IMAGE": self.lab.gate_image,
             "ASHIGARU_MODEL_UPSTREAM": f"replay:{self.cassette}",
-        }
+        } | self.environment
         with (self.lab.home / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "mcp_ashigaru"],
