@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 
 from mcp_ashigaru.settings import Settings
 from runner.adapters.podman_containers import PodmanContainers
+from runner.adapters.podman_seccomp import write_profile
 from runner.adapters.podman_service import PodmanService, prepare_podman
 from runner.disk import Disk, DiskLimits
 from runner.gateway.access import Gateways, RecordedSpending, gateways, upstream_from
@@ -35,7 +36,7 @@ def build_images(settings: Settings, progress: Callable[[str], None]) -> None:
 def podman_containers(settings: Settings, stack: ExitStack) -> PodmanContainers:
     """The daemon's podman, with a service of our own while `stack` is open where the settings name none."""
     url = settings.podman_url or stack.enter_context(PodmanService(settings.podman_dir)).url
-    return PodmanContainers(url)
+    return PodmanContainers(url, seccomp=write_profile(settings.state_dir))
 
 
 def recipes_of(settings: Settings, containers: Containers) -> Recipes:

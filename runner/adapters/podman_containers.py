@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from podman import PodmanClient
@@ -45,10 +46,11 @@ _GONE_OR_SETTLED = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.NOT_MO
 class PodmanContainers:
     """The sandboxes of the podman service at `url` ("unix:///…/podman.sock")."""
 
-    def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:
-        """Wait at most `timeout_s` for each answer of the service."""
+    def __init__(self, url: str, *, timeout_s: float = 60.0, seccomp: Path | None = None) -> None:
+        """Wait at most `timeout_s` for each answer of the service. seccomp: the profile; None: the service's own."""
         self._url = url
         self._timeout_s = timeout_s
+        self._seccomp = None if seccomp is None else str(seccomp)
         self._listening: dict[str, str] = {}
         """The relays that were heard to listen, by sandbox, until that is removed."""
         self._bounds_cpu: bool | None = None
@@ -126,7 +128,9 @@ class PodmanContainers:
     def _arguments(self, client: PodmanClient, spec: SandboxSpec, pod_of: str | None = None) -> dict[str, Any]:
         if self._bounds_cpu is None:
             self._bounds_cpu = _has_cpu(client.system.info())
-        return container_arguments(spec, pod_of=pod_of, bounds_cpu=self._bounds_cpu, most=hard_limits())
+        return container_arguments(
+            spec, pod_of=pod_of, bounds_cpu=self._bounds_cpu, most=hard_limits(), seccomp=self._seccomp
+        )
 
     def _start_relay(self, spec: SandboxSpec) -> Container | None:
         """The relay, started; None where nothing is to be relayed."""

@@ -29,13 +29,18 @@ def infra_name(name: str) -> str:
 
 
 def container_arguments(
-    spec: SandboxSpec, *, pod_of: str | None = None, bounds_cpu: bool = False, most: Mapping[str, int] | None = None
+    spec: SandboxSpec,
+    *,
+    pod_of: str | None = None,
+    bounds_cpu: bool = False,
+    most: Mapping[str, int] | None = None,
+    seccomp: str | None = None,
 ) -> dict[str, Any]:
     """Keyword arguments for podman-py's `containers.create`.
 
     pod_of: the sandbox in whose pod it is, if that is another's. bounds_cpu: whether this host lets a sandbox be held
     to a share of its processors; asked in vain, podman starts nothing. most: the hard limits of this account, by
-    rlimit, which no sandbox's may exceed.
+    rlimit, which no sandbox's may exceed. seccomp: the file with the profile of system calls; None: the service's own.
 
     Three traps of it: `security_opt` is not what it is called, `tmpfs=` is refused, and podman 4.3 takes no binds
     beside a sized tmpfs in `mounts=`, so binds go through `volumes=`.
@@ -69,6 +74,8 @@ def container_arguments(
     }
     if bounds_cpu:
         arguments |= {"cpu_period": CPU_PERIOD, "cpu_quota": int(spec.cpus * CPU_PERIOD)}
+    if seccomp is not None:
+        arguments["seccomp_profile_path"] = seccomp
     if not spec.command:
         del arguments["entrypoint"]  # the image's own: a service that says nothing else
     if pod_of is None and spec.relay is not None:
