@@ -16,6 +16,7 @@ from runner.ahead import Ahead
 from runner.barred import STOPPED, dated, not_begun
 from runner.brief import prompt, system_prompt
 from runner.conclusion import ExitReport, Stopped, conclude
+from runner.disk import DiskWatch
 from runner.facts import AgentEnded, RunAgent
 from runner.files import read_untrusted, remove_tree, write_whole
 from runner.launch import SYSTEM_PROMPT, claude_argv, claude_environment, launch_file, read_exit
@@ -78,7 +79,8 @@ class AgentRunner:
 
         started: told once the agent is at work, for what can be done beside it.
 
-        Raises Cancelled (the sandbox is stopped), Interrupted (it goes on), EngineDown, SandboxFault, ImageMissing.
+        Raises Cancelled (the sandbox is stopped), DiskLow (it is gone), Interrupted (it goes on), EngineDown,
+        SandboxFault, ImageMissing.
         """
         tier = round_input.ladder[step.tier]
         dirs = self.layout.attempt(round_input.run_id, step.attempt)
@@ -214,14 +216,14 @@ class AgentRunner:
         lively = partial(self.model.lively, attempt.run_id, attempt.attempt)
         watch = AgentWatch(self.clock, tier, attempt.started_at, lively)
         transcript = attempt.transcript or Transcript()
+        disk = self.sandboxes.disk.watch((dirs.tree, dirs.out))
         stopped: Stopped | None = None
         while True:
             ended = self.sandboxes.status(name).state is not RunState.RUNNING
             grown, transcript = self.reader.read(round_input.run_id, step.attempt, dirs, transcript, final=ended)
             if ended and not grown:
                 return stopped, transcript, False
-            if grown:
-                watch.heard()
+            if grown and not watch.heard():
                 continue
             if doomed():
                 self.containers.stop(name, _GRACE_S)
@@ -232,11 +234,18 @@ class AgentRunner:
                 raise Cancelled
             if self.sandboxes.stopping.is_set():
                 raise Interrupted
-            if stopped is None and (stopped := watch.over()) is not None:
-                self.containers.stop(name, _GRACE_S)
+            stopped = stopped or self._stop_if_over(name, watch, disk)
             if watch.heartbeat_due():
                 self.records.touch(round_input.run_id, self.clock.now())
             watch.rest(dirs.out / "exit.json")
+
+    def _stop_if_over(self, name: str, watch: AgentWatch, disk: DiskWatch) -> Stopped | None:
+        """Why the agent was stopped just now, by a clock or for what it wrote to the disk. Raises DiskLow."""
+        why = watch.over()
+        if why is not None:
+            self.containers.stop(name, _GRACE_S)
+            return why
+        return None if self.sandboxes.overran(name, disk, at_end=False) is None else Stopped.DISK
 
     # --- after ---
 
