@@ -17,6 +17,7 @@ from runner.intents import WorkTicket
 from runner.model import Phase
 from runner.records import RunRecord
 from runner.service import NotPromoted, Promoted, Service
+from runner.spending import Halt, Today
 
 WIRES: list[Literal["legacy", "2026-07-28"]] = ["legacy", "2026-07-28"]
 WRITES = {"work_ticket", "promote", "request_changes", "retry", "cancel"}
@@ -58,6 +59,9 @@ class Told(Service):
         limit: int = 20,  # noqa: ARG002 - same
     ) -> list[RunRecord]:
         return self.answer()  # type: ignore[no-any-return]
+
+    def today(self) -> Today:
+        return Today(spent=1_250_000, bound=0, halt=Halt(reason="The bill looks odd.", at=1.0))
 
 
 def fails(fault: BaseException) -> Callable[[], Any]:
@@ -139,6 +143,8 @@ def test_an_answer_is_structured(wire: Literal["legacy", "2026-07-28"]) -> None:
     runs = call(wire, Told(lambda: [RUN]), "list_runs").structured_content
     assert runs is not None
     assert [run["run_id"] for run in runs["runs"]] == [RUN.run_id]
+    assert (runs["day_micro_usd"], runs["halted"]) == (1_250_000, True)
+    assert runs["day"] == "Today $1.25. All spending is halted: The bill looks odd."
 
 
 @pytest.mark.parametrize("wire", WIRES)
