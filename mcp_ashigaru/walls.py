@@ -10,15 +10,15 @@ from runner.adapters.podman_containers import PodmanContainers
 from runner.adapters.podman_seccomp import write_profile
 from runner.adapters.podman_service import PodmanService, prepare_podman
 from runner.disk import Disk, DiskLimits
-from runner.gateway.access import Gateways, RecordedSpending, gateways, upstream_from
+from runner.gateway.access import Gateways, gateways, upstream_from
 from runner.gateway.egress import Egress
 from runner.gateway.metering import Price, PriceTable
 from runner.gateway.model_gateway import Credential
 from runner.images.build import ensure_images
 from runner.ports import Clock, Containers
 from runner.recipes import Recipes
-from runner.records import Records
 from runner.sandbox import Limits
+from runner.spending import Spending
 
 
 def podman_argv(settings: Settings) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ def disk_of(settings: Settings, clock: Clock) -> Disk:
     return Disk(state_dir=settings.state_dir, clock=clock, limits=limits)
 
 
-def gateways_of(settings: Settings, records: Records, clock: Clock) -> AbstractContextManager[Gateways]:
+def gateways_of(settings: Settings, spending: Spending) -> AbstractContextManager[Gateways]:
     """The model gateway and the egress proxy, as the settings say."""
     token, kind = settings.anthropic_api_key, "api_key"
     if token is None:
@@ -78,7 +78,7 @@ def gateways_of(settings: Settings, records: Records, clock: Clock) -> AbstractC
         upstream=upstream,
         credential=credential,
         prices=PriceTable(prices={name: Price(**price.model_dump()) for name, price in settings.prices.items()}),
-        ledger=RecordedSpending(records=records, clock=clock),
+        spending=spending,
         egress=Egress(
             allowed=frozenset(one.lower() for one in settings.setup_egress),
             private_hosts=frozenset(one.lower() for one in settings.setup_private_hosts),

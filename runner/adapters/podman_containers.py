@@ -34,6 +34,7 @@ from runner.adapters.podman_pods import (
     printed,
     start_member,
 )
+from runner.adapters.podman_races import start_anyway
 from runner.adapters.podman_service import hard_limits
 from runner.errors import EngineDown, ImageMissing
 from runner.sandbox import LABEL_ROLE, LABEL_RUN, relay_spec
@@ -144,7 +145,7 @@ class PodmanContainers:
         self._have_relay(spec)
         for service in spec.services:
             start_member(client, service, partial(self._arguments, client, service, spec.name))
-        container.start()
+        start_anyway(container)
 
     def _have_relay(self, spec: SandboxSpec) -> None:
         """The relay listens, where there is to be one."""

@@ -12,6 +12,7 @@ from podman.domain.containers import Container
 
 from runner.adapters.podman_faults import short
 from runner.adapters.podman_payloads import infra_name, pod_arguments, pod_name
+from runner.adapters.podman_races import despite_races, start_anyway
 from runner.errors import SandboxFault
 from runner.sandbox import LABEL_RUN
 from runner.sandboxes import Role, SandboxSpec
@@ -27,7 +28,7 @@ RUNNING = frozenset({"running", "paused", "stopping", "restarting"})
 def find(client: PodmanClient, name: str) -> Container | None:
     """The container of that name, if it is there."""
     try:
-        return client.containers.get(name)
+        return despite_races(lambda: client.containers.get(name))
     except podman.errors.NotFound:
         return None
 
@@ -69,7 +70,7 @@ def start_member(client: PodmanClient, member: SandboxSpec, arguments: Callable[
         found = client.containers.create(**arguments())
     ours(found, member)
     if found.status in NEVER_STARTED or (member.role is Role.RELAY and found.status not in RUNNING):
-        found.start()
+        start_anyway(found)
     return found
 
 
@@ -77,7 +78,7 @@ def await_relay(relay: Container, name: str) -> None:
     """The relay of the sandbox `name` listens: one that started before it would find its ports closed."""
     deadline = time.monotonic() + RELAY_WAIT_S
     while True:
-        relay.reload()  # first: what it said in the end is among what is read now
+        despite_races(relay.reload)  # first: what it said in the end is among what is read now
         said = b"".join(printed(relay))
         if RELAY_READY in said.split(b"\n"):
             return

@@ -90,7 +90,7 @@ def daemon(podman_host: PodmanLab) -> Iterator[RealDaemon]:
     files = {"total.py": "total = 0\n", ".ashigaru.toml": GATE_FILE, "look.py": LOOK}
     source = repository(podman_host.home / "source", files)
     (podman_host.home / "cassette.toml").write_text(CASSETTE, encoding="utf-8")
-    real = RealDaemon(lab=podman_host, cassette=podman_host.home / "cassette.toml", environment=CANARIES)
+    real = RealDaemon(lab=podman_host, cassette=podman_host.home / "cassette.toml", changes=CANARIES)
     real.state.mkdir()
     real.forge().add(str(source), "widgets")
     real.start()
