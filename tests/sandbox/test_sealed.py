@@ -238,7 +238,7 @@ def with_a_writable_root(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_a_network(asked: dict[str, Any]) -> dict[str, Any]:
-    return asked | {"network_mode": "slirp4netns"}
+    return asked | {"network_mode": "host"}
 
 
 def as_root(asked: dict[str, Any]) -> dict[str, Any]:
@@ -256,7 +256,7 @@ TAKEN_OUT: dict[Callable[[dict[str, Any]], dict[str, Any]], str] = {
     with_capabilities: "no capability, not even in the bounding set",
     with_new_privileges: "no new privileges",
     with_a_writable_root: "the root is read-only",
-    with_a_network: "no route",
+    with_a_network: "loopback is the only interface",
     as_root: "never root",
     shown_the_neighbours: "no other run's file",
 }
