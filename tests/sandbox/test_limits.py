@@ -81,9 +81,9 @@ try:
         threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
         count += 1
 except RuntimeError:
-    print("refused", count)
+    print("refused", count, flush=True)
 else:
-    print("forked", count)
+    print("forked", count, flush=True)
 import os; os._exit(0)
 """
 

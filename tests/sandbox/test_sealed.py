@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from podman import PodmanClient
 
 from gates.services import Service
+from runner.adapters import podman_containers
+from runner.adapters.podman_payloads import container_arguments
 from runner.launch import claude_environment
 from runner.sandbox import Beside, gate_spec, relay_name, service_spec, setup_spec
 from runner.sandboxes import RunState, SandboxSpec
@@ -212,3 +215,62 @@ def spoken_of(lab: PodmanLab, spec: SandboxSpec) -> str:
                 parts.extend(piece.decode("utf-8", "replace") for piece in found.logs(stream=True, follow=False))
         parts.extend(json.dumps(pod.attrs) for pod in client.pods.list())
     return "\n".join(parts)
+
+
+def unconfined(asked: dict[str, Any]) -> dict[str, Any]:
+    return asked | {"seccomp_profile_path": "unconfined"}
+
+
+def podmans_own_filter(asked: dict[str, Any]) -> dict[str, Any]:
+    return asked | {"seccomp_profile_path": "/usr/share/containers/seccomp.json"}
+
+
+def with_capabilities(asked: dict[str, Any]) -> dict[str, Any]:
+    return asked | {"cap_drop": []}
+
+
+def with_new_privileges(asked: dict[str, Any]) -> dict[str, Any]:
+    return asked | {"no_new_privileges": False}
+
+
+def with_a_writable_root(asked: dict[str, Any]) -> dict[str, Any]:
+    return asked | {"read_only": False}
+
+
+def with_a_network(asked: dict[str, Any]) -> dict[str, Any]:
+    return asked | {"network_mode": "host"}
+
+
+def as_root(asked: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in asked.items() if name != "userns_mode"}
+
+
+def shown_the_neighbours(asked: dict[str, Any]) -> dict[str, Any]:
+    home = str(Path(next(iter(asked["volumes"]))).parent)
+    return asked | {"volumes": asked["volumes"] | {home: {"bind": "/mnt", "mode": "ro"}}}
+
+
+TAKEN_OUT: dict[Callable[[dict[str, Any]], dict[str, Any]], str] = {
+    unconfined: "seccomp filters",
+    podmans_own_filter: "no right of the kernel's",
+    with_capabilities: "no capability, not even in the bounding set",
+    with_new_privileges: "no new privileges",
+    with_a_writable_root: "the root is read-only",
+    with_a_network: "loopback is the only interface",
+    as_root: "never root",
+    shown_the_neighbours: "no other run's file",
+}
+
+
+@pytest.mark.parametrize("without", TAKEN_OUT, ids=lambda without: str(without.__name__))
+def test_a_defence_that_is_taken_out_is_missed(
+    podman_host: PodmanLab, without: Callable[[dict[str, Any]], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def weakened(spec: SandboxSpec, **also: Any) -> dict[str, Any]:
+        return without(container_arguments(spec, **also))
+
+    monkeypatch.setattr(podman_containers, "container_arguments", weakened)
+    (podman_host.home / NEIGHBOUR).write_text("theirs", encoding="utf-8")
+    spec, seen = in_a_gate(podman_host)
+    assert TAKEN_OUT[without] in broken(seen)
+    podman_host.containers.remove(spec.name)

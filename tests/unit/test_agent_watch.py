@@ -48,3 +48,16 @@ def test_an_agent_whose_answer_is_on_its_way_is_not_idle_until_its_time_is_up() 
     answers[0] = True
     clock.at = 1001.0
     assert watch.over() is Stopped.WALL
+
+
+def test_an_agent_that_never_falls_silent_is_looked_at_twice_a_second_and_stopped_in_time() -> None:
+    clock = Turned()
+    watch = AgentWatch(clock, TIER, 0.0, lambda: True)
+    looks = 0
+    stopped = None
+    while stopped is None:
+        clock.at += 0.125
+        if watch.heard():
+            looks += 1
+            stopped = watch.over()
+    assert (stopped, looks) == (Stopped.WALL, 2001)
