@@ -113,6 +113,7 @@ class Service:
             updated_at=now,
             start_tier=tier,
             tier=self._policy.ladder[tier].name,
+            owner=intent.owner,
         )
         run = self._records.claim(fresh)
         if run.run_id == run_id:
@@ -188,11 +189,25 @@ class Service:
         """The run's cursor now. Raises UnknownRun."""
         return self._known(run_id).cursor
 
+    def owner(self, run_id: str) -> str:
+        """Who dispatched the run. Raises UnknownRun."""
+        return self._known(run_id).owner
+
+    def owner_of_pull(self, repo: str, pull: int) -> str | None:
+        """Who dispatched the run of that pull request; None where no run of ours owns it."""
+        run = self._records.run_of_pull(repo, pull)
+        return None if run is None else run.owner
+
     def list_runs(
-        self, *, repo: str | None = None, phases: frozenset[Phase] | None = None, limit: int = 20
+        self,
+        *,
+        repo: str | None = None,
+        phases: frozenset[Phase] | None = None,
+        owner: str | None = None,
+        limit: int = 20,
     ) -> list[RunRecord]:
         """The newest runs first."""
-        return self._records.runs(repo=repo, phases=phases, limit=limit)
+        return self._records.runs(repo=repo, phases=phases, owner=owner, limit=limit)
 
     def logs(self, run_id: str, wanted: Wanted) -> Log:
         """What happened in the run (`runner.logs`). Raises UnknownRun."""
@@ -235,7 +250,7 @@ class Service:
     def _known(self, run_id: str) -> RunRecord:
         run = self._records.run(run_id)
         if run is None:
-            raise UnknownRun(f"No run is called {run_id}; list_runs shows the ones there are.")
+            raise unknown_run(run_id)
         return run
 
     def _start_tier(self, model: str | None) -> int:
@@ -286,3 +301,8 @@ class Service:
 
         with self._turns.alone(run_id, may_wait):
             yield
+
+
+def unknown_run(run_id: str) -> UnknownRun:
+    """What is said of a run that does not exist."""
+    return UnknownRun(f"No run is called {run_id}; list_runs shows the ones there are.")
