@@ -17,6 +17,7 @@ import uvicorn
 from mcp_ashigaru.daemon import Daemon, Parts, running
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import ConfigError, Settings
+from mcp_ashigaru.web.patience import PatientHttp
 
 _LOG = logging.getLogger(__name__)
 _LAST_REQUESTS_S = 1
@@ -98,6 +99,8 @@ def _web_server(daemon: Daemon, settings: Settings) -> uvicorn.Server:
         daemon.app,
         log_level=logging.getLevelName(settings.log_level.upper()),
         access_log=False,
+        http=PatientHttp,
+        ws="none",
         timeout_graceful_shutdown=_LAST_REQUESTS_S,
         server_header=False,
         # Our logging is set up already; uvicorn's would write to stdout, which stdio needs for itself.

@@ -15,9 +15,10 @@ from runner.errors import NotPermitted, NotPossible
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
 from runner.logs import Log, Wanted
 from runner.model import Phase
+from runner.owners import unknown_run
 from runner.promoting import NotPromoted, Promoted, not_ours
 from runner.records import RunRecord
-from runner.service import Service, unknown_run
+from runner.service import Service
 
 
 class Desk:
@@ -88,10 +89,10 @@ class Desk:
 
     def sees_pull(self, repo: str, pull: int) -> bool:
         """Whether the pull request exists for the caller."""
-        return not self._caller.own_runs or self._caller.sees(self._service.owner_of_pull(repo, pull))
+        return not self._caller.own_runs or self._caller.sees(self._service.owners.of_pull(repo, pull))
 
     def _need(self, scope: Scope, run_id: str | None = None) -> None:
         if scope not in self._caller.scopes:
             raise NotPermitted(f"Your token lacks the scope {scope.value}; ask the operator for one that has it.")
-        if run_id is not None and self._caller.own_runs and not self._caller.sees(self._service.owner(run_id)):
+        if run_id is not None and self._caller.own_runs and not self._caller.sees(self._service.owners.of_run(run_id)):
             raise unknown_run(run_id)

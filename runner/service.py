@@ -15,7 +15,7 @@ from runner.cancelling import Canceller
 from runner.changed import RunDiff, diff_of
 from runner.closing import Closing
 from runner.digest import Digest, describe
-from runner.errors import BadIntent, NotPossible, UnknownRun
+from runner.errors import BadIntent, NotPossible
 from runner.follower import Follower, FollowPolicy
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
 from runner.keeping import Keeper
@@ -28,6 +28,7 @@ from runner.model import (
     Phase,
     RoundInput,
 )
+from runner.owners import Owners, unknown_run
 from runner.ports import Checkouts, Clock, Forge
 from runner.promoting import NotPromoted, Promoted, Promoter
 from runner.records import Records, RunChange, RunRecord
@@ -68,6 +69,7 @@ class Service:
         self._clock = clock
         self._closing = closing
         self._turns = Turns()
+        self.owners = Owners(records=records)
         self._canceller = Canceller(records=records, rounds=rounds, clock=clock, keeper=keeper)
         self._retrier = Retrier(records=records, checkouts=checkouts, ladder=policy.ladder, bounds=policy.bounds)
         self._promoter = Promoter(
@@ -189,15 +191,6 @@ class Service:
         """The run's cursor now. Raises UnknownRun."""
         return self._known(run_id).cursor
 
-    def owner(self, run_id: str) -> str:
-        """Who dispatched the run. Raises UnknownRun."""
-        return self._known(run_id).owner
-
-    def owner_of_pull(self, repo: str, pull: int) -> str | None:
-        """Who dispatched the run of that pull request; None where no run of ours owns it."""
-        run = self._records.run_of_pull(repo, pull)
-        return None if run is None else run.owner
-
     def list_runs(
         self,
         *,
@@ -301,8 +294,3 @@ class Service:
 
         with self._turns.alone(run_id, may_wait):
             yield
-
-
-def unknown_run(run_id: str) -> UnknownRun:
-    """What is said of a run that does not exist."""
-    return UnknownRun(f"No run is called {run_id}; list_runs shows the ones there are.")
