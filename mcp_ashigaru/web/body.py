@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 import anyio
 from starlette.types import Message, Receive
 
+_NUMBER: Final = re.compile(r"[0-9]{1,20}")
 BODY_S: Final = 20.0
 """How long a whole body, or the next piece of one that is read as it comes, may take."""
 
@@ -30,7 +32,7 @@ class Whole:
 
 async def whole_body(receive: Receive, declared: str | None, *, max_bytes: int, within_s: float) -> Whole | Lacking:
     """Everything that the client sends, or why not. declared: its Content-Length, which is believed if too large."""
-    if declared is not None and (not declared.isdecimal() or int(declared[:20]) > max_bytes):
+    if declared is not None and (not _NUMBER.fullmatch(declared) or int(declared) > max_bytes):
         return Lacking.TOO_LARGE
     parts = bytearray()
     with anyio.move_on_after(within_s):

@@ -55,6 +55,7 @@ class Told(Service):
         *,
         repo: str | None = None,  # noqa: ARG002 - same
         phases: frozenset[Phase] | None = None,  # noqa: ARG002 - same
+        owner: str | None = None,  # noqa: ARG002 - same
         limit: int = 20,  # noqa: ARG002 - same
     ) -> list[RunRecord]:
         return self.answer()  # type: ignore[no-any-return]
