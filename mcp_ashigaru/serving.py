@@ -42,7 +42,7 @@ def serve(settings: Settings, transport: Literal["streamable-http", "stdio"], pa
     with _listener(settings) as listener:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         with running(settings, parts) as daemon:
-            web = _web_server(daemon, settings)
+            web = web_server(daemon, settings)
             if transport == "stdio":
                 _speak_on_stdio(daemon, web)
             for name in (signal.SIGTERM, signal.SIGINT):
@@ -94,7 +94,8 @@ def _let_go() -> None:
         os._exit(0)
 
 
-def _web_server(daemon: Daemon, settings: Settings) -> uvicorn.Server:
+def web_server(daemon: Daemon, settings: Settings) -> uvicorn.Server:
+    """A server of the daemon's app that bears with slow clients, and with many, up to a point."""
     config = uvicorn.Config(
         daemon.app,
         log_level=logging.getLevelName(settings.log_level.upper()),

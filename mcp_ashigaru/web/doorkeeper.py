@@ -42,14 +42,14 @@ class Doorkeeper:
 
     def __init__(self, app: ASGIApp, door: Door) -> None:
         """Stand before `app`."""
-        self._app = app
+        self.app = app
         self._door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request in, or answer 421 (Host), 403 (Origin, scope), 401 (token), 413 or 408 (body)."""
         match scope["type"]:
             case "lifespan":
-                await self._app(scope, receive, send)
+                await self.app(scope, receive, send)
             case "http":
                 refusal = await self._serve(scope, receive, send)
                 if refusal is not None:
@@ -72,12 +72,12 @@ class Doorkeeper:
                 return caller
             inner = {**scope, CALLER: caller, "user": _principal(caller)}
         if terms.max_body is None:
-            await self._app(inner, impatient(receive, self._door.body_s), send)
+            await self.app(inner, impatient(receive, self._door.body_s), send)
             return None
         declared = headers.get("content-length")
         match await whole_body(receive, declared, max_bytes=terms.max_body, within_s=self._door.body_s):
             case Whole(body=body):
-                await self._app(inner, replayed(body, receive), send)
+                await self.app(inner, replayed(body, receive), send)
                 return None
             case Lacking.TOO_LARGE:
                 return _ending(f"The body is too large; {terms.max_body} bytes are taken here.", 413)
