@@ -102,6 +102,8 @@ def web_server(daemon: Daemon, settings: Settings) -> uvicorn.Server:
         access_log=False,
         http=PatientHttp,
         ws="none",
+        # Nothing here asks where a request came from; a proxy's word on it would be anybody's word.
+        proxy_headers=False,
         timeout_graceful_shutdown=_LAST_REQUESTS_S,
         server_header=False,
         # Our logging is set up already; uvicorn's would write to stdout, which stdio needs for itself.
