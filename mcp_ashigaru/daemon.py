@@ -60,7 +60,7 @@ _STEPS_S = 2.5
 """How long steps have to leave; with the last requests and the gateways it makes five seconds."""
 
 
-_MOST_SESSIONS = 256
+_MOST_SESSIONS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
