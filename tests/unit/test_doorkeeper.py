@@ -15,7 +15,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from starlette.types import Message
+from starlette.types import Message, Receive, Send
+from starlette.types import Scope as HttpScope
 
 from mcp_ashigaru.web.body import Lacking, impatient, whole_body
 from mcp_ashigaru.web.door import MCP_BODY, OTHER_BODY, WEBHOOK_BODY, Guard, Names, terms_of
@@ -341,6 +342,36 @@ def test_a_piece_that_does_not_come_ends_a_body_that_is_read_as_it_comes() -> No
         return [(await patient())["type"] for _ in range(2)]
 
     assert asyncio.run(asyncio.wait_for(read(), 10)) == ["http.request", "http.disconnect"]
+
+
+def test_git_is_not_fed_for_ever_by_a_client_who_stalls() -> None:
+    ended: list[str] = []
+
+    async def git(_scope: HttpScope, receive: Receive, send: Send) -> None:
+        while (message := await receive())["type"] == "http.request":
+            assert message["body"] == b"{"
+        ended.append(message["type"])
+        await PlainTextResponse("half", 400)(_scope, receive, send)
+
+    keeper = Doorkeeper(git, door("127.0.0.1"))
+
+    async def push() -> None:
+        sent = iter([{"type": "http.request", "body": b"{", "more_body": True}])
+
+        async def receive() -> Message:
+            for message in sent:
+                return message
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def send(_message: Message) -> None:
+            return
+
+        scope = {"type": "http", "method": "POST", "path": "/forge/a.git/git-receive-pack"}
+        await keeper(scope | {"headers": [(b"host", b"127.0.0.1")]}, receive, send)
+
+    asyncio.run(asyncio.wait_for(push(), 20))
+    assert ended == ["http.disconnect"]
 
 
 def test_a_websocket_is_closed_before_it_is_open(here: Doorkeeper) -> None:
