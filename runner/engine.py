@@ -11,7 +11,8 @@ from gates.verdict import Failed
 from runner.agent_run import AgentRunner
 from runner.base_run import BaseJudge
 from runner.closing import Closing
-from runner.errors import CheckoutFault, ImageMissing, PushRejected, RunnerError, Unavailable, UnknownRepo
+from runner.disk import Disk
+from runner.errors import CheckoutFault, ImageMissing, Leaked, PushRejected, RunnerError, Unavailable, UnknownRepo
 from runner.facts import (
     BaseJudged,
     CancelSeen,
@@ -21,9 +22,9 @@ from runner.facts import (
     HeadJudged,
     JudgeBase,
     JudgeHead,
+    LeakFound,
     Outcome,
     Prepare,
-    Prepared,
     Publish,
     RoundClosed,
     RunAgent,
@@ -37,6 +38,7 @@ from runner.keeping import Keeper
 from runner.model import Candidate, Phase, RoundInput
 from runner.planning import Planner
 from runner.ports import Checkouts, Clock, Forge
+from runner.preparing import Preparer
 from runner.publishing import Publisher
 from runner.records import Records, RunChange, RunRecord
 from runner.rounds import Interrupted
@@ -63,6 +65,8 @@ class Engine:
     publisher: Publisher
     closing: Closing
     planner: Planner
+    preparer: Preparer
+    disk: Disk
 
     def carry_out(self, round_input: RoundInput, step: Step) -> Fact:
         """Do `step` and say what happened. World trouble is a `Trouble` fact; anything raised is a fault of ours.
@@ -91,6 +95,8 @@ class Engine:
             return Trouble(detail=str(exc), retry_after_s=exc.retry_after_s)
         except ImageMissing as exc:
             return Trouble(detail=str(exc), retry_after_s=_DISK_RETRY_S)
+        except Leaked as exc:
+            return LeakFound(detail=str(exc))
         except (PushRejected, UnknownRepo) as exc:
             return Unworkable(reason=str(exc))
         except RunnerError as exc:
@@ -148,33 +154,14 @@ class Engine:
 
     def _prepare(self, round_input: RoundInput) -> Fact:
         run = self._run(round_input)
-        self._phase(round_input, phase=Phase.PREPARING, tier=round_input.ladder[round_input.start_tier].name)
+        self.disk.fit_for_a_round()
+        self.keeper.guard.plant(self.keeper.layout.run(run.run_id) / "canary", run.run_id)
+        tier = round_input.ladder[round_input.start_tier].name
+        # Whatever it waited for is over.
+        self._phase(round_input, phase=Phase.PREPARING, tier=tier, reason=None, retry_at=None)
         if not round_input.rejudge:
             self.agents.ahead(round_input.run_id, round_input.first_attempt)
-        remote = self.forge.remote(round_input.repo)
-        self.checkouts.refresh(round_input.repo, remote)
-        self.checkouts.clone(round_input.run_id, round_input.repo)
-        tip = self.checkouts.branch_head(round_input.repo, round_input.base_branch)
-        if tip is None:
-            return Unworkable(
-                reason=f"The branch {round_input.base_branch} is gone; set the repository's default branch."
-            )
-        rejudged: Candidate | None = None
-        base_sha = run.base_sha or tip
-        if round_input.rejudge and round_input.start_commit is not None:
-            base_sha = tip
-            message = f"Merge of {round_input.branch} for judgement"
-            rejudged = self.checkouts.merge(round_input.run_id, tip, round_input.start_commit, message)
-            if rejudged is None:
-                return Unworkable(
-                    reason=f"The branch conflicts with {round_input.base_branch}; ask for changes that resolve it."
-                )
-        elif run.base_sha is None:
-            self.records.change(round_input.run_id, {"base_sha": tip}, self.clock.now())
-        found = self.planner.plan(round_input, base_sha)
-        if isinstance(found, str):
-            return Unworkable(reason=found)
-        return Prepared(base_sha=base_sha, rejudged=rejudged, unjudged=isinstance(found, CiOnly))
+        return self.preparer.prepare(round_input, run)
 
     def _run_agent(self, round_input: RoundInput, step: RunAgent) -> Fact:
         run_id = round_input.run_id
