@@ -19,6 +19,7 @@ from runner.owners import unknown_run
 from runner.promoting import NotPromoted, Promoted, not_ours
 from runner.records import RunRecord
 from runner.service import Service
+from runner.spending import Today
 
 
 class Desk:
@@ -76,6 +77,11 @@ class Desk:
         self._need(Scope.READ)
         owner = self._caller.name if self._caller.own_runs else None
         return self._service.list_runs(repo=repo, phases=phases, owner=owner, limit=limit)
+
+    def today(self) -> Today:
+        """See `Service.today`: of all runs together, whoever asks."""
+        self._need(Scope.READ)
+        return self._service.today()
 
     def logs(self, run_id: str, wanted: Wanted) -> Log:
         """See `Service.logs`."""

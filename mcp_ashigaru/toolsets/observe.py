@@ -48,7 +48,7 @@ def _register_runs(server: MCPServer[Any], service: Service) -> None:
         _within("limit", limit, 1, _MAX_RUNS)
         desk = desk_of(ctx, service)
         found = await anyio.to_thread.run_sync(lambda: desk.list_runs(repo=wanted, phases=phases, limit=limit))
-        today = await anyio.to_thread.run_sync(service.today)
+        today = await anyio.to_thread.run_sync(desk.today)
         return RunsAnswer(
             runs=[
                 RunLine(

@@ -58,11 +58,12 @@ DEEDS: dict[str, tuple[Scope, Callable[[Desk, str], Any]]] = {
     "promote": (Scope.PROMOTE, lambda desk, _: desk.promote(intents.promote("widgets", 1))),
     "status": (Scope.READ, lambda desk, run: desk.status(run)),
     "cursor": (Scope.READ, lambda desk, run: desk.cursor(run)),
+    "today": (Scope.READ, lambda desk, _: desk.today()),
     "list_runs": (Scope.READ, lambda desk, _: desk.list_runs()),
     "logs": (Scope.READ, lambda desk, run: desk.logs(run, WANTED)),
     "diff": (Scope.READ, lambda desk, run: desk.diff(run, max_bytes=1)),
 }
-OF_A_RUN = sorted(set(DEEDS) - {"work_ticket", "promote", "list_runs"})
+OF_A_RUN = sorted(set(DEEDS) - {"work_ticket", "promote", "list_runs", "today"})
 
 
 class Ledger(Service):

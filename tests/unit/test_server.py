@@ -15,8 +15,10 @@ from mcp_ashigaru.server import INSTRUCTIONS, build_server, sentence
 from runner.errors import ForgeDown
 from runner.intents import WorkTicket
 from runner.model import Phase
+from runner.promoting import NotPromoted, Promoted
 from runner.records import RunRecord
-from runner.service import NotPromoted, Promoted, Service
+from runner.service import Service
+from runner.spending import Today
 
 WIRES: list[Literal["legacy", "2026-07-28"]] = ["legacy", "2026-07-28"]
 WRITES = {"work_ticket", "promote", "request_changes", "retry", "cancel"}
@@ -59,6 +61,9 @@ class Told(Service):
         limit: int = 20,  # noqa: ARG002 - same
     ) -> list[RunRecord]:
         return self.answer()  # type: ignore[no-any-return]
+
+    def today(self, repo: str | None = None) -> Today:  # noqa: ARG002 - same
+        return Today(spent=0, bound=0)
 
 
 def fails(fault: BaseException) -> Callable[[], Any]:
