@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Mount, Route
 from typer.testing import CliRunner
 
@@ -346,6 +347,8 @@ def test_every_route_there_is_wants_a_credential_but_health(idle: House, forge: 
         keeper = foreman.daemon.app
         assert isinstance(keeper, Doorkeeper)
         assert isinstance(keeper.app, Starlette)
+        # As if somebody had added one and thought no further.
+        keeper.app.router.routes.insert(0, Route("/metrics", lambda _request: PlainTextResponse("runs 7")))
         walked = paths(keeper.app.routes)
         assert {"/mcp", "/healthz"} < set(walked)
         with httpx.Client(base_url=foreman.url) as web:
@@ -354,6 +357,7 @@ def test_every_route_there_is_wants_a_credential_but_health(idle: House, forge: 
                     assert web.request(method, path, headers={"host": "evil.example"}).status_code == 421
                     assert web.request(method, path, headers={"origin": "http://evil.example"}).status_code == 403
                     answer = web.request(method, path)
+                    assert "runs 7" not in answer.text
                     if path not in OPEN:
                         assert answer.status_code == 401, (method, path)
             assert web.get("/healthz").json() == {"status": "ok"}

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
 from mcp import Client
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent, Tool
 
 from mcp_ashigaru.server import INSTRUCTIONS, build_server, sentence
+from mcp_ashigaru.toolsets.asking import CALLER, desk_of
 from runner.errors import ForgeDown
 from runner.intents import WorkTicket
 from runner.model import Phase
@@ -131,6 +134,13 @@ def test_the_seeds_three_tools_keep_their_names_and_arguments() -> None:
     assert takes["work_ticket"][1] == ["repo", "issue", "brief"]
     assert takes["status"][1] == ["run_id"]
     assert list(takes["promote"][0])[:2] == takes["promote"][1] == ["repo", "pr"]
+
+
+@pytest.mark.parametrize("left", [{}, {CALLER: None}, {CALLER: "operator"}, {"user": "operator"}])
+def test_a_request_that_passed_no_door_is_nobodys(left: dict[str, object]) -> None:
+    ctx: Any = SimpleNamespace(request_context=SimpleNamespace(request=SimpleNamespace(scope=left)))
+    with pytest.raises(ToolError, match="who asks"):
+        desk_of(ctx, Told(list))
 
 
 @pytest.mark.parametrize("wire", WIRES)
