@@ -20,7 +20,7 @@ from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
 from mcp_ashigaru.stores import ci_policy_of, forge_of, github_of, records_url
-from mcp_ashigaru.walls import gateways_of, podman_containers, recipes_of
+from mcp_ashigaru.walls import fleet_of, gateways_of, podman_containers, recipes_of
 from mcp_ashigaru.web.doorkeeper import Door, Doorkeeper
 from mcp_ashigaru.web.pages import PullPages, routes
 from mcp_ashigaru.web.webhooks import webhook_routes
@@ -45,7 +45,6 @@ from runner.layout import Layout
 from runner.model import RoundInput
 from runner.model_access import ModelAccess
 from runner.planning import Planner
-from runner.policy import ChangeLimits
 from runner.ports import Clock, Containers, Forge
 from runner.preparing import Preparer
 from runner.publishing import Publisher
@@ -94,6 +93,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
     given = parts or Parts()
     with ExitStack() as stack:
         make_state_dir(settings.state_dir)
+        fleet = fleet_of(settings)
         stack.enter_context(only_daemon(settings.state_dir))
         stopping = threading.Event()
         clock = given.clock or SystemClock()
@@ -133,11 +133,14 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 recipes=recipes,
                 sandboxes=sandboxes,
                 egress=egress,
+                records=records,
+                fleet=fleet,
             ),
             early=early,
         )
-        limits = ChangeLimits()
-        keeper = Keeper(checkouts=checkouts, forge=forge, records=records, clock=clock, layout=layout, limits=limits)
+        keeper = Keeper(
+            checkouts=checkouts, forge=forge, records=records, clock=clock, layout=layout, limits=fleet.limits
+        )
         closing = Closing(
             containers=containers,
             records=records,
@@ -162,7 +165,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 recipes=recipes,
                 sandboxes=sandboxes,
                 model=model,
-                limits=limits,
+                limits=fleet.limits,
                 early=early,
             ),
             gates=gates,

@@ -142,7 +142,9 @@ def parse_fleet(data: bytes, variables: Said, name: str = FILE_NAME) -> FleetFil
     repos: dict[str, Said] = {}
     for repo, table in told.repo.items():
         if not _REPO.fullmatch(repo):
-            raise ConfigError(f'{name} at [repo."{clean(repo, 60)}"]: that is no repository; name it as the forge does.')
+            raise ConfigError(
+                f'{name} at [repo."{clean(repo, 60)}"]: that is no repository; name it as the forge does.'
+            )
         if repo.lower() in repos:
             raise ConfigError(f'{name} at [repo."{repo}"]: it is there twice; letters\' case makes no difference.')
         repos[repo.lower()] = _over(default, table)
@@ -180,7 +182,8 @@ def _over(below: Said, table: Table) -> Said:
 def _content(path: Path, *, named: bool) -> bytes | None:
     """The file's bytes; None where it is not there and nobody named it."""
     try:
-        with path.open("rb", opener=_without_waiting) as handle:
+        # Not waited for: a FIFO in its place must not hold the start.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as handle:
             mode = os.fstat(handle.fileno()).st_mode
             data = handle.read(_MAX_BYTES + 1) if stat.S_ISREG(mode) else b""
     except FileNotFoundError as exc:
@@ -196,10 +199,6 @@ def _content(path: Path, *, named: bool) -> bytes | None:
     if len(data) > _MAX_BYTES:
         raise ConfigError(f"{path.name} is over {_MAX_BYTES} bytes; say less in it.")
     return data
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _toml(data: bytes) -> dict[str, Any]:

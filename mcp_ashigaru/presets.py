@@ -169,7 +169,10 @@ class Presets:
 
     def _maven(self) -> Iterator[Source]:
         installed = self.environment.get("MAVEN_HOME")
-        for path in (self._home / ".m2" / "settings.xml", *([Path(installed, "conf/settings.xml")] if installed else [])):
+        for path in (
+            self._home / ".m2" / "settings.xml",
+            *([Path(installed, "conf/settings.xml")] if installed else []),
+        ):
             if text := _text(path):
                 yield from read_maven(text, str(path))
 

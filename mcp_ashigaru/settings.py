@@ -117,6 +117,8 @@ class Settings(BaseSettings):
     bounds: Bounds = Bounds()
     commit_name: str = "mcp-ashigaru"
     commit_email: str = "ashigaru@localhost"
+    fleet_file: Path | None = None
+    """The operator's rules for each repository; default `fleet.toml` in the state directory, if it is there."""
     setup_egress: Names = ()
     """`host:port` pairs that a gate's set-up step may reach; empty: none."""
     setup_private_hosts: Names = ()
@@ -211,6 +213,13 @@ def known_variables() -> frozenset[str]:
 def environment_with(changes: Mapping[str, str]) -> dict[str, str]:
     """The environment for a process of our own: ours, with `changes`."""
     return {**os.environ, **changes}
+
+
+def tool_environment() -> dict[str, str]:
+    """The environment for a tool of this host's that is asked how it is set up: none of our secrets is in it."""
+    exact = {"PATH", "HOME", "LANG", "XDG_CONFIG_HOME", "CARGO_HOME", "MAVEN_HOME"}
+    kinds = ("PIP_", "NPM_CONFIG_", "GO")
+    return {name: value for name, value in os.environ.items() if name in exact or name.upper().startswith(kinds)}
 
 
 def secret_file(variable: str) -> Path | None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 
-from mcp_ashigaru.settings import Settings
+from mcp_ashigaru.fleet_file import read_fleet
+from mcp_ashigaru.presets import Presets
+from mcp_ashigaru.settings import Settings, tool_environment
 from runner.adapters.podman_containers import PodmanContainers
 from runner.adapters.podman_service import PodmanService, prepare_podman
+from runner.egress_rules import Egress
+from runner.fleet import Fleet
 from runner.gateway.access import Gateways, RecordedSpending, gateways, upstream_from
-from runner.gateway.egress import Egress
 from runner.gateway.metering import Price, PriceTable
 from runner.gateway.model_gateway import Credential
 from runner.images.build import ensure_images
@@ -53,6 +56,11 @@ def recipes_of(settings: Settings, containers: Containers) -> Recipes:
     )
 
 
+def fleet_of(settings: Settings) -> Fleet:
+    """The rules for each repository, with the presets looked up on this host. Raises ConfigError."""
+    return read_fleet(settings).fleet(Presets(environment=tool_environment()).targets)
+
+
 def gateways_of(settings: Settings, records: Records, clock: Clock) -> AbstractContextManager[Gateways]:
     """The model gateway and the egress proxy, as the settings say."""
     token, kind = settings.anthropic_api_key, "api_key"
@@ -67,8 +75,6 @@ def gateways_of(settings: Settings, records: Records, clock: Clock) -> AbstractC
         credential=credential,
         prices=PriceTable(prices={name: Price(**price.model_dump()) for name, price in settings.prices.items()}),
         ledger=RecordedSpending(records=records, clock=clock),
-        egress=Egress(
-            allowed=frozenset(one.lower() for one in settings.setup_egress),
-            private_hosts=frozenset(one.lower() for one in settings.setup_private_hosts),
-        ),
+        # Every set-up brings its repository's own rules; one that did not would go nowhere.
+        egress=Egress(),
     )

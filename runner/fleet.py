@@ -13,15 +13,15 @@ from runner.policy import ChangeLimits
 class RepoRules:
     """For one repository. The defaults allow nothing."""
 
-    egress: Egress = Egress()
-    limits: ChangeLimits = ChangeLimits()
+    egress: Egress = field(default_factory=Egress)
+    limits: ChangeLimits = field(default_factory=ChangeLimits)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fleet:
     """For all of them. repos: by name in lower case; default: for those that are not there."""
 
-    default: RepoRules = RepoRules()
+    default: RepoRules = field(default_factory=RepoRules)
     repos: Mapping[str, RepoRules] = field(default_factory=dict)
 
     def of(self, repo: str) -> RepoRules:

@@ -159,6 +159,8 @@ class NoticeKind(StrEnum):
     CLOSED = "closed"
     SHIPPED = "shipped"
     PIPELINE_RED = "pipeline_red"
+    EGRESS = "egress"
+    """A set-up asked for a place that it may not go to."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ _MAX_REFUSALS: Final = 50
 _MAX_REMEMBERED: Final = 200
 _SHOWN_CHARS: Final = 80
 
+
 @dataclass(kw_only=True)
 class _Served:
     server: asyncio.Server

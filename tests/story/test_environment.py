@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.egress_rules import Egress as EgressRules
 from runner.sandbox import ENV_DIR
 from runner.sandboxes import Role, SandboxSpec
 from tests.fakes.behaviours import Behaviour, Ended, Inside
@@ -26,8 +27,11 @@ class NamedHosts:
 
     opened: list[str] = field(default_factory=list)
     shut_owners: list[str] = field(default_factory=list)
+    rules: dict[str, EgressRules] = field(default_factory=dict)
+    refused: tuple[str, ...] = ("evil.example:443",)
 
-    def open(self, owner: str, socket_dir: Path) -> None:
+    def open(self, owner: str, socket_dir: Path, rules: EgressRules) -> None:
+        self.rules[owner] = rules
         socket_dir.mkdir(parents=True, exist_ok=True)
         self.opened.append(owner)
 
@@ -35,7 +39,10 @@ class NamedHosts:
         self.shut_owners.append(owner)
 
     def refusals(self, owner: str) -> tuple[str, ...]:  # noqa: ARG002 - the port's signature
-        return ("evil.example:443",)
+        return self.refused
+
+    def unreached(self, owner: str) -> tuple[str, ...]:  # noqa: ARG002 - the port's signature
+        return ()
 
 
 def installs(inside: Inside) -> Ended:
