@@ -62,6 +62,8 @@ class Question:
     tokens: Sequence[Token]
     needs_token: bool
     database: Path | None
+    fleet: str | None = None
+    """What is wrong with fleet.toml, with its cure; "" nothing; None: there is none."""
     github: str | None = None
     """What keeps the daemon from GitHub, with its cure; "" nothing; None: its forge is another."""
 
@@ -79,6 +81,7 @@ def diagnose(question: Question) -> tuple[Finding, ...]:
             [(token, _mode(token.file)) for token in question.tokens],
             needed=question.needs_token,
         ),
+        *judge_fleet(question.fleet),
         *judge_github(question.github),
         _look_at_database(question.database),
         judge_disk(question.state_dir, _free_bytes(question.state_dir)),
@@ -172,6 +175,16 @@ def _judge_token(token: Token, mode: int | None) -> Finding:
         text = f"{token.name}: others on this machine can read {token.file} (mode {mode:04o})"
         return Finding(level=Level.WARN, subject="model token", text=text, cure=f"chmod 600 {token.file}")
     return Finding(level=Level.OK, subject="model token", text=f"{token.name} is set")
+
+
+def judge_fleet(trouble: str | None) -> tuple[Finding, ...]:
+    """The operator's rules for repositories. `trouble` is a sentence with its cure behind the last semicolon."""
+    if trouble is None:
+        return ()
+    if not trouble:
+        return (Finding(level=Level.OK, subject="fleet.toml", text="can be read"),)
+    text, _, cure = trouble.rstrip(".").rpartition("; ")
+    return (Finding(level=Level.FAIL, subject="fleet.toml", text=text or cure, cure=cure),)
 
 
 def judge_github(trouble: str | None) -> tuple[Finding, ...]:

@@ -120,10 +120,19 @@ class FleetFile:
         return Fleet(default=rules(self.default), repos={repo: rules(said) for repo, said in self.repos.items()})
 
 
+def fleet_trouble(settings: Settings) -> str | None:
+    """What keeps a daemon from starting with these rules, a sentence with its cure; "" nothing; None: no file."""
+    try:
+        read_fleet(settings)
+    except ConfigError as exc:
+        return str(exc)
+    return "" if _place_of(settings).exists() else None
+
+
 def read_fleet(settings: Settings) -> FleetFile:
     """The operator's rules: the file's, and the variables' where it says nothing. Raises ConfigError."""
     variables = _from_variables(settings)
-    path = settings.fleet_file or settings.state_dir / FILE_NAME
+    path = _place_of(settings)
     data = _content(path, named=settings.fleet_file is not None)
     return FleetFile(default=variables, repos={}) if data is None else parse_fleet(data, variables, path.name)
 
@@ -149,6 +158,10 @@ def parse_fleet(data: bytes, variables: Said, name: str = FILE_NAME) -> FleetFil
             raise ConfigError(f'{name} at [repo."{repo}"]: it is there twice; letters\' case makes no difference.')
         repos[repo.lower()] = _over(default, table)
     return FleetFile(default=default, repos=repos)
+
+
+def _place_of(settings: Settings) -> Path:
+    return settings.fleet_file or settings.state_dir / FILE_NAME
 
 
 def _from_variables(settings: Settings) -> Said:

@@ -92,8 +92,8 @@ def read_go(environment: str) -> Iterator[Source]:
     proxies, sums = str(told.get("GOPROXY", "")), str(told.get("GOSUMDB", ""))
     yield from _sources(re.split(r"[,|]", proxies), "go env GOPROXY")
     # The name of a checksum database is its host, unless an address follows the key.
-    name, *address = sums.split()
-    if sums and name != "off":
+    name, *address = sums.split() or ["off"]
+    if name != "off":
         yield from _sources(address or [f"https://{name.partition('+')[0]}"], "go env GOSUMDB")
 
 
