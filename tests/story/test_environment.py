@@ -165,7 +165,7 @@ def test_an_own_layer_that_cannot_be_made_is_the_changes_fault_unless_the_networ
         tried = ["small", "large", "huge"] if outcome == "failed" else ["small"]
         assert list(dict.fromkeys(one["tier"] for one in heads)) == tried, "only a red one has the next tier try"
         if refused:
-            assert (told["phase"], "evil.example:443" in told["reason"]) == ("blocked", True)
+            assert (told["phase"], "evil.example:443" in told["reason"]) == ("escalated", True)
         else:
             assert "set-up" in heads[0]["summary"]
 
