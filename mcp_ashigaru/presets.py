@@ -27,6 +27,8 @@ from runner.egress_rules import host_and_port, plain_host
 _ASK_S: Final = 15.0
 _MAX_BYTES: Final = 1024 * 1024
 _MAX_FILES: Final = 100
+_TOOLS_VARIABLES: Final = frozenset({"PATH", "HOME", "LANG", "XDG_CONFIG_HOME", "CARGO_HOME", "MAVEN_HOME"})
+_TOOLS_KINDS: Final = ("PIP_", "NPM_CONFIG_", "GO")
 _PIP_DEFAULT: Final = re.compile(r"--index-url\b.{0,200}?\(default\s+(https?://[^\s)]+)\)", re.DOTALL)
 _APT_LINE: Final = re.compile(r"\s*deb(?:-src)?\s+(?:\[[^\]]*\]\s*)?(?P<url>\S+)")
 _APT_FIELD: Final = re.compile(r"(?im)^URIs:\s*(?P<urls>.+(?:\n[ \t]+.+)*)")
@@ -137,6 +139,11 @@ class Presets:
     environment: Mapping[str, str]
     root: Path = Path("/")
 
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Presets:
+        """Those of a process with that environment; the tools get only what says how they are set up."""
+        return cls(environment={name: one for name, one in environment.items() if _is_for_tools(name)})
+
     def sources(self, tool: str) -> tuple[Source, ...]:
         """What that package manager uses, each address once. Nothing where it is not here. Bounded in time."""
         looks: dict[str, Callable[[], Iterator[Source]]] = {
@@ -201,6 +208,10 @@ class Presets:
         except (OSError, subprocess.TimeoutExpired):
             return ""
         return done.stdout[:_MAX_BYTES].decode("utf-8", "replace") if done.returncode == 0 else ""
+
+
+def _is_for_tools(variable: str) -> bool:
+    return variable in _TOOLS_VARIABLES or variable.upper().startswith(_TOOLS_KINDS)
 
 
 def _sources(urls: list[str], where: str) -> Iterator[Source]:

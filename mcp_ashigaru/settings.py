@@ -215,13 +215,6 @@ def environment_with(changes: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **changes}
 
 
-def tool_environment() -> dict[str, str]:
-    """The environment for a tool of this host's that is asked how it is set up: none of our secrets is in it."""
-    exact = {"PATH", "HOME", "LANG", "XDG_CONFIG_HOME", "CARGO_HOME", "MAVEN_HOME"}
-    kinds = ("PIP_", "NPM_CONFIG_", "GO")
-    return {name: value for name, value in os.environ.items() if name in exact or name.upper().startswith(kinds)}
-
-
 def secret_file(variable: str) -> Path | None:
     """The file that holds the secret of that variable, where it comes from one."""
     path = os.environ.get(f"{variable}_FILE")

@@ -9,7 +9,7 @@ from typing import Final
 
 from mcp_ashigaru.fleet_file import read_fleet
 from mcp_ashigaru.presets import Presets
-from mcp_ashigaru.settings import ConfigError, Settings, tool_environment
+from mcp_ashigaru.settings import ConfigError, Settings, environment_with
 from runner.adapters.podman_containers import PodmanContainers
 from runner.adapters.podman_service import PodmanService, prepare_podman
 from runner.egress_rules import Egress
@@ -84,7 +84,7 @@ def _own_ca_bundle(settings: Settings) -> Path | None:
 
 def fleet_of(settings: Settings) -> Fleet:
     """The rules for each repository, with the presets looked up on this host. Raises ConfigError."""
-    return read_fleet(settings).fleet(Presets(environment=tool_environment()).targets)
+    return read_fleet(settings).fleet(Presets.of(environment_with({})).targets)
 
 
 def gateways_of(settings: Settings, records: Records, clock: Clock) -> AbstractContextManager[Gateways]:

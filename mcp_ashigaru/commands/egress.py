@@ -9,7 +9,7 @@ import typer
 from gates.text import clean
 from mcp_ashigaru.fleet_file import Said, read_fleet
 from mcp_ashigaru.presets import Presets
-from mcp_ashigaru.settings import load_settings, tool_environment
+from mcp_ashigaru.settings import environment_with, load_settings
 
 app = typer.Typer(no_args_is_help=True, help="See where set-ups may go.")
 
@@ -27,7 +27,7 @@ def show(
 ) -> None:
     """Print each host:port that a set-up may reach, and where that was read."""
     said = read_fleet(load_settings()).of(repo)
-    typer.echo("\n".join(page(said, Presets(environment=tool_environment()))))
+    typer.echo("\n".join(page(said, Presets.of(environment_with({})))))
 
 
 def page(said: Said, presets: Presets) -> list[str]:

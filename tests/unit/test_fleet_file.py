@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_ashigaru.commands.health import judge_fleet
+from mcp_ashigaru.doctor import Level
 from mcp_ashigaru.fleet_file import PRESETS, FleetFile, Said, fleet_trouble, parse_fleet, read_fleet
 from mcp_ashigaru.settings import ConfigError, Settings, load_settings
 from runner.policy import ChangeLimits
@@ -123,7 +125,10 @@ def test_a_file_that_anybody_may_write_or_that_is_none_is_refused(tmp_path: Path
     path.write_bytes(WHOLE)
     path.chmod(0o646)
     assert "chmod o-w" in (fleet_trouble(settings(tmp_path)) or "")
+    (finding,) = judge_fleet(fleet_trouble(settings(tmp_path)))
+    assert (finding.level, finding.cure) == (Level.FAIL, "chmod o-w it")
     path.chmod(0o644)
+    assert judge_fleet(fleet_trouble(settings(tmp_path)))[0].level is Level.OK
     assert fleet_trouble(settings(tmp_path)) == ""
     path.unlink()
     os.mkfifo(path)

@@ -146,6 +146,17 @@ def test_nothing_allowed_is_said_too(tmp_path: Path) -> None:
     assert page(Said(), host(tmp_path)) == ["nothing: set-ups have no network"]
 
 
+def test_a_tool_is_given_nothing_but_what_says_how_it_is_set_up() -> None:
+    given = {
+        "PATH": "/bin",
+        "PIP_INDEX_URL": "x",
+        "npm_config_registry": "y",
+        "ANTHROPIC_API_KEY": "z",
+        "PGPASSWORD": "z",
+    }
+    assert Presets.of(given).environment == {"PATH": "/bin", "PIP_INDEX_URL": "x", "npm_config_registry": "y"}
+
+
 def test_a_host_without_tools_has_no_sources(tmp_path: Path) -> None:
     nothing = Presets(environment={"PATH": "/nonexistent", "HOME": str(tmp_path)}, root=tmp_path)
     assert [tool for tool in PRESETS if nothing.sources(tool)] == []
