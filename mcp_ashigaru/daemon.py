@@ -16,11 +16,12 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
+from mcp_ashigaru.building import World, build
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
-from mcp_ashigaru.stores import ci_policy_of, forge_of, github_of, records_url
-from mcp_ashigaru.walls import fleet_of, gateways_of, podman_containers, recipes_of
+from mcp_ashigaru.stores import ci_policy_of, forge_of, github_of, records_url, spending_of
+from mcp_ashigaru.walls import fleet_of, gateways_of, podman_containers
 from mcp_ashigaru.web.doorkeeper import Door, Doorkeeper
 from mcp_ashigaru.web.pages import PullPages, routes
 from mcp_ashigaru.web.webhooks import webhook_routes
@@ -32,26 +33,16 @@ from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.system_clock import SystemClock
-from runner.agent_run import AgentRunner
-from runner.ahead import Ahead
 from runner.allowed import Policy
-from runner.base_run import BaseJudge
-from runner.closing import Closing
-from runner.engine import Engine
 from runner.facts import Fact, Step
-from runner.gate_run import GateRunner
-from runner.keeping import Keeper
+from runner.halting import HaltWatch
 from runner.layout import Layout
 from runner.model import RoundInput
 from runner.model_access import ModelAccess
-from runner.planning import Planner
 from runner.ports import Clock, Containers, Forge
-from runner.preparing import Preparer
-from runner.publishing import Publisher
 from runner.rounds import Rounds
-from runner.sandbox_run import SandboxRunner
 from runner.service import Service
-from runner.setup_run import Egress, SetUp
+from runner.setup_run import Egress
 from runner.watch import Watch
 
 _LOG = logging.getLogger(__name__)
@@ -102,85 +93,40 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stack.callback(records_engine.dispose)
         migrate(records_engine)
         records = SqlRecords(records_engine)
+        spending = spending_of(settings, records_engine, clock)
         local = forge_of(settings, records_engine)
         forge: Forge = github_of(settings, clock) if settings.forge == "github" else local
         checkouts = GitCheckouts(layout.mirrors_and_clones, name=settings.commit_name, email=settings.commit_email)
         model, egress = given.model, given.egress
         if model is None or egress is None:
-            walls = stack.enter_context(gateways_of(settings, records, clock))
+            walls = stack.enter_context(gateways_of(settings, spending))
             model, egress = model or walls.model, egress or walls.egress
         # After the walls: a token that is missing is told before podman's service is started.
         containers = given.containers or podman_containers(settings, stack)
         pool = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="base-gate")
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         late = _Late()
-        early = Ahead(containers=containers)
-        sandboxes = SandboxRunner(containers=containers, clock=clock, stopping=stopping)
-        recipes = recipes_of(settings, containers)
-        gates = GateRunner(
-            containers=containers,
-            checkouts=checkouts,
-            records=records,
-            clock=clock,
-            layout=layout,
-            recipes=recipes,
-            sandboxes=sandboxes,
-            set_up=SetUp(
-                containers=containers,
-                checkouts=checkouts,
-                clock=clock,
-                layout=layout,
-                recipes=recipes,
-                sandboxes=sandboxes,
-                egress=egress,
-                records=records,
+        built = build(
+            World(
+                settings=settings,
                 fleet=fleet,
-            ),
-            early=early,
-        )
-        keeper = Keeper(
-            checkouts=checkouts, forge=forge, records=records, clock=clock, layout=layout, limits=fleet.limits
-        )
-        closing = Closing(
-            containers=containers,
-            records=records,
-            clock=clock,
-            layout=layout,
-            model=model,
-            resubmit=late.resubmit,
-        )
-        ci = ci_policy_of(settings)
-        planner = Planner(checkouts=checkouts, service_images=settings.service_images)
-        engine = Engine(
-            checkouts=checkouts,
-            forge=forge,
-            records=records,
-            clock=clock,
-            agents=AgentRunner(
                 containers=containers,
                 checkouts=checkouts,
+                forge=forge,
                 records=records,
                 clock=clock,
-                layout=layout,
-                recipes=recipes,
-                sandboxes=sandboxes,
                 model=model,
-                limits=fleet.limits,
-                early=early,
+                egress=egress,
+                stopping=stopping,
             ),
-            gates=gates,
-            base=BaseJudge(gates, pool),
-            keeper=keeper,
-            publisher=Publisher(checkouts=checkouts, forge=forge, records=records, clock=clock, ci=ci),
-            closing=closing,
-            planner=planner,
-            preparer=Preparer(checkouts=checkouts, forge=forge, records=records, clock=clock, planner=planner),
+            pool,
+            late.resubmit,
         )
         rounds = DbosRounds(
             settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db",
             host_id=settings.host_id,
             slots=settings.slots,
-            carry_out=_witnessed(engine.carry_out, given.witness),
+            carry_out=_witnessed(built.engine.carry_out, given.witness),
             begin=ladder.begin,
             advance=ladder.advance,
             on_fault=late.faulted,
@@ -191,7 +137,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 repos=frozenset(settings.repos),
                 ladder=settings.ladder,
                 bounds=settings.bounds,
-                ci=ci,
+                ci=ci_policy_of(settings),
                 review_settle_s=settings.review_settle_s,
             ),
             records=records,
@@ -199,8 +145,9 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             forge=forge,
             checkouts=checkouts,
             clock=clock,
-            keeper=keeper,
-            closing=closing,
+            keeper=built.keeper,
+            closing=built.closing,
+            spending=spending,
         )
         late.service, late.rounds = service, rounds
         server = build_server(service, stopping)
@@ -211,6 +158,9 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         service.recover()
         stack.callback(watch.close, 1.0)
         watch.start()
+        halts = HaltWatch(records=records, rounds=rounds, spending=spending)
+        stack.callback(halts.close, 1.0)
+        halts.start()
         yield Daemon(app=app, server=server, service=service, forge=local, stopping=stopping)
 
 

@@ -11,18 +11,20 @@ from mcp_ashigaru.fleet_file import read_fleet
 from mcp_ashigaru.presets import Presets
 from mcp_ashigaru.settings import ConfigError, Settings, environment_with
 from runner.adapters.podman_containers import PodmanContainers
+from runner.adapters.podman_seccomp import write_profile
 from runner.adapters.podman_service import PodmanService, prepare_podman
+from runner.disk import Disk, DiskLimits
 from runner.egress_rules import Egress
 from runner.files import write_whole
 from runner.fleet import Fleet
-from runner.gateway.access import Gateways, RecordedSpending, gateways, upstream_from
+from runner.gateway.access import Gateways, gateways, upstream_from
 from runner.gateway.metering import Price, PriceTable
 from runner.gateway.model_gateway import Credential
 from runner.images.build import ensure_images
 from runner.ports import Clock, Containers
 from runner.recipes import Recipes
-from runner.records import Records
 from runner.sandbox import Limits
+from runner.spending import Spending
 
 _MAX_CA_BYTES: Final = 4 * 1024 * 1024
 
@@ -42,7 +44,7 @@ def build_images(settings: Settings, progress: Callable[[str], None]) -> None:
 def podman_containers(settings: Settings, stack: ExitStack) -> PodmanContainers:
     """The daemon's podman, with a service of our own while `stack` is open where the settings name none."""
     url = settings.podman_url or stack.enter_context(PodmanService(settings.podman_dir)).url
-    return PodmanContainers(url)
+    return PodmanContainers(url, seccomp=write_profile(settings.state_dir))
 
 
 def recipes_of(settings: Settings, containers: Containers) -> Recipes:
@@ -53,8 +55,8 @@ def recipes_of(settings: Settings, containers: Containers) -> Recipes:
         agent_image=settings.agent_image,
         relay_image=settings.relay_image,
         gate_image=settings.gate_image,
-        agent_limits=Limits(memory=settings.agent_memory),
-        gate_limits=Limits(memory=settings.gate_memory),
+        agent_limits=_limits(settings, settings.agent_memory),
+        gate_limits=_limits(settings, settings.gate_memory),
         hold_s=settings.relay_hold_s,
         setup_environment=tuple(sorted(settings.setup_environment.items())),
         ca_bundle=_own_ca_bundle(settings),
@@ -87,7 +89,17 @@ def fleet_of(settings: Settings) -> Fleet:
     return read_fleet(settings).fleet(Presets.of(environment_with({})).targets)
 
 
-def gateways_of(settings: Settings, records: Records, clock: Clock) -> AbstractContextManager[Gateways]:
+def _limits(settings: Settings, memory: int) -> Limits:
+    return Limits(memory=memory, pids=settings.sandbox_pids, cpus=settings.sandbox_cpus, file=settings.sandbox_disk)
+
+
+def disk_of(settings: Settings, clock: Clock) -> Disk:
+    """What may be written to the host's disk, as the settings say."""
+    limits = DiskLimits(written=settings.sandbox_disk, entries=settings.sandbox_files, floor=settings.disk_floor)
+    return Disk(state_dir=settings.state_dir, clock=clock, limits=limits)
+
+
+def gateways_of(settings: Settings, spending: Spending) -> AbstractContextManager[Gateways]:
     """The model gateway and the egress proxy, as the settings say."""
     token, kind = settings.anthropic_api_key, "api_key"
     if token is None:
@@ -100,7 +112,7 @@ def gateways_of(settings: Settings, records: Records, clock: Clock) -> AbstractC
         upstream=upstream,
         credential=credential,
         prices=PriceTable(prices={name: Price(**price.model_dump()) for name, price in settings.prices.items()}),
-        ledger=RecordedSpending(records=records, clock=clock),
+        spending=spending,
         # Every set-up brings its repository's own rules; one that did not would go nowhere.
         egress=Egress(),
     )

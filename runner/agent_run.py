@@ -6,13 +6,17 @@ import secrets
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from runner.agent_reading import EventReader
 from runner.agent_watch import AgentWatch
 from runner.ahead import Ahead
+from runner.barred import STOPPED, dated, not_begun
 from runner.brief import prompt, system_prompt
 from runner.conclusion import ExitReport, Stopped, conclude
+from runner.disk import DiskWatch
 from runner.facts import AgentEnded, RunAgent
 from runner.files import read_untrusted, remove_tree, write_whole
 from runner.launch import SYSTEM_PROMPT, claude_argv, claude_environment, launch_file, read_exit
@@ -27,10 +31,9 @@ from runner.rounds import Interrupted
 from runner.sandbox import agent_name
 from runner.sandbox_run import Cancelled, SandboxRunner
 from runner.sandboxes import RunState, SandboxSpec
-from runner.transcript import Transcript, read_events
+from runner.transcript import Transcript
 
 _GRACE_S: Final = 5.0
-_CHUNK_BYTES: Final = 1024 * 1024
 _GUIDANCE: Final = ("CLAUDE.md", "AGENTS.md")
 
 
@@ -48,6 +51,7 @@ class AgentRunner:
     model: ModelAccess
     limits: Callable[[str], ChangeLimits]
     early: Ahead
+    reader: EventReader
 
     def ahead(self, run_id: str, attempt: int) -> None:
         """Begin to make the attempt's sandbox, beside what comes before it; `settle` when it will not come."""
@@ -75,10 +79,15 @@ class AgentRunner:
 
         started: told once the agent is at work, for what can be done beside it.
 
-        Raises Cancelled (the sandbox is stopped), Interrupted (it goes on), EngineDown, SandboxFault, ImageMissing.
+        Raises Cancelled (the sandbox is stopped), DiskLow (it is gone), Interrupted (it goes on), EngineDown,
+        SandboxFault, ImageMissing.
         """
         tier = round_input.ladder[step.tier]
         dirs = self.layout.attempt(round_input.run_id, step.attempt)
+        known = self.records.attempt(round_input.run_id, step.attempt)
+        # Of an agent that may not begin nothing is on record.
+        if known is None and (barrier := self.model.closed(round_input.repo)) is not None:
+            return not_begun(barrier, self.clock.now())
         attempt = self._begin(round_input, step, tier)
         if attempt.ending is not None:
             self._clear(round_input.run_id, step.attempt)
@@ -88,9 +97,13 @@ class AgentRunner:
             Allowance(
                 run_id=round_input.run_id,
                 attempt=step.attempt,
+                repo=round_input.repo,
+                model=tier.model,
+                effort=tier.effort,
                 placeholder=attempt.placeholder,
                 sockets=dirs.sockets,
                 run_micro_usd=round_input.bounds.run_micro_usd,
+                patience_s=min(60.0, tier.idle_s / 2),
             )
         )
         name = agent_name(round_input.run_id, step.attempt)
@@ -200,44 +213,39 @@ class AgentRunner:
     ) -> tuple[Stopped | None, Transcript, bool]:
         """Read events until the sandbox has ended or was stopped: (why we stopped it, what was read, doomed)."""
         name = agent_name(round_input.run_id, step.attempt)
-        watch = AgentWatch(self.clock, tier, attempt.started_at)
+        lively = partial(self.model.lively, attempt.run_id, attempt.attempt)
+        watch = AgentWatch(self.clock, tier, attempt.started_at, lively)
         transcript = attempt.transcript or Transcript()
+        disk = self.sandboxes.disk.watch((dirs.tree, dirs.out))
         stopped: Stopped | None = None
         while True:
             ended = self.sandboxes.status(name).state is not RunState.RUNNING
-            grown, transcript = self._read(round_input.run_id, step.attempt, dirs, transcript, final=ended)
+            grown, transcript = self.reader.read(round_input.run_id, step.attempt, dirs, transcript, final=ended)
             if ended and not grown:
                 return stopped, transcript, False
-            if grown:
-                watch.heard()
+            if grown and not watch.heard():
                 continue
             if doomed():
                 self.containers.stop(name, _GRACE_S)
                 return None, transcript, True
             if cancelled():
                 self.containers.stop(name, _GRACE_S)
-                self._read(round_input.run_id, step.attempt, dirs, transcript, final=True)
+                self.reader.read(round_input.run_id, step.attempt, dirs, transcript, final=True)
                 raise Cancelled
             if self.sandboxes.stopping.is_set():
                 raise Interrupted
-            if stopped is None and (stopped := watch.over()) is not None:
-                self.containers.stop(name, _GRACE_S)
+            stopped = stopped or self._stop_if_over(name, watch, disk)
             if watch.heartbeat_due():
                 self.records.touch(round_input.run_id, self.clock.now())
             watch.rest(dirs.out / "exit.json")
 
-    def _read(
-        self, run_id: str, attempt: int, dirs: AttemptDirs, transcript: Transcript, *, final: bool
-    ) -> tuple[bool, Transcript]:
-        """Take in what was written since: whether anything was, and the transcript with it."""
-        chunk = read_untrusted(dirs.out / "events.jsonl", offset=transcript.offset, limit=_CHUNK_BYTES)
-        if not chunk:
-            return False, transcript
-        after, events = read_events(transcript, chunk, final=final and len(chunk) < _CHUNK_BYTES)
-        if after == transcript:
-            return False, transcript
-        self.records.append_events(run_id, attempt, events, after.offset, after, self.clock.now())
-        return True, after
+    def _stop_if_over(self, name: str, watch: AgentWatch, disk: DiskWatch) -> Stopped | None:
+        """Why the agent was stopped just now, by a clock or for what it wrote to the disk. Raises DiskLow."""
+        why = watch.over()
+        if why is not None:
+            self.containers.stop(name, _GRACE_S)
+            return why
+        return None if self.sandboxes.overran(name, disk, at_end=False) is None else Stopped.DISK
 
     # --- after ---
 
@@ -250,14 +258,14 @@ class AgentRunner:
         stopped: Stopped | None,
     ) -> AgentEnded:
         run_id = round_input.run_id
-        if stopped is None and self.model.exhausted(run_id):
-            stopped = Stopped.BUDGET
+        barrier = self.model.refused(run_id, step.attempt) if stopped is None else None
         concluded = conclude(
             transcript,
             self._exit_report(dirs, agent_name(run_id, step.attempt)),
-            stopped,
+            stopped if barrier is None else STOPPED[barrier],
             self.model.failure(run_id, step.attempt),
         )
+        concluded = dated(concluded, self.clock.now())
         self.records.end_attempt(
             run_id,
             step.attempt,

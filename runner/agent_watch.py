@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,22 +15,23 @@ from runner.sandbox_run import pause_s
 _LOOKS: Final = 30
 _TICK_S: Final = 0.005
 _HEARTBEAT_S: Final = 5.0
+_LOOK_S: Final = 0.5
 
 
 class AgentWatch:
     """The two clocks of one attempt: since it began (UTC, it outlives the daemon) and since it last said anything."""
 
-    def __init__(self, clock: Clock, tier: Tier, started_at: float) -> None:
-        """Begin now, for an attempt that began at `started_at` (UTC seconds)."""
+    def __init__(self, clock: Clock, tier: Tier, started_at: float, lively: Callable[[], bool]) -> None:
+        """Begin now, for an attempt that began at `started_at` (UTC seconds).
+
+        lively: whether an answer of the model is on its way to it; it says nothing until a part of it is whole.
+        """
         self._clock = clock
         self._tier = tier
+        self._lively = lively
         self._started_at = started_at
-        self._begun = self._heard = self._beat = clock.monotonic()
+        self._begun = self._heard = self._beat = self._looked = clock.monotonic()
         self._last_word: float | None = None
-
-    def heard(self) -> None:
-        """It said something."""
-        self._heard = self._clock.monotonic()
 
     def rest(self, last_word: Path) -> None:
         """Wait until the next look: only a moment where the entrypoint has left its last word, for then it ends."""
@@ -41,6 +43,17 @@ class AgentWatch:
                 self._clock.sleep(pause_s(now - self._last_word))
                 return
             self._clock.sleep(_TICK_S)
+
+    def heard(self) -> bool:
+        """It said something; True now and then, when clocks and flags are to be looked at although it goes on speaking.
+
+        Without that, whoever never falls silent would never be stopped.
+        """
+        now = self._heard = self._clock.monotonic()
+        if now - self._looked < _LOOK_S:
+            return False
+        self._looked = now
+        return True
 
     def heartbeat_due(self) -> bool:
         """Whether it is time to say that it is being watched; True once every few seconds."""
@@ -55,4 +68,9 @@ class AgentWatch:
         now = self._clock.monotonic()
         if now - self._begun > self._tier.wall_s or self._clock.now() - self._started_at > self._tier.wall_s:
             return Stopped.WALL
-        return Stopped.IDLE if now - self._heard > self._tier.idle_s else None
+        if now - self._heard <= self._tier.idle_s:
+            return None
+        if self._lively():
+            self.heard()
+            return None
+        return Stopped.IDLE

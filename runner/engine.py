@@ -11,7 +11,8 @@ from gates.verdict import Failed
 from runner.agent_run import AgentRunner
 from runner.base_run import BaseJudge
 from runner.closing import Closing
-from runner.errors import CheckoutFault, ImageMissing, PushRejected, RunnerError, Unavailable, UnknownRepo
+from runner.disk import Disk
+from runner.errors import CheckoutFault, ImageMissing, Leaked, PushRejected, RunnerError, Unavailable, UnknownRepo
 from runner.facts import (
     BaseJudged,
     CancelSeen,
@@ -21,6 +22,7 @@ from runner.facts import (
     HeadJudged,
     JudgeBase,
     JudgeHead,
+    LeakFound,
     Outcome,
     Prepare,
     Publish,
@@ -64,6 +66,7 @@ class Engine:
     closing: Closing
     planner: Planner
     preparer: Preparer
+    disk: Disk
 
     def carry_out(self, round_input: RoundInput, step: Step) -> Fact:
         """Do `step` and say what happened. World trouble is a `Trouble` fact; anything raised is a fault of ours.
@@ -92,6 +95,8 @@ class Engine:
             return Trouble(detail=str(exc), retry_after_s=exc.retry_after_s)
         except ImageMissing as exc:
             return Trouble(detail=str(exc), retry_after_s=_DISK_RETRY_S)
+        except Leaked as exc:
+            return LeakFound(detail=str(exc))
         except (PushRejected, UnknownRepo) as exc:
             return Unworkable(reason=str(exc))
         except RunnerError as exc:
@@ -149,7 +154,11 @@ class Engine:
 
     def _prepare(self, round_input: RoundInput) -> Fact:
         run = self._run(round_input)
-        self._phase(round_input, phase=Phase.PREPARING, tier=round_input.ladder[round_input.start_tier].name)
+        self.disk.fit_for_a_round()
+        self.keeper.guard.plant(self.keeper.layout.run(run.run_id) / "canary", run.run_id)
+        tier = round_input.ladder[round_input.start_tier].name
+        # Whatever it waited for is over.
+        self._phase(round_input, phase=Phase.PREPARING, tier=tier, reason=None, retry_at=None)
         if not round_input.rejudge:
             self.agents.ahead(round_input.run_id, round_input.first_attempt)
         return self.preparer.prepare(round_input, run)

@@ -15,6 +15,7 @@ RunnerError                 str(e) is one sentence with a cure, fit to show a ca
   CheckoutFault             git could not do its work
     PushRejected            the remote branch was not where it was expected
   RecordsFault              the records could not be read or written
+  Leaked                    a secret of ours stood in what was about to be kept or told; the run is quarantined
 """
 
 from __future__ import annotations
@@ -65,6 +66,14 @@ class EngineDown(Unavailable):
     """The container engine did not answer."""
 
 
+class DiskLow(Unavailable):
+    """The host's disk has less room than is to be left free."""
+
+    def __init__(self, message: str) -> None:
+        """Say what there is; a person has to make room, so the next try is minutes away."""
+        super().__init__(message, retry_after_s=300.0)
+
+
 class SandboxFault(RunnerError):
     """A container could not be made to do its work."""
 
@@ -83,3 +92,7 @@ class PushRejected(CheckoutFault):
 
 class RecordsFault(RunnerError):
     """The records could not be read or written."""
+
+
+class Leaked(RunnerError):
+    """A secret of ours stood in what was about to be kept or told; the sentence does not repeat it."""

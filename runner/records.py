@@ -62,6 +62,7 @@ class RunRecord:
     fruitless: int = 0
     pipeline: str | None = None
     merged_at: float | None = None
+    quarantined: str | None = None
     cursor: int = 1
 
 
@@ -90,6 +91,7 @@ class RunChange(TypedDict, total=False):
     fruitless: int
     pipeline: str | None
     merged_at: float | None
+    quarantined: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +161,8 @@ class NoticeKind(StrEnum):
     CLOSED = "closed"
     SHIPPED = "shipped"
     PIPELINE_RED = "pipeline_red"
+    QUARANTINED = "quarantined"
+    BUDGET = "budget"
     EGRESS = "egress"
     """A set-up asked for a place that it may not go to."""
 
@@ -244,10 +248,7 @@ class Records(Protocol):
         """The run's last events, oldest first; with `after` the first ones whose id is greater. attempt: its alone."""
 
     def spent(self, run_id: str) -> int:
-        """Micro-dollars metered for the run."""
-
-    def spend(self, run_id: str, attempt: int, micro_usd: int, at: float) -> None:
-        """Add to the run's and the attempt's bill."""
+        """Micro-dollars metered for the run, with what is promised to questions under way."""
 
     def judged(self, key: str) -> Judgement | None:
         """A conclusive judgement remembered under this key, of whichever run, or None."""

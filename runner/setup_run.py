@@ -200,7 +200,7 @@ class SetUp:
             )
             ran = self.sandboxes.to_end(spec, started_at=begun_at, timeout_s=layer.setup.timeout_s, cancelled=cancelled)
             self._tell(wanted.run_id, name)
-            if ran.timed_out or ran.status.exit_code != 0:
+            if ran.timed_out or ran.overran or ran.status.exit_code != 0:
                 return self._failure(name, layer, ran)
             write_whole(root / "finished", layer.key.encode())
             return None
@@ -238,7 +238,8 @@ class SetUp:
     def _failure(self, name: str, layer: _Layer, ran: Ran) -> Inconclusive | Failed:
         """A step that could not get what it wanted is nobody's fault; else an edited manifest is the change's."""
         said = self.containers.output(name, _TAIL_BYTES).decode("utf-8", "replace")
-        why = "did not finish in time" if ran.timed_out else f"exited {ran.status.exit_code}"
+        ended = "did not finish in time" if ran.timed_out else f"exited {ran.status.exit_code}"
+        why = ran.overran or ended
         refused = ", ".join(self.egress.refusals(name)[:_MAX_TOLD])
         unreached = ", ".join(self.egress.unreached(name)[:_MAX_TOLD])
         hint = f" (refused egress: {refused}; see docs/fleet.md)" if refused else ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from mcp_ashigaru.doctor import Finding, Level, Question, Token, diagnose, healthy, render
+from mcp_ashigaru.doctor import Question, Token, diagnose
+from mcp_ashigaru.findings import Finding, Level, healthy, render
 from mcp_ashigaru.fleet_file import fleet_trouble
 from mcp_ashigaru.settings import Settings, secret_file
 from mcp_ashigaru.stores import github_trouble, records_file
@@ -29,6 +30,7 @@ def report(settings: Settings) -> int:
             needs_token=not settings.model_upstream.startswith("replay:"),
             database=records_file(settings),
             settled=judge_fleet(fleet_trouble(settings)),
+            disk_floor=settings.disk_floor,
             github=github_trouble(settings),
         )
     )

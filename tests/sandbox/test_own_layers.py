@@ -18,6 +18,7 @@ from gates.verdict import Inconclusive
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.system_clock import SystemClock
+from runner.disk import Disk
 from runner.egress_rules import Egress
 from runner.fleet import Fleet, RepoRules
 from runner.gateway.egress import EgressProxy
@@ -167,7 +168,9 @@ def yard(lab: PodmanLab, commits: Mapping[str, Mapping[str, str]], rules: Egress
             gate_limits=Limits(),
             hold_s=5,
         ),
-        sandboxes=SandboxRunner(containers=containers, clock=clock, stopping=threading.Event()),
+        sandboxes=SandboxRunner(
+            containers=containers, clock=clock, stopping=threading.Event(), disk=Disk(state_dir=state, clock=clock)
+        ),
         egress=proxy,
         records=records,
         fleet=Fleet(repos={"acme/widgets": RepoRules(egress=rules)}),

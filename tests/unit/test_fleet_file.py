@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_ashigaru.commands.health import judge_fleet
-from mcp_ashigaru.doctor import Level
+from mcp_ashigaru.findings import Level
 from mcp_ashigaru.fleet_file import PRESETS, FleetFile, Said, fleet_trouble, parse_fleet, read_fleet
 from mcp_ashigaru.settings import ConfigError, Settings, load_settings
 from runner.policy import ChangeLimits
