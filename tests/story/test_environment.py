@@ -11,6 +11,7 @@ import pytest
 from mcp_ashigaru.settings import ConfigError
 from runner.egress_rules import Egress as EgressRules
 from runner.errors import SandboxFault
+from runner.facts import HeadJudged
 from runner.sandbox import ENV_DIR
 from runner.sandboxes import Role, SandboxSpec
 from tests.fakes.behaviours import Behaviour, Ended, Inside
@@ -264,3 +265,33 @@ def test_a_set_up_under_way_at_a_restart_is_adopted(state: Path, source: Path) -
     with house.daemon() as foreman:
         assert foreman.at_rest(run_id)["phase"] == "awaiting_review"
     assert len(started(house, Role.SETUP)) == 1
+
+
+def test_an_own_layer_under_way_at_a_restart_is_adopted(state: Path, source: Path) -> None:
+    seen: list[str] = []
+    facts = Facts(crash_at=5)
+    house, _ = house_with(state, installs, writes("lib==666\n", "needs.txt"), lib_seen_by(seen))
+    house.witness = facts
+    with house.daemon() as foreman:
+        foreman.daemon.forge.add(str(source), "widgets")
+        run_id = foreman.work()
+        assert facts.crashed.wait(20)
+    with house.daemon() as foreman:
+        assert foreman.at_rest(run_id)["phase"] == "awaiting_review"
+    assert isinstance(facts.seen[4][2], HeadJudged)
+    assert len(started(house, Role.SETUP)) == 2
+    assert sorted(seen) == ["lib==1\n", "lib==666\n"]
+
+
+def test_a_protected_file_may_be_changed_where_the_operator_grants_it_and_nowhere_else(
+    state: Path, source: Path
+) -> None:
+    (state / "fleet.toml").write_text('[repo.widgets]\nallow_protected = ["CLAUDE.md"]\n', encoding="utf-8")
+    house, _ = house_with(state, installs, writes("Be brief.\n", "CLAUDE.md"), lib_seen_by([]))
+    with house.daemon() as foreman:
+        for repo in ("widgets", "gadgets"):
+            foreman.daemon.forge.add(str(source), repo)
+        granted, other = (foreman.at_rest(foreman.work(repo=repo)) for repo in ("widgets", "gadgets"))
+    assert granted["phase"] == "awaiting_review"
+    assert (other["phase"], len(other["tiers_tried"])) == ("blocked", 2), "told once, then blocked"
+    assert "CLAUDE.md" in other["reason"]
