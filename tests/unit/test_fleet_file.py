@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,13 @@ allow_protected = [".github/**", "CLAUDE.md"]
 
 [repo.gadgets]
 """
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A state directory whose path is short enough for one."""
+    with tempfile.TemporaryDirectory(prefix="ash") as path:
+        yield Path(path)
 
 
 def settings(home: Path, **changes: object) -> Settings:
@@ -73,20 +82,20 @@ def test_auto_is_every_preset() -> None:
     assert parse_fleet(b'[default]\negress_presets = ["auto"]', Said()).default.tools() == PRESETS
 
 
-def test_without_a_file_nothing_is_allowed_but_what_the_variables_say(tmp_path: Path) -> None:
-    assert read_fleet(settings(tmp_path)) == FleetFile(default=Said(), repos={})
-    told = read_fleet(settings(tmp_path, setup_egress=("A.example:443",), setup_private_hosts=("A.example",)))
+def test_without_a_file_nothing_is_allowed_but_what_the_variables_say(home: Path) -> None:
+    assert read_fleet(settings(home)) == FleetFile(default=Said(), repos={})
+    told = read_fleet(settings(home, setup_egress=("A.example:443",), setup_private_hosts=("A.example",)))
     assert told.default == Said(egress=("a.example:443",), private=("a.example",))
-    assert fleet_trouble(settings(tmp_path)) is None
+    assert fleet_trouble(settings(home)) is None
 
 
 @pytest.mark.parametrize("target", ["host", "127.0.0.1:443", "[::1]:443", "0x7f000001:80", "a.example:0", "a b:1"])
 def test_an_address_or_a_name_without_a_port_is_refused_in_the_file_and_in_the_variable(
-    tmp_path: Path, target: str
+    home: Path, target: str
 ) -> None:
     assert "[default] egress.1" in refused(f'[default]\negress = ["{target}"]'.encode())
     with pytest.raises(ConfigError, match="ASHIGARU_SETUP_EGRESS"):
-        read_fleet(settings(tmp_path, setup_egress=(target,)))
+        read_fleet(settings(home, setup_egress=(target,)))
 
 
 @pytest.mark.parametrize(
@@ -120,23 +129,23 @@ def test_gits_own_files_and_everything_at_once_cannot_be_granted(pattern: str) -
     assert "allow_protected.1" in refused(f'[default]\nallow_protected = ["{pattern}"]'.encode())
 
 
-def test_a_file_that_anybody_may_write_or_that_is_none_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "fleet.toml"
+def test_a_file_that_anybody_may_write_or_that_is_none_is_refused(home: Path) -> None:
+    path = home / "fleet.toml"
     path.write_bytes(WHOLE)
     path.chmod(0o646)
-    assert "chmod o-w" in (fleet_trouble(settings(tmp_path)) or "")
-    (finding,) = judge_fleet(fleet_trouble(settings(tmp_path)))
+    assert "chmod o-w" in (fleet_trouble(settings(home)) or "")
+    (finding,) = judge_fleet(fleet_trouble(settings(home)))
     assert (finding.level, finding.cure) == (Level.FAIL, "chmod o-w it")
     path.chmod(0o644)
-    assert judge_fleet(fleet_trouble(settings(tmp_path)))[0].level is Level.OK
-    assert fleet_trouble(settings(tmp_path)) == ""
+    assert judge_fleet(fleet_trouble(settings(home)))[0].level is Level.OK
+    assert fleet_trouble(settings(home)) == ""
     path.unlink()
     os.mkfifo(path)
-    assert "no plain file" in (fleet_trouble(settings(tmp_path)) or "")
+    assert "no plain file" in (fleet_trouble(settings(home)) or "")
     path.unlink()
     path.write_bytes(b"#" * 300_000)
-    assert "over" in (fleet_trouble(settings(tmp_path)) or "")
-    assert "not there" in (fleet_trouble(settings(tmp_path, fleet_file=tmp_path / "none.toml")) or "")
+    assert "over" in (fleet_trouble(settings(home)) or "")
+    assert "not there" in (fleet_trouble(settings(home, fleet_file=home / "none.toml")) or "")
 
 
 @given(
