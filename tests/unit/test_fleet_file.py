@@ -106,7 +106,7 @@ def test_an_address_or_a_name_without_a_port_is_refused_in_the_file_and_in_the_v
         (b'[repo."acme/widgets"]\negress = "a.example:443"', '[repo."acme/widgets"] egress'),
         (b'[repo."../x"]', '[repo."../x"]'),
         (b'[repo."a/b"]\n[repo."A/B"]', "twice"),
-        (b'[default]\negress_presets = ["pypi"]', "[default] egress_presets.1"),
+        (b'[default]\negress_presets = ["conda"]', "[default] egress_presets.1"),
         (b'[default]\negress_private = ["10.0.0.1"]', "[default] egress_private.1"),
         (b'[defaults]\negress = ["a.example:443"]', "defaults"),
         (b"[default", "TOML"),
