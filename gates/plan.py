@@ -28,6 +28,7 @@ __all__ = [
     "NoGate",
     "Read",
     "SetupPlan",
+    "head_setup",
     "plan",
     "setup_script",
     "shell_script",
@@ -89,6 +90,18 @@ def plan(gate_file: bytes | None, paths: Sequence[str], read: Read) -> GatePlan 
     if gate_file is not None:
         return _from_file(gate_file)
     return _recognised(paths, read)
+
+
+def head_setup(base: GatePlan, gate_file: bytes | None, paths: Sequence[str], read: Read) -> SetupPlan | None:
+    """What is set up for a change to the base of that plan; paths and read are the change's, gate_file the base's.
+
+    Where the base has a gate file, it says how, whatever the change says. Else the change's own manifests do, as the
+    base's did: a dependency that it adds is among them. Its gates stay the base's.
+    """
+    if gate_file is not None:
+        return base.setup
+    found = _recognised(paths, read)
+    return found.setup if isinstance(found, GatePlan) else base.setup
 
 
 def shell_script(plan: GatePlan, gate: Gate) -> str:

@@ -17,13 +17,13 @@ from runner.ahead import Ahead
 from runner.base_run import BaseJudge
 from runner.closing import Closing
 from runner.engine import Engine
+from runner.fleet import Fleet
 from runner.gate_run import GateRunner
 from runner.keeping import Keeper
 from runner.layout import Layout
 from runner.model import RoundInput
 from runner.model_access import ModelAccess
 from runner.planning import Planner
-from runner.policy import ChangeLimits
 from runner.ports import Checkouts, Clock, Containers, Forge
 from runner.preparing import Preparer
 from runner.publishing import Publisher
@@ -37,6 +37,7 @@ class World:
     """The ports, and the settings that say how they are used."""
 
     settings: Settings
+    fleet: Fleet
     containers: Containers
     checkouts: Checkouts
     forge: Forge
@@ -81,10 +82,11 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
             recipes=recipes,
             sandboxes=sandboxes,
             egress=world.egress,
+            records=records,
+            fleet=world.fleet,
         ),
         early=early,
     )
-    limits = ChangeLimits()
     guard = guard_of(settings, records, clock)
     keeper = Keeper(
         checkouts=checkouts,
@@ -92,7 +94,7 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
         records=records,
         clock=clock,
         layout=layout,
-        limits=limits,
+        limits=world.fleet.limits,
         guard=guard,
     )
     closing = Closing(
@@ -114,7 +116,7 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
             recipes=recipes,
             sandboxes=sandboxes,
             model=model,
-            limits=limits,
+            limits=world.fleet.limits,
             early=early,
             reader=EventReader(records=records, clock=clock, guard=guard),
         ),

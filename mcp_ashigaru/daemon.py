@@ -21,7 +21,7 @@ from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
 from mcp_ashigaru.stores import ci_policy_of, forge_of, github_of, keyring_of, records_url, spending_of
-from mcp_ashigaru.walls import gateways_of, podman_containers
+from mcp_ashigaru.walls import fleet_of, gateways_of, podman_containers
 from mcp_ashigaru.web.doorkeeper import Doorkeeper
 from mcp_ashigaru.web.pages import PullPages, routes
 from mcp_ashigaru.web.webhooks import webhook_routes
@@ -88,6 +88,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
     given = parts or Parts()
     with ExitStack() as stack:
         make_state_dir(settings.state_dir)
+        fleet = fleet_of(settings)
         stack.enter_context(only_daemon(settings.state_dir))
         stopping = threading.Event()
         clock = given.clock or SystemClock()
@@ -113,6 +114,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         built = build(
             World(
                 settings=settings,
+                fleet=fleet,
                 containers=containers,
                 checkouts=checkouts,
                 forge=forge,

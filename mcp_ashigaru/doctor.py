@@ -49,6 +49,8 @@ class Question:
     disk_floor: int = 2 * 1024**3
     github: str | None = None
     """What keeps the daemon from GitHub, with its cure; "" nothing; None: its forge is another."""
+    settled: tuple[Finding, ...] = ()
+    """What was found without looking at the host: in the operator's own files."""
 
 
 def diagnose(question: Question) -> tuple[Finding, ...]:
@@ -64,6 +66,7 @@ def diagnose(question: Question) -> tuple[Finding, ...]:
             [(token, _mode(token.file)) for token in question.tokens],
             needed=question.needs_token,
         ),
+        *question.settled,
         *judge_github(question.github),
         _look_at_database(question.database),
         judge_disk(question.state_dir, _free_bytes(question.state_dir), question.disk_floor),

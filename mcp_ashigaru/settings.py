@@ -128,6 +128,8 @@ class Settings(BaseSettings):
     """What all runs may cost in a UTC day, in micro-dollars; 0: no bound."""
     commit_name: str = "mcp-ashigaru"
     commit_email: str = "ashigaru@localhost"
+    fleet_file: Path | None = None
+    """The operator's rules for each repository; default `fleet.toml` in the state directory, if it is there."""
     setup_egress: Names = ()
     """`host:port` pairs that a gate's set-up step may reach; empty: none."""
     setup_private_hosts: Names = ()

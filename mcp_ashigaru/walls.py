@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Final
 
-from mcp_ashigaru.settings import Settings
+from mcp_ashigaru.fleet_file import read_fleet
+from mcp_ashigaru.presets import Presets
+from mcp_ashigaru.settings import ConfigError, Settings, environment_with
 from runner.adapters.podman_containers import PodmanContainers
 from runner.adapters.podman_seccomp import write_profile
 from runner.adapters.podman_service import PodmanService, prepare_podman
 from runner.disk import Disk, DiskLimits
+from runner.egress_rules import Egress
+from runner.files import write_whole
+from runner.fleet import Fleet
 from runner.gateway.access import Gateways, gateways, upstream_from
-from runner.gateway.egress import Egress
 from runner.gateway.metering import Price, PriceTable
 from runner.gateway.model_gateway import Credential
 from runner.images.build import ensure_images
@@ -19,6 +25,8 @@ from runner.ports import Clock, Containers
 from runner.recipes import Recipes
 from runner.sandbox import Limits
 from runner.spending import Spending
+
+_MAX_CA_BYTES: Final = 4 * 1024 * 1024
 
 
 def podman_argv(settings: Settings) -> tuple[str, ...]:
@@ -51,8 +59,34 @@ def recipes_of(settings: Settings, containers: Containers) -> Recipes:
         gate_limits=_limits(settings, settings.gate_memory),
         hold_s=settings.relay_hold_s,
         setup_environment=tuple(sorted(settings.setup_environment.items())),
-        ca_bundle=settings.setup_ca_bundle,
+        ca_bundle=_own_ca_bundle(settings),
     )
+
+
+def _own_ca_bundle(settings: Settings) -> Path | None:
+    """A copy of the operator's certificates in a directory that holds nothing else, to be shown to set-ups.
+
+    Raises ConfigError.
+    """
+    named = settings.setup_ca_bundle
+    if named is None:
+        return None
+    try:
+        data = named.read_bytes() if named.is_file() and named.stat().st_size <= _MAX_CA_BYTES else b""
+    except OSError as exc:
+        raise ConfigError("ASHIGARU_SETUP_CA_BUNDLE names a file that cannot be read; correct its mode.") from exc
+    if b"-----BEGIN CERTIFICATE-----" not in data or b"PRIVATE KEY-----" in data:
+        raise ConfigError(
+            "ASHIGARU_SETUP_CA_BUNDLE must name a PEM file that holds certificates and no key; correct the path."
+        )
+    own = settings.state_dir / "ca" / "ca-certificates.crt"
+    write_whole(own, data)
+    return own
+
+
+def fleet_of(settings: Settings) -> Fleet:
+    """The rules for each repository, with the presets looked up on this host. Raises ConfigError."""
+    return read_fleet(settings).fleet(Presets.of(environment_with({})).targets)
 
 
 def _limits(settings: Settings, memory: int) -> Limits:
@@ -79,8 +113,6 @@ def gateways_of(settings: Settings, spending: Spending) -> AbstractContextManage
         credential=credential,
         prices=PriceTable(prices={name: Price(**price.model_dump()) for name, price in settings.prices.items()}),
         spending=spending,
-        egress=Egress(
-            allowed=frozenset(one.lower() for one in settings.setup_egress),
-            private_hosts=frozenset(one.lower() for one in settings.setup_private_hosts),
-        ),
+        # Every set-up brings its repository's own rules; one that did not would go nowhere.
+        egress=Egress(),
     )

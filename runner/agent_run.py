@@ -23,7 +23,7 @@ from runner.launch import SYSTEM_PROMPT, claude_argv, claude_environment, launch
 from runner.layout import AttemptDirs, Layout
 from runner.model import Ending, RoundInput, Tier
 from runner.model_access import Allowance, ModelAccess
-from runner.policy import ChangeLimits
+from runner.policy import ChangeLimits, protected_listing
 from runner.ports import Checkouts, Clock, Containers
 from runner.recipes import Recipes
 from runner.records import AttemptRecord, Records
@@ -39,7 +39,7 @@ _GUIDANCE: Final = ("CLAUDE.md", "AGENTS.md")
 
 @dataclass(frozen=True, kw_only=True)
 class AgentRunner:
-    """Carries out `RunAgent`. limits: the policy its changes will meet, of which it is told what is protected."""
+    """Carries out `RunAgent`. limits: the policy that changes to a repository meet, of which it is told."""
 
     containers: Containers
     checkouts: Checkouts
@@ -49,7 +49,7 @@ class AgentRunner:
     recipes: Recipes
     sandboxes: SandboxRunner
     model: ModelAccess
-    limits: ChangeLimits
+    limits: Callable[[str], ChangeLimits]
     early: Ahead
     reader: EventReader
 
@@ -191,7 +191,7 @@ class AgentRunner:
             brief=round_input.brief,
             tier=tier.name,
             feedback=step.feedback,
-            protected=(*self.limits.protected_paths, *self.limits.protected_names),
+            protected=protected_listing(self.limits(round_input.repo)),
         )
         write_whole(dirs.inputs / "prompt.txt", task.encode("utf-8"))
         if guidance:

@@ -22,7 +22,7 @@ from runner.records import Judgement, Records
 from runner.sandbox import gate_name
 from runner.sandbox_run import Ran, SandboxRunner
 from runner.sandboxes import RunState, SandboxSpec
-from runner.setup_run import Environment, SetUp
+from runner.setup_run import Environment, SetUp, Wanted
 from runner.turns import Turns
 
 _TAIL_BYTES: Final = 256 * 1024
@@ -97,8 +97,8 @@ class GateRunner:
         if known is not None:
             return known
         image = self.containers.image_id(question.plan.image or self.recipes.gate_image)
-        environment = self.set_up.environment(question.run_id, question.base_sha, question.plan, image, cancelled)
-        if isinstance(environment, Inconclusive):
+        environment = self.set_up.environment(_wanted(question, image), cancelled)
+        if not isinstance(environment, Environment):
             return self._remember(question, "", environment, Counts())
         services = tuple(self.containers.image_id(one.image) for one in question.plan.services)
         key = _key(question, image, environment, services)
@@ -110,6 +110,9 @@ class GateRunner:
             verdict = judge(question.plan, observations, self._base_counts(question))
             self._remember(question, key, verdict, summarise(observations))
         self._clear(question)
+        if environment.own is not None:
+            root, sandbox = environment.own
+            self.sandboxes.discard(sandbox, root)
         return verdict
 
     def _remembered(self, question: Question) -> Verdict | None:
@@ -243,6 +246,18 @@ class GateRunner:
                 said = self.containers.output(beside.name, _LAST_WORDS).decode("utf-8", "replace")
                 what = "ended" if ended else "did not become ready"
                 yield f"service {service.name} {what}; its last words: {clean(said, _LAST_WORDS).strip() or 'none'}"
+
+
+def _wanted(question: Question, image: str) -> Wanted:
+    """What the tree is judged in: the base's layer, or one that is this very judgement's."""
+    judged = f"{question.what}-{question.attempt}-{question.take}"
+    return Wanted(
+        run_id=question.run_id,
+        base_sha=question.base_sha,
+        plan=question.plan,
+        image=image,
+        change=None if question.what == "base" else (question.commit, judged),
+    )
 
 
 def _what(question: Question, gate: Gate) -> str:

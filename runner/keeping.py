@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,14 +22,17 @@ _DIFF_BYTES: Final = 48 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Keeper:
-    """Takes work in, and keeps it. A repetition finds what the first time left."""
+    """Takes work in, and keeps it. A repetition finds what the first time left.
+
+    limits: what an agent's changes to a repository may be.
+    """
 
     checkouts: Checkouts
     forge: Forge
     records: Records
     clock: Clock
     layout: Layout
-    limits: ChangeLimits
+    limits: Callable[[str], ChangeLimits]
     guard: Guard
 
     def collect(
@@ -38,7 +42,7 @@ class Keeper:
         base_sha = run.base_sha or ""
         tree = self.layout.attempt(run.run_id, step.attempt).tree
         snapshot = self.checkouts.changes(run.run_id, base_sha, tree)
-        match judge_changes(snapshot, self.limits, self.checkouts.paths(run.run_id, base_sha)):
+        match judge_changes(snapshot, self.limits(run.repo), self.checkouts.paths(run.run_id, base_sha)):
             case Refused(reasons=reasons):
                 return ChangesRefused(refusals=reasons)
             case Allowed(changes=changes):

@@ -10,6 +10,7 @@ from itertools import islice, takewhile
 from typing import Final, TypeAlias
 
 from runner.changes import ChangeKind, FileChange, Snapshot
+from runner.granting import fits
 
 MAX_REASONS: Final = 20
 MAX_REASON_CHARS: Final = 300
@@ -45,6 +46,8 @@ _AT_ROOT: Final = (
 )
 _ANYWHERE: Final = ("claude.md", "claude.local.md", "agents.md", ".claude", ".claude.json", ".mcp.json")
 _PROGRAM_STARTERS: Final = frozenset({".gitmodules", ".gitattributes", ".gitconfig"})
+# They begin as git's files do, and git does not read them: forges and hook runners do.
+_FORGES_FILES: Final = frozenset({".github", ".gitlab", ".gitlab-ci.yml", ".gitea", ".githooks"})
 _SHORT_STEMS: Final = frozenset(name.lstrip(".")[:6] for name in _PROGRAM_STARTERS)
 _HARMLESS_GIT_FILES: Final = frozenset({".gitignore", ".gitkeep"})
 
@@ -55,7 +58,8 @@ class ChangeLimits:
 
     protected_paths: paths from the root, and everything below them; protected_names: names at any depth, and
     everything below them. Both in lower case, compared without case. Names that begin with `.git` are always
-    protected, but for `.gitignore` and `.gitkeep`.
+    protected, but for `.gitignore` and `.gitkeep`. granted: patterns (`runner.granting`) of what may be changed all the
+    same; git's own files never may.
     """
 
     files: int = 300
@@ -63,6 +67,7 @@ class ChangeLimits:
     total_bytes: int = 16 * 1024 * 1024
     protected_paths: tuple[str, ...] = _AT_ROOT
     protected_names: tuple[str, ...] = _ANYWHERE
+    granted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +108,8 @@ def is_protected(path: str, limits: ChangeLimits) -> bool:
     """Whether an agent may not touch this path."""
     folded = _folded(path)
     parts = folded.split("/")
+    if limits.granted and not any(map(is_gits_own, parts)) and any(fits(folded, one) for one in limits.granted):
+        return False
     inside = any(folded == root or folded.startswith(f"{root}/") for root in limits.protected_paths)
     if inside or any(part in limits.protected_names or _is_git_file(part) for part in parts):
         return True
@@ -117,6 +124,21 @@ def _is_short_for(part: str, limits: ChangeLimits) -> bool:
     longs = (*limits.protected_names, *(path.rsplit("/", 1)[-1] for path in limits.protected_paths))
     stems = {long.lstrip(".").split(".")[0].replace(" ", "")[:6] for long in longs}
     return found[1] in stems | _SHORT_STEMS or _NTFS_HASHED.fullmatch(part) is not None
+
+
+def protected_listing(limits: ChangeLimits) -> tuple[str, ...]:
+    """What an agent is told that it may not touch: everything protected by name that is not granted as a whole."""
+    paths = (path for path in limits.protected_paths if is_protected(path, limits))
+    names = (name for name in limits.protected_names if is_protected(f"x/{name}", limits))
+    return (*paths, *names)
+
+
+def is_gits_own(name: str) -> bool:
+    """Whether git itself reads a file of this name, or some file system may take it for one: never to be granted."""
+    part = _folded(name)
+    if is_dot_git(part) or "~" in part:
+        return True
+    return part.startswith(".git") and part not in _HARMLESS_GIT_FILES and part not in _FORGES_FILES
 
 
 def _is_git_file(part: str) -> bool:

@@ -165,6 +165,8 @@ class NoticeKind(StrEnum):
     PIPELINE_RED = "pipeline_red"
     QUARANTINED = "quarantined"
     BUDGET = "budget"
+    EGRESS = "egress"
+    """A set-up asked for a place that it may not go to."""
 
 
 @dataclass(frozen=True, kw_only=True)

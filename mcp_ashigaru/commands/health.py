@@ -5,7 +5,8 @@ from __future__ import annotations
 import typer
 
 from mcp_ashigaru.doctor import Question, Token, diagnose
-from mcp_ashigaru.findings import healthy, render
+from mcp_ashigaru.findings import Finding, Level, healthy, render
+from mcp_ashigaru.fleet_file import fleet_trouble
 from mcp_ashigaru.settings import Settings, secret_file
 from mcp_ashigaru.stores import github_trouble, records_file
 from mcp_ashigaru.walls import build_images, podman_argv
@@ -28,12 +29,23 @@ def report(settings: Settings) -> int:
             ),
             needs_token=not settings.model_upstream.startswith("replay:"),
             database=records_file(settings),
+            settled=judge_fleet(fleet_trouble(settings)),
             disk_floor=settings.disk_floor,
             github=github_trouble(settings),
         )
     )
     typer.echo(render(findings))
     return 0 if healthy(findings) else 1
+
+
+def judge_fleet(trouble: str | None) -> tuple[Finding, ...]:
+    """The operator's rules for repositories, if there are any. `trouble` is a sentence, its cure behind the last ;."""
+    if trouble is None:
+        return ()
+    if not trouble:
+        return (Finding(level=Level.OK, subject="fleet.toml", text="can be read"),)
+    text, _, cure = trouble.rstrip(".").rpartition("; ")
+    return (Finding(level=Level.FAIL, subject="fleet.toml", text=text or cure, cure=cure),)
 
 
 def _argv(settings: Settings) -> tuple[str, ...]:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
+from gates.text import clean
+from runner.egress_rules import Egress, host_and_port, plain_host
 from runner.gateway.loop import GatewayLoop, listening_socket
+
+__all__ = ["Egress", "EgressProxy", "connect_target"]
 
 _LOG: Final = logging.getLogger(__name__)
 _HEAD_BYTES: Final = 16 * 1024
@@ -28,49 +31,7 @@ _MAX_ADDRESSES: Final = 4
 _MAX_CONNECTIONS: Final = 64
 _MAX_REFUSALS: Final = 50
 _MAX_REMEMBERED: Final = 200
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-@dataclass(frozen=True, kw_only=True)
-class Egress:
-    """Where a set-up may go: exact `host:port` pairs, in lower case.
-
-    private_hosts: names, in lower case, that may resolve to this host's loopback or to a private network.
-    """
-
-    allowed: frozenset[str]
-    private_hosts: frozenset[str]
-
-    def admits(self, host: str, port: int) -> bool:
-        """Whether that very host and port is named."""
-        return f"{_plain(host)}:{port}" in self.allowed
-
-    def admits_address(self, host: str, address: str) -> bool:
-        """Whether what the name resolved to may be dialled: public, or private where the operator said so.
-
-        Link-local addresses are never dialled: clouds keep their machines' credentials there.
-        """
-        where = _innermost(ipaddress.ip_address(address.partition("%")[0]))
-        if where.is_link_local or where.is_multicast or where.is_unspecified:
-            return False
-        return where.is_global or _plain(host) in self.private_hosts
-
-
-def _plain(host: str) -> str:
-    return host.lower().rstrip(".")
-
-
-def _innermost(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for, where it stands for one."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    if address.sixtofour is not None:
-        return address.sixtofour
-    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else address
+_SHOWN_CHARS: Final = 80
 
 
 @dataclass(kw_only=True)
@@ -84,16 +45,20 @@ class EgressProxy:
     """Serves set-ups until they are shut. Safe to use from any thread but the loop's own."""
 
     def __init__(self, loop: GatewayLoop, policy: Egress, *, idle_s: float = _IDLE_S) -> None:
-        """Serve nothing yet. idle_s: how long a connection may go without a byte in either direction."""
+        """Serve nothing yet. policy: for set-ups that are opened without rules of their own.
+
+        idle_s: how long a connection may go without a byte in either direction.
+        """
         self._loop = loop
         self._policy = policy
         self._idle_s = idle_s
         self._served: dict[str, _Served] = {}
         self._refused: dict[str, list[str]] = {}
+        self._unreached: dict[str, list[str]] = {}
 
-    def open(self, owner: str, socket_dir: Path) -> None:
-        """Serve `egress.sock` in that directory. A second time changes nothing. Raises SandboxFault."""
-        self._loop.run(self._serve(owner, socket_dir / "egress.sock"))
+    def open(self, owner: str, socket_dir: Path, rules: Egress | None = None) -> None:
+        """Serve `egress.sock` in that directory, by these rules. A second time changes nothing. Raises SandboxFault."""
+        self._loop.run(self._serve(owner, socket_dir / "egress.sock", rules))
 
     def shut(self, owner: str) -> None:
         """No longer serve it, and drop its connections. One that is not open: nothing."""
@@ -105,12 +70,20 @@ class EgressProxy:
             self.shut(owner)
 
     def refusals(self, owner: str) -> tuple[str, ...]:
-        """What was refused to that set-up, as `host:port`, each once; the last few hundred set-ups are remembered."""
+        """What was refused to that set-up, each once: `host:port`, or the line that was no CONNECT to a name.
+
+        Bounded; the last few hundred set-ups are remembered.
+        """
         return tuple(self._refused.get(owner, ()))
 
-    async def _serve(self, owner: str, path: Path) -> None:
+    def unreached(self, owner: str) -> tuple[str, ...]:
+        """The named `host:port` that could not be resolved or did not answer, each once, bounded."""
+        return tuple(self._unreached.get(owner, ()))
+
+    async def _serve(self, owner: str, path: Path, rules: Egress | None = None) -> None:
         if owner in self._served:
             return
+        mine = self._policy if rules is None else rules
         live: set[asyncio.Task[None]] = set()
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -120,7 +93,7 @@ class EgressProxy:
                 return
             live.add(task)
             try:
-                await self._exchange(owner, reader, writer)
+                await self._exchange(owner, mine, reader, writer)
             except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                 _LOG.debug("an egress connection ended early", exc_info=True)
             except asyncio.CancelledError:
@@ -135,6 +108,7 @@ class EgressProxy:
         server = await asyncio.start_unix_server(handle, sock=listener, limit=_HEAD_BYTES)
         self._served[owner] = _Served(server=server, path=path, live=live)
         self._refused.pop(owner, None)
+        self._unreached.pop(owner, None)
 
     async def _stop(self, owner: str) -> None:
         served = self._served.pop(owner, None)
@@ -145,25 +119,30 @@ class EgressProxy:
         for task in list(served.live):
             task.cancel()
 
-    async def _exchange(self, owner: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _exchange(
+        self, owner: str, rules: Egress, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _HEAD_S)
         target = connect_target(head)
         if target is None:
+            self._refuse(owner, clean(head.split(b"\r\n", 1)[0].decode("ascii", "replace"), _SHOWN_CHARS))
             await _say(writer, "405 Method Not Allowed")
             return
         host, port = target
-        if not self._policy.admits(host, port):
+        if not rules.admits(host, port):
             self._refuse(owner, f"{host}:{port}")
             await _say(writer, "403 Forbidden")
             return
-        found = await _resolved(_plain(host), port)
-        addresses = [one for one in found if self._policy.admits_address(host, one)][:_MAX_ADDRESSES]
+        found = await _resolved(plain_host(host), port)
+        addresses = [one for one in found if rules.admits_address(host, one)][:_MAX_ADDRESSES]
         if found and not addresses:
             self._refuse(owner, f"{host}:{port}")
             await _say(writer, "403 Forbidden")
             return
+        # The very addresses that were looked at: the name is not asked for again.
         far = await _dialled(addresses, port)
         if far is None:
+            _remember(self._unreached, owner, f"{host}:{port}")
             await _say(writer, "502 Bad Gateway")
             return
         far_reader, far_writer = far
@@ -195,12 +174,19 @@ class EgressProxy:
             pumps.create_task(pump(far[0], near[1]))
 
     def _refuse(self, owner: str, target: str) -> None:
-        known = self._refused.setdefault(owner, [])
-        if target not in known and len(known) < _MAX_REFUSALS:
-            known.append(target)
+        if _remember(self._refused, owner, target):
             _LOG.warning("egress refused: %s", target, extra={"owner": owner})
-        while len(self._refused) > _MAX_REMEMBERED:
-            self._refused.pop(next(iter(self._refused)))
+
+
+def _remember(book: dict[str, list[str]], owner: str, target: str) -> bool:
+    """Whether that is news of the owner's; what is over the bounds is not."""
+    known = book.setdefault(owner, [])
+    news = target not in known and len(known) < _MAX_REFUSALS
+    if news:
+        known.append(target)
+    while len(book) > _MAX_REMEMBERED:
+        book.pop(next(iter(book)))
+    return news
 
 
 def connect_target(head: bytes) -> tuple[str, int] | None:
@@ -208,14 +194,7 @@ def connect_target(head: bytes) -> tuple[str, int] | None:
     line = head.split(b"\r\n", 1)[0].decode("ascii", "replace").split(" ")
     if len(line) != 3 or line[0] != "CONNECT" or not line[2].startswith("HTTP/1."):
         return None
-    host, colon, port = line[1].rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or len(port) > 5 or not 0 < int(port) < 65536:
-        return None
-    labels = host.removesuffix(".").split(".")
-    named = all(0 < len(label) <= 63 and label.replace("-", "").replace("_", "").isalnum() for label in labels)
-    # What looks like a number is taken for an IPv4 address by some resolvers: 127.1, 2130706433, 0x7f000001.
-    numeric = labels[-1][:1].isdigit()
-    return (host.lower(), int(port)) if named and host.isascii() and not numeric and len(host) <= 253 else None
+    return host_and_port(line[1])
 
 
 async def _resolved(host: str, port: int) -> list[str]:

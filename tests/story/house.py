@@ -20,6 +20,7 @@ from mcp_ashigaru.client import connect
 from mcp_ashigaru.daemon import Daemon, Parts, running
 from mcp_ashigaru.settings import Settings, load_settings
 from runner.conclusion import UpstreamFailure
+from runner.egress_rules import Egress as EgressRules
 from runner.facts import Fact, Step
 from runner.model import RoundInput, Tier
 from runner.model_access import Allowance, CredentialKind
@@ -73,13 +74,16 @@ class FakeModel:
 class NoEgress:
     """Egress for gates that set nothing up."""
 
-    def open(self, owner: str, socket_dir: Path) -> None:
+    def open(self, owner: str, socket_dir: Path, rules: EgressRules) -> None:  # noqa: ARG002 - the port's
         raise AssertionError(f"{owner} asked for egress to {socket_dir}")
 
     def shut(self, owner: str) -> None:
         pass
 
     def refusals(self, owner: str) -> tuple[str, ...]:  # noqa: ARG002 - the port's signature
+        return ()
+
+    def unreached(self, owner: str) -> tuple[str, ...]:  # noqa: ARG002 - the port's signature
         return ()
 
 

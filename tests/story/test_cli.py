@@ -335,6 +335,23 @@ def test_a_host_without_podman_is_told_how_to_get_it(alone: Shell, tmp_path: Pat
     assert "fail" in report
 
 
+def test_where_set_ups_may_go_is_shown_for_each_repository_and_a_bad_fleet_file_is_one_sentence(alone: Shell) -> None:
+    fleet = alone.state / "fleet.toml"
+    fleet.write_text(
+        '[repo."acme/widgets"]\negress = ["mirror.example:8443"]\negress_private = ["mirror.example"]\n',
+        encoding="utf-8",
+    )
+    shown = alone.run("egress", "show", "--repo", "Acme/Widgets").stdout
+    assert shown == "mirror.example:8443  egress\nmay be private: mirror.example\n"
+    assert alone.run("egress", "show").stdout == "nothing: set-ups have no network\n"
+    fleet.write_text('[repo."acme/widgets"]\negress = ["10.0.0.1:443"]\n', encoding="utf-8")
+    for arguments in (("egress", "show"), ()):
+        entry = PEOPLE if arguments else DAEMON
+        said = alone.refused(*arguments, entry=entry, ANTHROPIC_API_KEY="k")
+        assert '[repo."acme/widgets"] egress.1' in said
+    assert "fleet.toml" in alone.run("doctor", code=1).stdout
+
+
 @pytest.mark.parametrize("entry", ["-m", DAEMON])
 def test_a_bad_setting_or_flag_is_one_sentence(alone: Shell, entry: str) -> None:
     assert "ASHIGARU_SLOTS" in alone.refused(entry=entry, ASHIGARU_SLOTS="many")

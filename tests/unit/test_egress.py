@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.gateway import egress
 from runner.gateway.egress import Egress, EgressProxy, connect_target
 from runner.gateway.loop import GatewayLoop
 
@@ -121,6 +122,69 @@ def test_a_name_that_leads_to_this_machine_is_refused_unless_it_may(loop: Gatewa
         assert status == b"HTTP/1.1 403 Forbidden"
         assert one.refusals("setup") == (f"localhost:{port}",)
         one.close()
+
+
+def test_a_name_is_resolved_once_and_only_an_address_that_may_be_is_dialled(
+    loop: GatewayLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that changes its mind (DNS rebinding) is not asked again; of two addresses the public one is taken."""
+    answers = [["127.0.0.1", "93.184.216.34"], ["127.0.0.1"]]
+    dialled: list[tuple[list[str], int]] = []
+
+    async def resolved(_host: str, _port: int) -> list[str]:
+        return answers.pop(0)
+
+    async def dialled_to(addresses: list[str], port: int) -> None:
+        dialled.append((addresses, port))
+
+    monkeypatch.setattr(egress, "_resolved", resolved)
+    monkeypatch.setattr(egress, "_dialled", dialled_to)
+    one = proxy(loop, tmp_path, "twofaced.example:443")
+    made, status = ask(tmp_path, "CONNECT twofaced.example:443 HTTP/1.1")
+    made.close()
+    assert (dialled, len(answers)) == ([(["93.184.216.34"], 443)], 1)
+    assert status == b"HTTP/1.1 502 Bad Gateway"
+    assert (one.unreached("setup"), one.refusals("setup")) == (("twofaced.example:443",), ())
+    one.close()
+
+
+def test_what_is_dialled_is_an_address_and_no_name(
+    loop: GatewayLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dialled: list[str] = []
+
+    async def dial(host: str, _port: int) -> None:
+        dialled.append(host)
+        raise ConnectionRefusedError
+
+    one = proxy(loop, tmp_path, "localhost:443")
+    monkeypatch.setattr(egress.asyncio, "open_connection", dial)
+    ask(tmp_path, "CONNECT localhost:443 HTTP/1.1")[0].close()
+    one.close()
+    assert dialled
+    assert set(dialled) <= {"127.0.0.1", "::1"}
+
+
+def test_each_set_up_goes_by_its_own_rules(loop: GatewayLoop, tmp_path: Path) -> None:
+    with echo(loop) as port:
+        one = proxy(loop, tmp_path, f"localhost:{port}")
+        one.open("other", tmp_path / "other", Egress(allowed=frozenset({"elsewhere.example:443"})))
+        for home, wanted in ((tmp_path, b"200 Connection Established"), (tmp_path / "other", b"403 Forbidden")):
+            made, status = ask(home, f"CONNECT localhost:{port} HTTP/1.1")
+            made.close()
+            assert status == b"HTTP/1.1 " + wanted
+        assert (one.refusals("setup"), one.refusals("other")) == ((), (f"localhost:{port}",))
+        one.close()
+
+
+def test_what_is_no_connect_to_a_name_is_told_of_too_harmless_to_a_terminal(loop: GatewayLoop, tmp_path: Path) -> None:
+    one = proxy(loop, tmp_path)
+    for line in ("CONNECT 169.254.169.254:80 HTTP/1.1", "GET http://\x1b[2Jx/ HTTP/1.1", f"GET {'x' * 500}"):
+        ask(tmp_path, line)[0].close()
+    first, second, third = one.refusals("setup")
+    assert (first, second) == ("CONNECT 169.254.169.254:80 HTTP/1.1", "GET http://x/ HTTP/1.1")
+    assert len(third) == 80
+    one.close()
 
 
 def test_refusals_are_bounded(loop: GatewayLoop, tmp_path: Path) -> None:
@@ -256,12 +320,14 @@ NEVER = [
     "fe80::1%eth0",
     "::ffff:169.254.169.254",
     "64:ff9b::a9fe:a9fe",
+    *("169.254.170.2", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "::ffff:168.63.129.16"),
+    *("::7f00:1", "::a9fe:a9fe", "fec0::1", "2002:a9fe:a9fe::1", "ff02::1"),
     "0.0.0.0",  # noqa: S104 - looked at, not bound
     "::",
     "224.0.0.1",
 ]
 PRIVATE = [
-    *("127.0.0.1", "::1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "100.64.0.1", "fd00:ec2::254", "::ffff:127.0.0.1"),
+    *("127.0.0.1", "::1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "100.64.0.1", "fd12::1", "::ffff:127.0.0.1"),
     *("64:ff9b::7f00:1", "2002:7f00:1::", "240.0.0.1", "192.0.2.1"),
 ]
 PUBLIC = ["93.184.216.34", "2606:2800:220:1::1", "::ffff:93.184.216.34", "64:ff9b::5db8:d822"]

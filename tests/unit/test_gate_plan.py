@@ -10,6 +10,7 @@ import pytest
 
 from gates.errors import BadGateSpec
 from gates.plan import (
+    GATE_FILE,
     OUT,
     VENV,
     WORKSPACE,
@@ -18,6 +19,7 @@ from gates.plan import (
     GatePlan,
     NoGate,
     SetupPlan,
+    head_setup,
     plan,
     setup_script,
     shell_script,
@@ -295,3 +297,34 @@ def test_the_digest_changes_with_a_service() -> None:
 
 def test_a_repository_may_leave_the_judging_to_ci() -> None:
     assert plan(b'local = "none"', ("test_a.py",), lambda _: None) == CiOnly()
+
+
+def set_up_for(base: Mapping[str, str], change: Mapping[str, str], gate_file: bytes | None = None) -> SetupPlan | None:
+    found = planned(base) if gate_file is None else plan(gate_file, list(base), lambda path: base[path].encode())
+    assert isinstance(found, GatePlan)
+    return head_setup(found, gate_file, list(change), lambda path: change[path].encode() if path in change else None)
+
+
+def test_a_dependency_that_a_change_adds_is_set_up_for_it() -> None:
+    base = {"test_a.py": "", "requirements.txt": "one\n"}
+    same = set_up_for(base, base)
+    added = set_up_for(base, {**base, "pyproject.toml": '[project]\ndependencies = ["two"]\n'})
+    first = set_up_for({"test_a.py": ""}, {"test_a.py": "", "requirements.txt": "one\n"})
+    assert planned(base).setup == same
+    assert added is not None
+    assert "two" in added.commands[-1]
+    assert first == same
+    assert set_up_for(base, {"test_a.py": ""}) is None
+
+
+def test_a_change_without_tests_is_set_up_as_its_base_is_and_judged_by_the_bases_gates() -> None:
+    base = {"test_a.py": "", "requirements.txt": "one\n"}
+    assert set_up_for(base, {"notes.txt": ""}) == planned(base).setup
+
+
+def test_what_the_base_s_gate_file_says_of_the_set_up_stands_whatever_the_change_says() -> None:
+    base = {GATE_FILE: FILE.decode(), "requirements.txt": "one\n"}
+    change = {GATE_FILE: FILE.decode().replace("make deps", "make evil"), "requirements.txt": "two\n"}
+    found = set_up_for(base, change, FILE)
+    assert found is not None
+    assert found.commands == ("make deps",)

@@ -15,8 +15,10 @@ from runner.policy import (
     Decision,
     Refused,
     is_dot_git,
+    is_gits_own,
     is_protected,
     judge_changes,
+    protected_listing,
 )
 
 LIMITS = ChangeLimits()
@@ -210,6 +212,47 @@ def test_an_operator_s_protected_path_is_left_alone() -> None:
     assert isinstance(judged(wrote("migrations/0001.sql"), limits=limits), Refused)
     assert isinstance(judged(wrote("deep/Secret.txt"), limits=limits), Refused)
     assert isinstance(judged(wrote("migrations2/x"), limits=limits), Allowed)
+
+
+GRANTED = ChangeLimits(granted=(".github/**", "CLAUDE.md", "**/AGENTS.md", ".gitlab-ci.yml", "docs/*/CODEOWNERS"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [".github", ".github/workflows/ci.yml", "CLAUDE.md", "claude.md", "AGENTS.md", "a/b/agents.md", ".gitlab-ci.yml"],
+)
+def test_what_the_operator_grants_may_be_changed(path: str) -> None:
+    assert isinstance(judged(wrote(path)), Refused)
+    assert judged(wrote(path), limits=GRANTED) == Allowed(changes=(wrote(path),))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("a/CLAUDE.md", ".github2/../CLAUDE.md", ".mcp.json", ".claude/x", "codeowners", ".ashigaru.toml"),
+        *(".github/.gitattributes", ".github/.gitmodules", ".github/.git/config", ".github/x/.GIT/hooks/a"),
+        *(".github/GIT~1/config", ".github/.gitconfig", ".gi\u200cthub/.git\u200c", ".github/../.gitmodules"),
+    ],
+)
+def test_a_grant_is_for_what_it_names_and_never_for_what_git_itself_reads(path: str) -> None:
+    assert isinstance(judged(wrote(path), limits=GRANTED), Refused)
+
+
+def test_an_agent_is_not_told_to_leave_alone_what_is_granted() -> None:
+    told = protected_listing(GRANTED)
+    assert not {".github", ".gitlab-ci.yml", "agents.md"} & set(told)
+    assert {".mcp.json", ".ashigaru.toml", "claude.md"} <= set(told), "a CLAUDE.md further down is still protected"
+    assert protected_listing(LIMITS) == (*LIMITS.protected_paths, *LIMITS.protected_names)
+
+
+@given(
+    st.text(alphabet=".gitGIT~1/ahub\u200c ", max_size=30), st.sampled_from([".github/**", "**/a", "a/**", ".g*/**"])
+)
+def test_no_grant_lets_a_file_of_gits_own_through(path: str, pattern: str) -> None:
+    limits = ChangeLimits(granted=(pattern,))
+    parts = path.split("/")
+    if any(is_dot_git(part) or is_gits_own(part) for part in parts):
+        assert isinstance(judged(wrote(path)), Refused) == isinstance(judged(wrote(path), limits=limits), Refused)
 
 
 @pytest.mark.parametrize(
