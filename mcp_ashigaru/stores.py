@@ -95,13 +95,13 @@ def open_spending(settings: Settings) -> Iterator[Spending]:
 
 
 def receipts_of(settings: Settings, records: Engine, clock: Clock) -> SqlReceipts:
-    """This host's chain of receipts on the records' database."""
+    """The host's chain of receipts on the records' database."""
     return SqlReceipts(records, clock, host=settings.host_id, anchors=settings.state_dir / "receipts.anchors")
 
 
 @contextmanager
 def open_receipts(settings: Settings) -> Iterator[SqlReceipts]:
-    """This host's chain, usable with or without a running daemon."""
+    """The host's chain, usable with or without a running daemon."""
     make_state_dir(settings.state_dir)
     engine = open_engine(records_url(settings))
     try:

@@ -35,29 +35,20 @@ def _wrong(host: str, head: Head, one: Link) -> Broken | None:
         found = f"entry {one.number} stands in its place"
         return Broken(number=number, what=f"{found}: an entry was removed, inserted, doubled or moved")
     try:
-        said = json.loads(one.body)
-        again = canonical(said)
+        said = json.loads(one.body) if isinstance(one.body, str) else None
+        again = canonical(said) if isinstance(said, dict) else None
         expected = chained(head.hash, one.body)
     except (ValueError, RecursionError, TypeError):
-        return Broken(number=number, what="its text is not JSON")
-    if not isinstance(said, dict) or again != one.body or len(one.body.encode()) > MAX_ENTRY_BYTES:
+        return Broken(number=number, what="its text is no JSON")
+    if again is None or again != one.body or len(one.body.encode()) > MAX_ENTRY_BYTES:
         return Broken(number=number, what="its text is not in canonical form")
     if one.hash != expected:
         return Broken(number=number, what="its hash is not that of its text and of the entry before it")
-    beside = {
-        "host": one.host,
-        "number": one.number,
-        "run": one.run_id,
-        "key": one.key,
-        "stage": one.stage,
-        "settles": one.settles,
-    }
-    differs = [name for name, value in beside.items() if said.get(name) != value or type(said.get(name)) != type(value)]
-    if one.host != host:
-        differs.append("host")
-    return (
-        Broken(number=number, what=f"its text and what it is looked up by differ in {differs[0]}") if differs else None
-    )
+    beside = {"host": host, "run": one.run_id, "key": one.key, "stage": one.stage, "settles": one.settles}
+    differs = [name for name, value in (beside | {"number": number}).items() if said.get(name) != value]
+    if not differs:
+        return None
+    return Broken(number=number, what=f"its text and what it is looked up by differ in {differs[0]}")
 
 
 # --- files ---

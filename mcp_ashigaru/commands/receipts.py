@@ -19,9 +19,7 @@ from runner.errors import BadIntent
 from runner.receipts import Broken, Head, Link
 from runner.receipts_check import export_line, exported, head_of, verified
 
-app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="What was done with credentials, and every verdict."
-)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What was done with credentials, and each verdict.")
 
 _MAX_LINE: Final = 64 * 1024
 _SHOWN: Final = 10_000
@@ -83,8 +81,9 @@ def export(file: Path) -> None:
             raise BadIntent(f"{file} cannot be written: {exc.strerror}; name a new file.") from exc
         count = 0
         with os.fdopen(fd, "w", encoding="utf-8", newline="\n") as out:
-            for count, one in enumerate(receipts.links(), 1):
+            for one in receipts.links():
                 out.write(export_line(one) + "\n")
+                count += 1
     typer.echo(f"{count} entries")
 
 
