@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 
 from runner.receipts import MAX_ENTRY_BYTES, Broken, Head, Link, canonical, chained, root
@@ -109,4 +110,4 @@ def head_of(text: str) -> Head | None:
     """A head as a pull request tells it, NUMBER:HASH; None where it is none."""
     number, _, hashed = text.strip().partition(":")
     one = _anchor(f"{number} {hashed}")
-    return one if one.number else None
+    return one if one.number and re.fullmatch("[0-9a-f]{64}", hashed) else None
