@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 from runner.changes import FileChange, Snapshot
 from runner.errors import CheckoutFault, PushRejected, RunnerError, Unavailable
@@ -32,6 +33,7 @@ from runner.remarks import Remark
 
 T = TypeVar("T")
 _REMEMBERED: Final = 1000
+_HERE: Final = {"127.0.0.1", "localhost", "::1"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,14 @@ def _merged(answer: Merged | MergeRefused) -> tuple[Stage, Detail]:
     if isinstance(answer, Merged):
         return Stage.DONE, {"sha": answer.sha, "as_judged": int(answer.as_judged), "branch": "deleted unless it moved"}
     return Stage.REFUSED, {"reason": answer.reason}
+
+
+def _where(url: str) -> str:
+    """The address without a user and, on this machine, without a port: the local forge is the same at another one."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = f":{parts.port}" if parts.port is not None and host not in _HERE else ""
+    return f"{parts.scheme}://{host}{port}{parts.path}"
 
 
 def _digest(*texts: str) -> str:
@@ -200,7 +210,7 @@ class ReceiptedCheckouts:
 
     def refresh(self, repo: str, remote: Remote) -> None:
         """See `Checkouts.refresh`."""
-        deed = Deed(kind=Kind.FETCH, key=subject("fetch", repo), detail={"repo": repo, "from": remote.url})
+        deed = Deed(kind=Kind.FETCH, key=subject("fetch", repo), detail={"repo": repo, "from": _where(remote.url)})
         self.giving.give(deed, lambda: self.checkouts.refresh(repo, remote), _done)
 
     def branch_head(self, repo: str, branch: str) -> str | None:
@@ -248,9 +258,9 @@ class ReceiptedCheckouts:
         self.giving.remember(run_id, commit, branch)
         deed = Deed(
             kind=Kind.PUSH,
-            key=subject("push", run_id, remote.url, branch),
+            key=subject("push", run_id, branch),
             run_id=run_id,
-            detail={"to": remote.url, "branch": branch, "commit": commit},
+            detail={"to": _where(remote.url), "branch": branch, "commit": commit},
         )
         self.giving.give(deed, lambda: self.checkouts.push(run_id, remote, commit, branch), _done)
 

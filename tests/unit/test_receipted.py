@@ -126,6 +126,20 @@ def test_a_receipt_holds_no_credential_and_no_text_that_others_wrote(name: str) 
     assert "secret body" not in repr([one[1].detail for one in story.told if one[0] != "deed"])
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://x:hunter2-hunter2@forge.example:8443/w.git?token=a", "https://forge.example:8443/w.git"),
+        ("http://127.0.0.1:8020/forge/w", "http://127.0.0.1/forge/w"),
+    ],
+)
+def test_an_address_is_told_without_what_would_be_a_credential_in_it(url: str, told: str) -> None:
+    story = Story()
+    giving = Giving(receipts=story, run_of_pull=lambda _repo, _pull: "")
+    ReceiptedCheckouts(checkouts=story, giving=giving).push("run-1", Remote(url=url), "c1", "b")
+    assert story.told[0][1].detail["to"] == told
+
+
 def test_a_refused_merge_is_on_record_as_refused() -> None:
     story = Story(answer=MergeRefused(reason="The base moved."))
     assert story.do("merge") == story.answer
