@@ -29,7 +29,8 @@ _LOG = logging.getLogger(__name__)
 _STATUS: Final = """\b
 Exit status:
   0    done
-  1    the job came to nothing: a run without a pull request, a promotion refused, a diagnosis or demo that failed
+  1    the job came to nothing: a run without a pull request, a promotion refused, a diagnosis, demo or verification
+       that failed
   2    misconfigured or refused, with one sentence on standard error; or misuse
   3    a fault of ours, with a trace on standard error
   130  interrupted; a run that was followed goes on
