@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runner.receipts import MAX_ENTRY_BYTES, Broken, Entry, Head, Kind, Link, Stage, body_of, canonical, link, root
@@ -166,6 +166,12 @@ def test_another_hosts_chain_does_not_pass_for_this_ones() -> None:
     assert found.number == 1
 
 
+def test_an_entry_that_is_chained_to_another_hosts_root_is_told() -> None:
+    found = verified(HOST, [link(Head(number=0, hash=root("there")), entry(1))])
+    assert isinstance(found, Broken)
+    assert found.number == 1
+
+
 @given(DETAILS)
 def test_an_entry_in_another_spelling_is_not_the_entry(detail: dict[str, str | int]) -> None:
     one = chain_of([detail])[0]
@@ -183,6 +189,7 @@ def test_an_entry_that_nests_without_end_is_told_and_not_followed() -> None:
 
 
 @given(st.dictionaries(st.text(), st.text(max_size=5000) | st.integers(), max_size=60))
+@example({f"name{number:02}": "\u2026" * 5000 for number in range(60)})
 def test_no_detail_makes_an_entry_too_large(detail: dict[str, str | int]) -> None:
     assert len(body_of(entry(1, detail)).encode("utf-8")) <= MAX_ENTRY_BYTES
 
