@@ -27,6 +27,7 @@ from runner.planning import Planner
 from runner.ports import Checkouts, Clock, Containers, Forge
 from runner.preparing import Preparer
 from runner.publishing import Publisher
+from runner.receipts import Receipts
 from runner.records import Records
 from runner.sandbox_run import SandboxRunner
 from runner.setup_run import Egress, SetUp
@@ -45,6 +46,7 @@ class World:
     clock: Clock
     model: ModelAccess
     egress: Egress
+    receipts: Receipts
     stopping: threading.Event
 
 
@@ -123,7 +125,15 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
         gates=gates,
         base=BaseJudge(gates, pool),
         keeper=keeper,
-        publisher=Publisher(checkouts=checkouts, forge=forge, records=records, clock=clock, ci=ci, guard=guard),
+        publisher=Publisher(
+            checkouts=checkouts,
+            forge=forge,
+            records=records,
+            clock=clock,
+            ci=ci,
+            guard=guard,
+            receipts=world.receipts,
+        ),
         closing=closing,
         planner=planner,
         preparer=Preparer(checkouts=checkouts, forge=forge, records=records, clock=clock, planner=planner),

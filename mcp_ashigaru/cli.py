@@ -19,6 +19,7 @@ from mcp_ashigaru.commands import deeds, halt, health, looks
 from mcp_ashigaru.commands import demo as demo_command
 from mcp_ashigaru.commands import egress as egress_commands
 from mcp_ashigaru.commands import forge as forge_commands
+from mcp_ashigaru.commands import receipts as receipts_commands
 from mcp_ashigaru.commands import token as token_commands
 from mcp_ashigaru.commands.asking import UNREAD
 from mcp_ashigaru.serving import serve as serve_daemon
@@ -30,7 +31,8 @@ _LOG = logging.getLogger(__name__)
 _STATUS: Final = """\b
 Exit status:
   0    done
-  1    the job came to nothing: a run without a pull request, a promotion refused, a diagnosis or demo that failed
+  1    the job came to nothing: a run without a pull request, a promotion refused, a diagnosis, demo or verification
+       that failed
   2    misconfigured or refused, with one sentence on standard error; or misuse
   3    a fault of ours, with a trace on standard error
   130  interrupted; a run that was followed goes on
@@ -66,6 +68,7 @@ app = typer.Typer(cls=People, no_args_is_help=True, add_completion=False, rich_m
 app.add_typer(forge_commands.app, name="forge")
 app.add_typer(token_commands.app, name="token")
 app.add_typer(egress_commands.app, name="egress")
+app.add_typer(receipts_commands.app, name="receipts")
 
 
 def _tell_version(asked: bool) -> None:  # noqa: FBT001 - typer's callbacks are given the value

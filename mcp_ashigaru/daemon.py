@@ -20,7 +20,16 @@ from mcp_ashigaru.listening import door_of
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
-from mcp_ashigaru.stores import ci_policy_of, forge_of, github_of, keyring_of, records_url, spending_of
+from mcp_ashigaru.stores import (
+    ci_policy_of,
+    forge_of,
+    github_of,
+    keyring_of,
+    receipted,
+    receipts_of,
+    records_url,
+    spending_of,
+)
 from mcp_ashigaru.walls import fleet_of, gateways_of, podman_containers
 from mcp_ashigaru.web.doorkeeper import Doorkeeper
 from mcp_ashigaru.web.pages import PullPages, routes
@@ -31,7 +40,7 @@ from runner.adapters.git_checkouts import GitCheckouts
 from runner.adapters.git_http import git_http_app
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
-from runner.adapters.sql_records import SqlRecords
+from runner.adapters.sql_receipts import ReceiptedRecords
 from runner.adapters.system_clock import SystemClock
 from runner.allowed import Policy
 from runner.desk import Desk
@@ -97,11 +106,15 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stack.callback(records_engine.dispose)
         migrate(records_engine)
         door = door_of(settings, keyring_of(settings, records_engine, clock))
-        records = SqlRecords(records_engine)
+        receipts = receipts_of(settings, records_engine, clock)
+        receipts.recover()
+        stack.callback(receipts.anchor)
+        records = ReceiptedRecords(records_engine, receipts)
         spending = spending_of(settings, records_engine, clock)
         local = forge_of(settings, records_engine)
-        forge: Forge = github_of(settings, clock) if settings.forge == "github" else local
-        checkouts = GitCheckouts(layout.mirrors_and_clones, name=settings.commit_name, email=settings.commit_email)
+        real: Forge = github_of(settings, clock) if settings.forge == "github" else local
+        git = GitCheckouts(layout.mirrors_and_clones, name=settings.commit_name, email=settings.commit_email)
+        forge, checkouts = receipted(receipts, records, real, git)
         model, egress = given.model, given.egress
         if model is None or egress is None:
             walls = stack.enter_context(gateways_of(settings, spending))
@@ -122,6 +135,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 clock=clock,
                 model=model,
                 egress=egress,
+                receipts=receipts,
                 stopping=stopping,
             ),
             pool,

@@ -15,6 +15,7 @@ from runner.adapters.forge_store import SqlForgeStore
 from runner.adapters.github_forge import GithubForge, github_forge
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
+from runner.adapters.sql_receipts import ReceiptedRecords, SqlReceipts
 from runner.adapters.sql_spending import SqlSpending
 from runner.adapters.sql_tokens import SqlTokens
 from runner.adapters.system_clock import SystemClock
@@ -23,7 +24,8 @@ from runner.ci import CiPolicy
 from runner.errors import RunnerError
 from runner.keyring import Keyring
 from runner.layout import Layout
-from runner.ports import Clock
+from runner.ports import Checkouts, Clock, Forge
+from runner.receipted import Giving, ReceiptedCheckouts, ReceiptedForge
 from runner.spending import DayBudgets, Spending
 
 _DOCTOR_S: Final = 10.0
@@ -107,6 +109,36 @@ def open_spending(settings: Settings) -> Iterator[Spending]:
         yield spending_of(settings, engine, SystemClock())
     finally:
         engine.dispose()
+
+
+def receipts_of(settings: Settings, records: Engine, clock: Clock) -> SqlReceipts:
+    """The host's chain of receipts on the records' database."""
+    return SqlReceipts(records, clock, host=settings.host_id, anchors=settings.state_dir / "receipts.anchors")
+
+
+@contextmanager
+def open_receipts(settings: Settings) -> Iterator[SqlReceipts]:
+    """The host's chain, usable with or without a running daemon."""
+    make_state_dir(settings.state_dir)
+    engine = open_engine(records_url(settings))
+    try:
+        migrate(engine)
+        yield receipts_of(settings, engine, SystemClock())
+    finally:
+        engine.dispose()
+
+
+def receipted(
+    receipts: SqlReceipts, records: ReceiptedRecords, forge: Forge, checkouts: Checkouts
+) -> tuple[Forge, Checkouts]:
+    """The forge and the checkouts as all of the daemon has them: none of their deeds goes without its receipt."""
+
+    def run_of_pull(repo: str, pull: int) -> str:
+        run = records.run_of_pull(repo, pull)
+        return "" if run is None else run.run_id
+
+    giving = Giving(receipts=receipts, run_of_pull=run_of_pull)
+    return ReceiptedForge(forge=forge, giving=giving), ReceiptedCheckouts(checkouts=checkouts, giving=giving)
 
 
 def ci_policy_of(settings: Settings) -> CiPolicy:

@@ -99,16 +99,16 @@ class GateRunner:
         image = self.containers.image_id(question.plan.image or self.recipes.gate_image)
         environment = self.set_up.environment(_wanted(question, image), cancelled)
         if not isinstance(environment, Environment):
-            return self._remember(question, "", environment, Counts())
+            return self._remember(question, "", environment, Counts(), image)
         services = tuple(self.containers.image_id(one.image) for one in question.plan.services)
         key = _key(question, image, environment, services)
         with self._turns.alone(key, lambda: self.sandboxes.may_wait(cancelled)):
             before = self.records.judged(key)
             if before is not None:
-                return self._remember(question, key, before.verdict, before.counts)
+                return self._remember(question, key, before.verdict, before.counts, image)
             observations = self._run(question, image, environment, cancelled)
             verdict = judge(question.plan, observations, self._base_counts(question))
-            self._remember(question, key, verdict, summarise(observations))
+            self._remember(question, key, verdict, summarise(observations), image)
         self._clear(question)
         if environment.own is not None:
             root, sandbox = environment.own
@@ -130,7 +130,7 @@ class GateRunner:
         bases = [one for one in self.records.judgements(question.run_id) if one.what == "base"]
         return next((one.counts for one in reversed(bases) if not isinstance(one.verdict, Inconclusive)), None)
 
-    def _remember(self, question: Question, key: str, verdict: Verdict, counts: Counts) -> Verdict:
+    def _remember(self, question: Question, key: str, verdict: Verdict, counts: Counts, image: str) -> Verdict:
         self.records.save_judgement(
             Judgement(
                 run_id=question.run_id,
@@ -145,6 +145,7 @@ class GateRunner:
                 verdict=verdict,
                 counts=counts,
                 at=self.clock.now(),
+                image=image,
             )
         )
         return verdict

@@ -14,6 +14,7 @@ from runner.guard import Guard
 from runner.model import CheckState, PullDraft, RoundInput
 from runner.ports import Checkouts, Clock, Forge
 from runner.pull_text import Allowing, PullStory, pull_body, pull_title
+from runner.receipts import Receipts
 from runner.records import Judgement, Records, RunRecord
 from runner.view import view_of
 
@@ -33,6 +34,7 @@ class Publisher:
     clock: Clock
     ci: CiPolicy
     guard: Guard
+    receipts: Receipts
 
     def publish(self, round_input: RoundInput, run: RunRecord, step: Publish) -> Published:
         """Push exactly the judged tree, then have a pull request.
@@ -120,6 +122,7 @@ class Publisher:
                 tiers=view.tiers_tried,
                 verdict=verdict,
                 spent_micro_usd=view.spent_micro_usd,
+                receipts=self.receipts.digest(run.run_id),
             )
         )
 

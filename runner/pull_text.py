@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from gates.text import clean, clip, plain, usd
 from gates.verdict import NeedsHuman, Passed, Unjudged
 from runner.digest import TierTried
+from runner.receipts import Digest
 
 MAX_TITLE_CHARS: Final = 100
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -37,7 +38,9 @@ _BRACKETED: Final = re.compile(r"\[(?=[a-z])", re.IGNORECASE)
 
 @dataclass(frozen=True, kw_only=True)
 class PullStory:
-    """What there is to tell of a run whose candidate is to be reviewed. files: paths that changed."""
+    """What there is to tell of a run whose candidate is to be reviewed. files: paths that changed. receipts: what makes
+    a later rewrite of the run's receipts show; None: not told.
+    """
 
     run_id: str
     issue: int
@@ -46,6 +49,7 @@ class PullStory:
     tiers: tuple[TierTried, ...]
     verdict: Allowing
     spent_micro_usd: int
+    receipts: Digest | None = None
 
 
 def pull_title(issue: int, brief: str) -> str:
@@ -66,6 +70,8 @@ def pull_body(story: PullStory) -> str:
         "**What the gates say**\n\n" + _quoted(_verdict(story.verdict), 7 * 1024),
         f"Run `{harmless(clean(story.run_id, 80)).replace('`', '')}`, {usd(story.spent_micro_usd)} in all.",
     ]
+    if story.receipts is not None:
+        parts.append(_receipts(story.receipts))
     return "\n\n".join(parts) + "\n"
 
 
@@ -88,6 +94,13 @@ def _quoted(text: str, max_bytes: int) -> str:
     fence = "`" * (_MAX_TICKS + 1)
     # The quote marks keep a line from being read as a slash command or as a commit trailer.
     return "\n".join(f"> {line}".rstrip() for line in (f"{fence}text", *shown.split("\n"), fence))
+
+
+def _receipts(digest: Digest) -> str:
+    """In the form that `receipts verify --head` takes."""
+    host = harmless(clean(digest.host, 80)).replace("`", "")
+    head = f"{digest.head.number}:{digest.head.hash}"
+    return f"Receipts: {digest.entries} of this run, chained on host `{host}` up to `{head}`."
 
 
 def _listed(files: tuple[str, ...]) -> str:

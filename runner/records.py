@@ -123,7 +123,7 @@ class Judgement:
     """What a gate said of what.
 
     what: "base", "head" or "merged"; attempt is 0 for the base. head: for "merged", the head that was merged into
-    `base_sha` to make `commit`; else `commit` itself.
+    `base_sha` to make `commit`; else `commit` itself. image: the id of the image that its gates ran in; None: none.
     """
 
     run_id: str
@@ -138,6 +138,7 @@ class Judgement:
     verdict: Verdict
     counts: Counts
     at: float
+    image: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -140,6 +140,7 @@ judgements = Table(
     Column("tree", _SHA, nullable=False),
     Column("head", _SHA, nullable=False),
     Column("key", _SHA, nullable=False),
+    Column("image", String(128)),
     Column("verdict", JSON, nullable=False),
     Column("counts", JSON, nullable=False),
     Column("at", Float, nullable=False),
@@ -223,4 +224,19 @@ day_bills = Table(
     Column("day", Integer, primary_key=True, autoincrement=False),
     Column("repo", _NAME, primary_key=True),
     Column("micro_usd", BigInteger, nullable=False),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("host", _NAME, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("run_id", _ID, nullable=False),
+    Column("key", _SHA, nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("settles", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("hash", _SHA, nullable=False),
+    Index("receipts_by_key", "host", "key"),
+    Index("receipts_by_run", "run_id"),
 )
