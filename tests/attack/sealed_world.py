@@ -1,0 +1,180 @@
+"""One probe inside each kind of sandbox: what many cases look at. Made once for a ground."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from podman import PodmanClient
+
+from runner.launch import claude_environment, launch_file
+from runner.sandbox import Limits, Owner, agent_spec, gate_spec, setup_spec
+from runner.sandboxes import RunState, SandboxSpec
+from tests.attack.ground import Ground
+from tests.sandbox.podman_lab import PodmanLab
+
+PLACEHOLDER: Final = "placeholder-of-this-attempt"
+OTHERS: Final = "what another run keeps"
+SCRATCH: Final = 16 * 1024 * 1024
+HOSTS: Final = {
+    "internet": "192.0.2.1",
+    "lan": "10.0.0.1",
+    "metadata": "169.254.169.254",
+    "resolver": "198.51.100.53",
+    "internet-v6": "2001:db8::1",
+}
+_PYTHON: Final = "/usr/bin/python3"
+_SOURCE: Final = Path(__file__).with_name("probe.py")
+_LIMITS: Final = Limits(scratch=SCRATCH)
+_END_S: Final = 90.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What the probe said from inside, and where the things lie that it was told of."""
+
+    said: dict[str, Any]
+    port: int
+    abstract: str
+    podman_socket: str
+    others_file: str
+    daemon_file: str
+    inspected: str
+
+
+def seen_by(ground: Ground, role: str) -> Seen:
+    """The probe's answer from a sandbox of that role: gate, agent or setup."""
+    return ground.world(f"sealed-{role}", lambda: _probed(ground.podman, role))
+
+
+def _probed(lab: PodmanLab, role: str) -> Seen:
+    others = lab.directory("other")
+    (others / "work.txt").write_text(OTHERS, encoding="utf-8")
+    (lab.home / "daemon.key").write_text("a key of the daemon's", encoding="utf-8")
+    tree = lab.directory(f"tree-{role}")
+    podman_socket = lab.url.removeprefix("unix://")
+    planted = tree / "link"
+    planted.symlink_to(others / "work.txt")
+    with _listeners() as (port, abstract):
+        told = {
+            "hosts": list(HOSTS.values()),
+            "ports": [port],
+            "unix": [f"@{abstract}", podman_socket, "/run/dbus/system_bus_socket"],
+            "files": [str(others / "work.txt"), str(lab.home / "daemon.key"), "/workspace/link", "/etc/shadow"],
+            "writes": [
+                *("/etc/x", "/usr/local/bin/git", "/var/tmp/x", "/run/x", "/ashigaru/x"),  # noqa: S108 - inside
+                *("/ashigaru/in/launch.json", "/ashigaru/env/x", "/ashigaru/sockets/x", "/ashigaru/ca/x"),
+            ],
+            "fill": 2 * SCRATCH,
+        }
+        spec = _spec(lab, role, tree, (_PYTHON, "-c", _SOURCE.read_text(encoding="utf-8"), json.dumps(told)))
+        lab.containers.start(spec)
+        try:
+            _wait(lab, spec)
+            said = _said(lab, role, spec)
+            inspected = _inspected(lab, spec)
+        finally:
+            lab.containers.remove(spec.name)
+            planted.unlink()
+    return Seen(
+        said=said,
+        port=port,
+        abstract=f"@{abstract}",
+        podman_socket=podman_socket,
+        others_file=str(others / "work.txt"),
+        daemon_file=str(lab.home / "daemon.key"),
+        inspected=inspected,
+    )
+
+
+def _spec(lab: PodmanLab, role: str, tree: Path, argv: tuple[str, ...]) -> SandboxSpec:
+    owner = Owner(run_id=f"attack-{role}", attempt=1, host="h1")
+    out_dir, env_dir, sockets = (str(lab.directory(f"{name}-{role}")) for name in ("out", "env", "sock"))
+    script = shlex.join(argv)
+    match role:
+        case "gate":
+            return gate_spec(
+                owner=owner,
+                what="probe",
+                take=1,
+                image=lab.gate_image,
+                tree=str(tree),
+                out_dir=out_dir,
+                env_dir=env_dir,
+                script=script,
+                limits=_LIMITS,
+            )
+        case "setup":
+            certificates = lab.directory("ca")
+            (certificates / "ca-certificates.crt").write_text("", encoding="utf-8")
+            return setup_spec(
+                owner=owner,
+                key="probe",
+                image=lab.gate_image,
+                relay_image=lab.relay_image,
+                tree=str(tree),
+                env_dir=env_dir,
+                socket_dir=sockets,
+                script=script,
+                ca_dir=str(certificates),
+                limits=_LIMITS,
+            )
+        case _:
+            inputs = lab.directory("in-agent")
+            (inputs / "launch.json").write_bytes(launch_file(argv, claude_environment("api_key", PLACEHOLDER)))
+            (inputs / "prompt.txt").write_text("Say it.", encoding="utf-8")
+            return agent_spec(
+                owner=owner,
+                image=lab.agent_image,
+                relay_image=lab.relay_image,
+                tree=str(tree),
+                in_dir=str(inputs),
+                out_dir=out_dir,
+                socket_dir=sockets,
+                hold_s=5,
+                limits=_LIMITS,
+            )
+
+
+def _wait(lab: PodmanLab, spec: SandboxSpec) -> None:
+    pause = threading.Event()
+    for _ in range(int(_END_S / 0.05)):
+        if lab.containers.status(spec.name).state is not RunState.RUNNING:
+            return
+        pause.wait(0.05)
+    raise AssertionError(f"the probe did not end: {lab.said()}")
+
+
+def _said(lab: PodmanLab, role: str, spec: SandboxSpec) -> dict[str, Any]:
+    if role == "agent":
+        printed = (lab.home / "out-agent" / "events.jsonl").read_text(encoding="utf-8")
+    else:
+        printed = lab.containers.output(spec.name, 1_000_000).decode("utf-8", "replace")
+    try:
+        told: dict[str, Any] = json.loads(printed)
+    except ValueError as exc:
+        raise AssertionError(f"the probe said no JSON but {printed[-600:]!r}") from exc
+    return told
+
+
+def _inspected(lab: PodmanLab, spec: SandboxSpec) -> str:
+    with PodmanClient(base_url=lab.url, timeout=30) as client:
+        return json.dumps(client.containers.get(spec.name).inspect())
+
+
+@contextmanager
+def _listeners() -> Iterator[tuple[int, str]]:
+    """A port on this machine's loopback and an abstract socket, as a careless service of the host would have."""
+    with socket.create_server(("127.0.0.1", 0)) as port, socket.socket(socket.AF_UNIX) as abstract:
+        number = int(port.getsockname()[1])
+        name = f"ash-attack-{number}"
+        abstract.bind(f"\0{name}")
+        abstract.listen()
+        yield number, name
