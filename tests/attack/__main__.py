@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tests.attack.case import Case, Defence, Stopped, Through, Unenforceable
 from tests.attack.ground import Ground, ground
+from tests.attack.podman_ground import podman_lab, why_not
 from tests.attack.registry import CASES, DEFENCES, cases_of
 from tests.attack.running import Ended, carried_out, line
-from tests.sandbox.podman_lab import opened_lab
-
-_URL = "ASHIGARU_TEST_PODMAN_URL"
-_REASON = "ASHIGARU_TEST_PODMAN_REASON"
 
 
 def main() -> int:
@@ -32,8 +28,9 @@ def main() -> int:
     if asked.without not in {"", "all", *DEFENCES}:
         _say(f"There is no defence named {asked.without!r}; there are: {', '.join(sorted(DEFENCES))}, and all.")
         return 2
-    if not asked.fast and not os.environ.get(_URL):
-        _say(f"Real podman is needed: {os.environ.get(_REASON) or 'run it by `make attack`'}; --fast does without.")
+    lacking = None if asked.fast else why_not()
+    if lacking is not None:
+        _say(f"Real podman is needed ({lacking}); --fast does without.")
         return 2
     if asked.without == "all":
         return _each_without(fast=asked.fast)
@@ -100,7 +97,7 @@ def _ground(cases: Sequence[Case]) -> Iterator[Ground]:
             yield bare
         return
     # Leaving the lab fails where a container, pod, mount or socket of ours is left.
-    with opened_lab() as lab, ground(lab) as here:
+    with podman_lab() as lab, ground(lab) as here:
         yield here
 
 
