@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ def main() -> int:
     parser.add_argument("--fast", action="store_true", help="only what needs no container")
     parser.add_argument("--list", action="store_true", help="say which defences there are")
     asked = parser.parse_args()
+    # What the parts under attack log is not the table's.
+    logging.getLogger().addHandler(logging.NullHandler())
     if asked.list:
         for defence in DEFENCES.values():
             _say(f"{defence.name:<24} {len(cases_of(defence.name)):>3}  {defence.sentence}")

@@ -46,7 +46,7 @@ def git_world(ground: Ground, files: Mapping[str, str | bytes] = FILES) -> GitWo
     home = ground.directory()
     base = make_repository(home / "origin", files)
     canary, fired = home / "canary.sh", home / "fired"
-    canary.write_text(f"#!/bin/sh\necho fired > {fired}\ncat 2>/dev/null\n", encoding="utf-8")
+    canary.write_text(f"#!/bin/sh\necho fired > {fired}\nexit 0\n", encoding="utf-8")
     canary.chmod(0o755)
     checkouts = GitCheckouts(home / "state", name="Daemon", email="daemon@example.org", timeout_s=20)
     world = GitWorld(
