@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from tests.attack import in_sandbox, on_egress, on_gateway, on_git, on_policy, on_surface
+from tests.attack import (
+    in_sandbox,
+    on_egress,
+    on_gateway,
+    on_git,
+    on_policy,
+    on_surface,
+    on_text,
+    on_verdicts,
+)
 from tests.attack.case import Case, Defence
 
-CHAPTERS = (
-    on_surface.CHAPTER,
-    on_policy.CHAPTER,
-    on_git.CHAPTER,
-    on_gateway.CHAPTER,
-    on_egress.CHAPTER,
-    in_sandbox.CHAPTER,
-)
-DEFENCES: dict[str, Defence] = {defence.name: defence for chapter in CHAPTERS for defence in chapter.defences}
-CASES: tuple[Case, ...] = tuple(case for chapter in CHAPTERS for case in chapter.cases)
+_CHAPTERS = (on_surface, on_text, on_policy, on_git, on_verdicts, on_gateway, on_egress, in_sandbox)
+DEFENCES: dict[str, Defence] = {one.name: one for chapter in _CHAPTERS for one in chapter.CHAPTER.defences}
+CASES: tuple[Case, ...] = tuple(case for chapter in _CHAPTERS for case in chapter.CHAPTER.cases)
 
 
 def cases_of(defence: str) -> tuple[Case, ...]:
