@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.attack import (
     in_sandbox,
     on_egress,
+    on_forge,
     on_gateway,
     on_git,
     on_policy,
@@ -14,7 +15,7 @@ from tests.attack import (
 )
 from tests.attack.case import Case, Defence
 
-_CHAPTERS = (on_surface, on_text, on_policy, on_git, on_verdicts, on_gateway, on_egress, in_sandbox)
+_CHAPTERS = (on_surface, on_text, on_policy, on_git, on_verdicts, on_forge, on_gateway, on_egress, in_sandbox)
 DEFENCES: dict[str, Defence] = {one.name: one for chapter in _CHAPTERS for one in chapter.CHAPTER.defences}
 CASES: tuple[Case, ...] = tuple(case for chapter in _CHAPTERS for case in chapter.CHAPTER.cases)
 
