@@ -23,7 +23,7 @@ from runner.adapters.github_remarks import Askers
 from runner.allowed import Policy
 from runner.ci import CiPolicy
 from runner.errors import RepoNotAllowed, RunnerError
-from runner.model import Bounds, Merged, MergeRefused
+from runner.model import Bounds, CheckState, Merged, MergeRefused
 from tests.attack.case import Attempt, Case, Chapter, Defence, Outcome, Stopped, Through
 from tests.attack.ground import Ground
 from tests.attack.taking_out import answering, out, out_everywhere

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.attack import (
+    in_agent,
     in_sandbox,
     on_egress,
     on_forge,
@@ -11,11 +12,24 @@ from tests.attack import (
     on_policy,
     on_surface,
     on_text,
+    on_tools,
     on_verdicts,
 )
 from tests.attack.case import Case, Defence
 
-_CHAPTERS = (on_surface, on_text, on_policy, on_git, on_verdicts, on_forge, on_gateway, on_egress, in_sandbox)
+_CHAPTERS = (
+    on_surface,
+    on_text,
+    on_policy,
+    on_git,
+    on_verdicts,
+    on_forge,
+    on_gateway,
+    on_egress,
+    on_tools,
+    in_sandbox,
+    in_agent,
+)
 DEFENCES: dict[str, Defence] = {one.name: one for chapter in _CHAPTERS for one in chapter.CHAPTER.defences}
 CASES: tuple[Case, ...] = tuple(case for chapter in _CHAPTERS for case in chapter.CHAPTER.cases)
 
