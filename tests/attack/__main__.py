@@ -59,8 +59,10 @@ def _one_without(defence: Defence, *, fast: bool) -> int:
     for one in ended:
         _say(line(one))
     red = sum(isinstance(one.outcome, Through) for one in ended)
-    _say(f"attack without {defence.name}: cases={len(ended)} through={red}")
-    return 1 if red or not ended else 0
+    cannot = sum(isinstance(one.outcome, Unenforceable) for one in ended)
+    _say(f"attack without {defence.name}: cases={len(ended)} through={red} unenforceable_here={cannot}")
+    # Where the machine cannot keep the limit at all, nothing is shown, and so nothing is green.
+    return 1 if red or cannot or not ended else 0
 
 
 def _each_without(*, fast: bool) -> int:

@@ -15,7 +15,7 @@ from tests.attack.sealed_world import HOSTS, PLACEHOLDER, Seen, seen_by
 from tests.attack.taking_out import replaced
 
 _DONE = "done"
-_ROLES = ("gate", "agent", "setup")
+_ROLES = ("gate", "agent", "setup", "relay", "service")
 
 
 def _looked(role: str, judge: Callable[[Seen], Outcome], ground: Ground) -> Outcome:
@@ -48,7 +48,7 @@ def _filtered(word: str) -> Outcome:
     return _true(word == "PermissionError 1", word, f"the kernel looked at the call: {word}")
 
 
-def _without_arguments(
+def without_arguments(
     change: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> Callable[[], AbstractContextManager[None]]:
     """The recipe as podman gets it, changed; for the pod where the sandbox is in one."""
@@ -77,7 +77,7 @@ def _with_network(arguments: dict[str, Any]) -> dict[str, Any]:
     return arguments | {"netns": {"nsmode": "host"}} if "netns" in arguments else arguments
 
 
-def _dropped(*names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def dropped(*names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda arguments: {name: value for name, value in arguments.items() if name not in names}
 
 
@@ -114,56 +114,62 @@ _DEFENCES = (
     Defence(
         name="no-network",
         sentence="A sandbox's namespace has loopback alone.",
-        without=_without_arguments(_with_network),
+        without=without_arguments(_with_network),
     ),
     Defence(
         name="no-capabilities",
         sentence="A sandbox can never come by a capability.",
-        without=_without_arguments(_dropped("cap_drop")),
+        without=without_arguments(dropped("cap_drop")),
     ),
     Defence(
         name="no-new-privileges",
         sentence="No setuid file gives a process in a sandbox more than it has.",
-        without=_without_arguments(_dropped("no_new_privileges")),
+        without=without_arguments(dropped("no_new_privileges")),
     ),
     Defence(
         name="seccomp",
         sentence="The kernel's dangerous calls are filtered.",
-        without=_without_arguments(
+        without=without_arguments(
             lambda told: told | {"seccomp_profile_path": "unconfined"} if "cap_drop" in told else told
         ),
     ),
     Defence(
         name="read-only-root",
         sentence="The image is not written to.",
-        without=_without_arguments(lambda told: told | {"read_only": False} if "read_only" in told else told),
+        without=without_arguments(lambda told: told | {"read_only": False} if "read_only" in told else told),
     ),
     Defence(
         name="read-only-mounts",
         sentence="What a sandbox is only to read is mounted so.",
-        without=_without_arguments(_all_writable),
+        without=without_arguments(_all_writable),
     ),
     Defence(
         name="granted-mounts-only",
         sentence="A sandbox sees the few directories that its recipe names, and nothing beside them.",
-        without=_without_arguments(_more_mounts),
+        without=without_arguments(_more_mounts),
     ),
     Defence(
         name="no-secret-in-configuration",
         sentence="Not even the placeholder is in a container's configuration or first process.",
-        without=_without_arguments(_secret_in_environment),
+        without=without_arguments(_secret_in_environment),
     ),
     Defence(
         name="bounded-scratch",
         sentence="The scratch directory is memory of bounded size.",
-        without=_without_arguments(_roomy_scratch),
+        without=without_arguments(_roomy_scratch),
     ),
 )
 
 
 def _cases_of(role: str) -> tuple[Case, ...]:
-    in_pod = role != "gate"
-    read_only = {"gate": ("/ashigaru/env/x",), "agent": ("/ashigaru/in/launch.json",), "setup": ("/ashigaru/ca/x",)}
+    sockets = "/ashigaru/sockets/x"
+    read_only = {
+        "gate": ("/ashigaru/env/x",),
+        "agent": ("/ashigaru/in/launch.json", sockets),
+        "setup": ("/ashigaru/ca/x", sockets),
+        "relay": (sockets,),
+        "service": (sockets,),
+    }
     return (
         *(
             _case(
@@ -244,7 +250,7 @@ def _cases_of(role: str) -> tuple[Case, ...]:
                 f"write {path}",
                 lambda seen, path=path: _word(seen.said["writes"][path], "it was written"),  # type: ignore[misc]
             )
-            for path in (*read_only[role], *(("/ashigaru/sockets/x",) if in_pod else ()))
+            for path in read_only[role]
         ),
         _case(
             "granted-mounts-only",

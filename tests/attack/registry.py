@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.attack import (
     in_agent,
+    in_limits,
     in_sandbox,
     on_egress,
     on_forge,
@@ -28,6 +29,7 @@ _CHAPTERS = (
     on_egress,
     on_tools,
     in_sandbox,
+    in_limits,
     in_agent,
 )
 DEFENCES: dict[str, Defence] = {one.name: one for chapter in _CHAPTERS for one in chapter.CHAPTER.defences}

@@ -8,14 +8,16 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from podman import PodmanClient
 
+from gates.services import Service
+from runner.adapters.podman_payloads import relay_name
 from runner.launch import claude_environment, launch_file
-from runner.sandbox import Limits, Owner, agent_spec, gate_spec, setup_spec
+from runner.sandbox import Beside, Limits, Owner, agent_spec, gate_spec, service_spec, setup_spec
 from runner.sandboxes import RunState, SandboxSpec
 from tests.attack.ground import Ground
 from tests.sandbox.podman_lab import PodmanLab
@@ -50,7 +52,7 @@ class Seen:
 
 
 def seen_by(ground: Ground, role: str) -> Seen:
-    """The probe's answer from a sandbox of that role: gate, agent or setup."""
+    """The probe's answer from a sandbox of that role: gate, agent, setup, relay or service."""
     return ground.world(f"sealed-{role}", lambda: _probed(ground.podman, role))
 
 
@@ -74,11 +76,11 @@ def _probed(lab: PodmanLab, role: str) -> Seen:
             ],
             "fill": 2 * SCRATCH,
         }
-        spec = _spec(lab, role, tree, (_PYTHON, "-c", _SOURCE.read_text(encoding="utf-8"), json.dumps(told)))
+        argv = (_PYTHON, "-c", _SOURCE.read_text(encoding="utf-8"), json.dumps(told))
+        spec = _spec(lab, role, tree, argv)
         lab.containers.start(spec)
         try:
-            _wait(lab, spec)
-            said = _said(lab, role, spec)
+            said = _said(lab, role, spec, argv)
             inspected = _inspected(lab, spec)
         finally:
             lab.containers.remove(spec.name)
@@ -96,36 +98,14 @@ def _probed(lab: PodmanLab, role: str) -> Seen:
 
 def _spec(lab: PodmanLab, role: str, tree: Path, argv: tuple[str, ...]) -> SandboxSpec:
     owner = Owner(run_id=f"attack-{role}", attempt=1, host="h1")
-    out_dir, env_dir, sockets = (str(lab.directory(f"{name}-{role}")) for name in ("out", "env", "sock"))
-    script = shlex.join(argv)
     match role:
-        case "gate":
-            return gate_spec(
-                owner=owner,
-                what="probe",
-                take=1,
-                image=lab.gate_image,
-                tree=str(tree),
-                out_dir=out_dir,
-                env_dir=env_dir,
-                script=script,
-                limits=_LIMITS,
-            )
+        case "gate" | "service":
+            return _gate(lab, role, owner, tree, shlex.join(argv))
         case "setup":
-            certificates = lab.directory("ca")
-            (certificates / "ca-certificates.crt").write_text("", encoding="utf-8")
-            return setup_spec(
-                owner=owner,
-                key="probe",
-                image=lab.gate_image,
-                relay_image=lab.relay_image,
-                tree=str(tree),
-                env_dir=env_dir,
-                socket_dir=sockets,
-                script=script,
-                ca_dir=str(certificates),
-                limits=_LIMITS,
-            )
+            return _setup(lab, role, owner, tree, shlex.join(argv))
+        case "relay":
+            # It is asked from within while the set-up waits: the relay has no command but its own.
+            return _setup(lab, role, owner, tree, "sleep 90")
         case _:
             inputs = lab.directory("in-agent")
             (inputs / "launch.json").write_bytes(launch_file(argv, claude_environment("api_key", PLACEHOLDER)))
@@ -136,32 +116,95 @@ def _spec(lab: PodmanLab, role: str, tree: Path, argv: tuple[str, ...]) -> Sandb
                 relay_image=lab.relay_image,
                 tree=str(tree),
                 in_dir=str(inputs),
-                out_dir=out_dir,
-                socket_dir=sockets,
+                out_dir=str(lab.directory("out-agent")),
+                socket_dir=str(lab.directory("sock-agent")),
                 hold_s=5,
                 limits=_LIMITS,
             )
 
 
-def _wait(lab: PodmanLab, spec: SandboxSpec) -> None:
+def _gate(lab: PodmanLab, role: str, owner: Owner, tree: Path, script: str) -> SandboxSpec:
+    beside = None
+    if role == "service":
+        wanted = Service(
+            name="probe",
+            image=lab.gate_image,
+            run=script,
+            environment=(),
+            writable=(),
+            ready=None,
+            ready_timeout_s=30,
+            memory=SCRATCH,
+        )
+        service = service_spec(owner=owner, what="probe", take=1, image=lab.gate_image, service=wanted)
+        # What a service writes is its memory, so its scratch is as large as its memory; that is not asked of here.
+        beside = Beside(
+            relay_image=lab.relay_image,
+            nothing=str(lab.directory("nothing")),
+            services=(replace(service, memory=_LIMITS.memory),),
+        )
+    return gate_spec(
+        owner=owner,
+        what="probe",
+        take=1,
+        image=lab.gate_image,
+        tree=str(tree),
+        out_dir=str(lab.directory(f"out-{role}")),
+        env_dir=str(lab.directory(f"env-{role}")),
+        script=script if beside is None else "sleep 90",
+        limits=_LIMITS,
+        beside=beside,
+    )
+
+
+def _setup(lab: PodmanLab, role: str, owner: Owner, tree: Path, script: str) -> SandboxSpec:
+    certificates = lab.directory("ca")
+    (certificates / "ca-certificates.crt").write_text("", encoding="utf-8")
+    return setup_spec(
+        owner=owner,
+        key="probe",
+        image=lab.gate_image,
+        relay_image=lab.relay_image,
+        tree=str(tree),
+        env_dir=str(lab.directory(f"env-{role}")),
+        socket_dir=str(lab.directory(f"sock-{role}")),
+        script=script,
+        ca_dir=str(certificates),
+        limits=_LIMITS,
+    )
+
+
+def _wait(lab: PodmanLab, name: str) -> None:
     pause = threading.Event()
     for _ in range(int(_END_S / 0.05)):
-        if lab.containers.status(spec.name).state is not RunState.RUNNING:
+        if lab.containers.status(name).state is not RunState.RUNNING:
             return
         pause.wait(0.05)
     raise AssertionError(f"the probe did not end: {lab.said()}")
 
 
-def _said(lab: PodmanLab, role: str, spec: SandboxSpec) -> dict[str, Any]:
-    if role == "agent":
-        printed = (lab.home / "out-agent" / "events.jsonl").read_text(encoding="utf-8")
-    else:
-        printed = lab.containers.output(spec.name, 1_000_000).decode("utf-8", "replace")
+def _said(lab: PodmanLab, role: str, spec: SandboxSpec, argv: tuple[str, ...]) -> dict[str, Any]:
+    match role:
+        case "agent":
+            _wait(lab, spec.name)
+            printed = (lab.home / "out-agent" / "events.jsonl").read_text(encoding="utf-8")
+        case "relay":
+            printed = _inside(lab, relay_name(spec.name), argv)
+        case _:
+            name = spec.services[0].name if role == "service" else spec.name
+            _wait(lab, name)
+            printed = lab.containers.output(name, 1_000_000).decode("utf-8", "replace")
     try:
         told: dict[str, Any] = json.loads(printed)
     except ValueError as exc:
         raise AssertionError(f"the probe said no JSON but {printed[-600:]!r}") from exc
     return told
+
+
+def _inside(lab: PodmanLab, name: str, argv: tuple[str, ...]) -> str:
+    with PodmanClient(base_url=lab.url, timeout=60) as client:
+        _, printed = client.containers.get(name).exec_run(list(argv), demux=True)
+    return (printed[0] or printed[1] or b"").decode("utf-8", "replace") if isinstance(printed, tuple) else ""
 
 
 def _inspected(lab: PodmanLab, spec: SandboxSpec) -> str:
