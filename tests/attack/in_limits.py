@@ -1,4 +1,4 @@
-"""Group C: what a sandbox may use up, and whether it ends when it is told to. Real podman; each try is itself bounded."""
+"""Group C: what a sandbox may use up, and whether it ends when told to. Real podman; each try is itself bounded."""
 
 from __future__ import annotations
 
