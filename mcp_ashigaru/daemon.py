@@ -47,6 +47,7 @@ from runner.model_access import ModelAccess
 from runner.planning import Planner
 from runner.policy import ChangeLimits
 from runner.ports import Clock, Containers, Forge
+from runner.preparing import Preparer
 from runner.publishing import Publisher
 from runner.rounds import Rounds
 from runner.sandbox_run import SandboxRunner
@@ -133,6 +134,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 sandboxes=sandboxes,
                 egress=egress,
             ),
+            early=early,
         )
         limits = ChangeLimits()
         keeper = Keeper(checkouts=checkouts, forge=forge, records=records, clock=clock, layout=layout, limits=limits)
@@ -145,6 +147,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             resubmit=late.resubmit,
         )
         ci = ci_policy_of(settings)
+        planner = Planner(checkouts=checkouts, service_images=settings.service_images)
         engine = Engine(
             checkouts=checkouts,
             forge=forge,
@@ -167,7 +170,8 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             keeper=keeper,
             publisher=Publisher(checkouts=checkouts, forge=forge, records=records, clock=clock, ci=ci),
             closing=closing,
-            planner=Planner(checkouts=checkouts, service_images=settings.service_images),
+            planner=planner,
+            preparer=Preparer(checkouts=checkouts, forge=forge, records=records, clock=clock, planner=planner),
         )
         rounds = DbosRounds(
             settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db",

@@ -69,8 +69,11 @@ class AgentRunner:
         *,
         cancelled: Callable[[], bool],
         doomed: Callable[[], bool],
+        started: Callable[[], None],
     ) -> AgentEnded | None:
         """How the agent ended; None where `doomed` said that its work is not wanted any more, and it was stopped.
+
+        started: told once the agent is at work, for what can be done beside it.
 
         Raises Cancelled (the sandbox is stopped), Interrupted (it goes on), EngineDown, SandboxFault, ImageMissing.
         """
@@ -104,6 +107,7 @@ class AgentRunner:
                 spec = self.recipes.agent(run_id=round_input.run_id, attempt=step.attempt, dirs=dirs)
             self.containers.start(spec)
             write_whole(launched, b"")
+            started()
         elif not (dirs.out / "exit.json").exists():
             return self._end(round_input, step, dirs, attempt.transcript or Transcript(), None)
         stopped, transcript, doomed_now = self._watch(

@@ -31,8 +31,11 @@ class Ahead:
     _making: dict[str, _Making] = field(default_factory=dict)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
-    def begin(self, run_id: str, name: str, recipe: Callable[[], SandboxSpec]) -> None:
-        """Begin to make the sandbox `name` for the run. recipe: makes its directories, and says what it is."""
+    def begin(self, run_id: str, name: str, recipe: Callable[[], SandboxSpec | None]) -> None:
+        """Begin to make the sandbox `name` for the run. recipe: makes its directories, and says what it is.
+
+        None from it: the sandbox is not to be made before it is due, after all.
+        """
         making = _Making(run_id=run_id)
         making.thread = threading.Thread(target=self._make, args=(making, recipe), name=f"ahead-{name}", daemon=True)
         with self._guard:
@@ -59,9 +62,11 @@ class Ahead:
         for making in ended:
             self._finished(making)
 
-    def _make(self, making: _Making, recipe: Callable[[], SandboxSpec]) -> None:
+    def _make(self, making: _Making, recipe: Callable[[], SandboxSpec | None]) -> None:
         try:
             spec = recipe()
+            if spec is None:
+                return
             self.containers.remove(spec.name)  # whatever an interrupted try left
             self.containers.ready(spec)
             making.made = spec

@@ -23,7 +23,6 @@ from runner.facts import (
     JudgeHead,
     Outcome,
     Prepare,
-    Prepared,
     Publish,
     RoundClosed,
     RunAgent,
@@ -37,6 +36,7 @@ from runner.keeping import Keeper
 from runner.model import Candidate, Phase, RoundInput
 from runner.planning import Planner
 from runner.ports import Checkouts, Clock, Forge
+from runner.preparing import Preparer
 from runner.publishing import Publisher
 from runner.records import Records, RunChange, RunRecord
 from runner.rounds import Interrupted
@@ -63,6 +63,7 @@ class Engine:
     publisher: Publisher
     closing: Closing
     planner: Planner
+    preparer: Preparer
 
     def carry_out(self, round_input: RoundInput, step: Step) -> Fact:
         """Do `step` and say what happened. World trouble is a `Trouble` fact; anything raised is a fault of ours.
@@ -151,30 +152,7 @@ class Engine:
         self._phase(round_input, phase=Phase.PREPARING, tier=round_input.ladder[round_input.start_tier].name)
         if not round_input.rejudge:
             self.agents.ahead(round_input.run_id, round_input.first_attempt)
-        remote = self.forge.remote(round_input.repo)
-        self.checkouts.refresh(round_input.repo, remote)
-        self.checkouts.clone(round_input.run_id, round_input.repo)
-        tip = self.checkouts.branch_head(round_input.repo, round_input.base_branch)
-        if tip is None:
-            return Unworkable(
-                reason=f"The branch {round_input.base_branch} is gone; set the repository's default branch."
-            )
-        rejudged: Candidate | None = None
-        base_sha = run.base_sha or tip
-        if round_input.rejudge and round_input.start_commit is not None:
-            base_sha = tip
-            message = f"Merge of {round_input.branch} for judgement"
-            rejudged = self.checkouts.merge(round_input.run_id, tip, round_input.start_commit, message)
-            if rejudged is None:
-                return Unworkable(
-                    reason=f"The branch conflicts with {round_input.base_branch}; ask for changes that resolve it."
-                )
-        elif run.base_sha is None:
-            self.records.change(round_input.run_id, {"base_sha": tip}, self.clock.now())
-        found = self.planner.plan(round_input, base_sha)
-        if isinstance(found, str):
-            return Unworkable(reason=found)
-        return Prepared(base_sha=base_sha, rejudged=rejudged, unjudged=isinstance(found, CiOnly))
+        return self.preparer.prepare(round_input, run)
 
     def _run_agent(self, round_input: RoundInput, step: RunAgent) -> Fact:
         run_id = round_input.run_id
@@ -183,7 +161,8 @@ class Engine:
         known = self._known_red(round_input, base_sha)
         if known is not None:
             return BaseJudged(verdict=known)
-        if isinstance(self.planner.plan(round_input, base_sha), GatePlan):
+        plan = self.planner.plan(round_input, base_sha)
+        if isinstance(plan, GatePlan):
             self._begin_base(round_input)
         ended = self.agents.run(
             round_input,
@@ -191,8 +170,13 @@ class Engine:
             base_sha,
             cancelled=lambda: self._cancelled(round_input),
             doomed=lambda: self.base.red(run_id) is not None,
+            started=lambda: self._gate_ahead(run_id, base_sha, plan, step.attempt),
         )
         return BaseJudged(verdict=self.base.answer(run_id)) if ended is None else ended
+
+    def _gate_ahead(self, run_id: str, base_sha: str, plan: GatePlan | CiOnly | str, attempt: int) -> None:
+        if isinstance(plan, GatePlan):
+            self.gates.ahead(run_id, base_sha, plan, attempt)
 
     def _known_red(self, round_input: RoundInput, base_sha: str) -> Failed | None:
         """The base's verdict where this run has it on record and it is red: no agent is started for that."""

@@ -13,6 +13,7 @@ from gates.plan import Gate, GatePlan, shell_script
 from gates.services import NOT_READY, Service, waiting_s
 from gates.text import clean
 from gates.verdict import Inconclusive, Verdict
+from runner.ahead import Ahead
 from runner.files import read_untrusted, remove_tree, write_whole
 from runner.layout import GateDirs, Layout
 from runner.ports import Checkouts, Clock, Containers
@@ -59,7 +60,36 @@ class GateRunner:
     recipes: Recipes
     sandboxes: SandboxRunner
     set_up: SetUp
+    early: Ahead
     _turns: Turns = field(default_factory=Turns)
+
+    def ahead(self, run_id: str, base_sha: str, plan: GatePlan, attempt: int) -> None:
+        """Begin to make the sandbox of the first gate on the attempt's tree, beside the agent, which goes on.
+
+        Nothing of it runs before there is a tree. Not where its environment is still to be made, nor with services.
+        """
+        gate, what, take = plan.gates[0], f"head-{attempt}-{plan.gates[0].name}", 1
+        dirs = self.layout.gate(run_id, gate_name(run_id, what, take))
+
+        def recipe() -> SandboxSpec | None:
+            image = self.containers.image_id(plan.image or self.recipes.gate_image)
+            environment = self.set_up.made(run_id, base_sha, plan, image)
+            if environment is None:
+                return None
+            for path in (dirs.tree, dirs.out, dirs.nothing):
+                path.mkdir(parents=True, exist_ok=True)
+            return self.recipes.gate(
+                run_id=run_id,
+                what=what,
+                take=take,
+                image=image,
+                dirs=dirs,
+                environment=environment.path,
+                script=shell_script(plan, gate),
+            )
+
+        if not plan.services:
+            self.early.begin(run_id, gate_name(run_id, what, take), recipe)
 
     def ask(self, question: Question, cancelled: Callable[[], bool]) -> Verdict:
         """The gates' word. Raises Cancelled, Interrupted, EngineDown, SandboxFault, ImageMissing, CheckoutFault."""
@@ -137,16 +167,6 @@ class GateRunner:
     ) -> Observation:
         name = _name(question, gate)
         dirs = self.layout.gate(question.run_id, name)
-        begun = self._begun(question, dirs, name)
-        if begun is None:
-            # Not there, or there for another tree: whatever an interrupted try left of it goes.
-            self.containers.remove(name)
-            remove_tree(dirs.root)
-            dirs.out.mkdir(parents=True)
-            dirs.nothing.mkdir()
-            self.checkouts.export(question.run_id, question.commit, dirs.tree)
-            begun = self.clock.now()
-            write_whole(dirs.root / "begun", json.dumps({"at": begun, "commit": question.commit}).encode())
         spec = self.recipes.gate(
             run_id=question.run_id,
             what=_what(question, gate),
@@ -157,6 +177,18 @@ class GateRunner:
             script=shell_script(question.plan, gate),
             services=question.plan.services,
         )
+        made = self.early.take(name)  # made and never started: there is none that could be adopted
+        begun = self._begun(question, dirs, name) if made is None else None
+        if begun is None:
+            if made != spec:
+                # Not there, or there for another tree: whatever an interrupted try left of it goes.
+                self.containers.remove(name)
+            remove_tree(dirs.root)
+            dirs.out.mkdir(parents=True)
+            dirs.nothing.mkdir()
+            self.checkouts.export(question.run_id, question.commit, dirs.tree)
+            begun = self.clock.now()
+            write_whole(dirs.root / "begun", json.dumps({"at": begun, "commit": question.commit}).encode())
         timeout_s = gate.timeout_s + waiting_s(question.plan.services)
         ran = self.sandboxes.to_end(spec, started_at=begun, timeout_s=timeout_s, cancelled=cancelled)
         return self._observe(gate, dirs, spec, ran, question.plan.services)

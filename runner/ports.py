@@ -150,6 +150,9 @@ class Forge(Protocol):
         (NotPossible). A run under way when its repository is renamed goes on under the old name.
         """
 
+    def tip(self, repo: str, branch: str) -> str | None:
+        """The commit that the branch is at, None where there is no such branch; it may be a moment old. Cheap."""
+
     def required_checks(self, repo: str, branch: str) -> tuple[RequiredCheck, ...]:
         """What the branch's protection requires of a head before it may be merged, sorted; empty: nothing."""
 
@@ -165,7 +168,7 @@ class Forge(Protocol):
         """The pull request now, or None. One whose head is in another repository (a fork) is None too."""
 
     def checks(self, repo: str, sha: str) -> tuple[Check, ...]:
-        """The latest of every check on the commit, by (source, name), sorted by name."""
+        """The latest of every check on the commit, by (source, workflow, name), sorted by name."""
 
     def check_log(self, repo: str, check: Check, max_bytes: int) -> str:
         """What a check printed or wrote: the end of its log, else its summary; "" where there is nothing to be had."""

@@ -257,7 +257,10 @@ class Records(Protocol):
         """Every judgement of the run, in order."""
 
     def save_checks(self, run_id: str, seen: tuple[Check, ...], at: float) -> None:
-        """Remember what the forge said of the head's checks, and when; the cursor moves only if it is news."""
+        """Remember what the forge said of the head's checks, and when; the cursor moves only if it is news.
+
+        One check is one (source, workflow, name); the last of two counts.
+        """
 
     def checks(self, run_id: str) -> tuple[Check, ...]:
         """The checks as last seen."""

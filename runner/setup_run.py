@@ -75,6 +75,14 @@ class SetUp:
                     return failure
         return Environment(path=root / "env", key=key)
 
+    def made(self, run_id: str, base_sha: str, plan: GatePlan, image: str) -> Environment | None:
+        """The environment that `plan` asks for at `base_sha`, or None where it is still to be made."""
+        if plan.setup is None:
+            return Environment(path=None, key="none")
+        key = self._key(run_id, base_sha, plan, plan.setup, image)
+        root = self.layout.environments / key[:16]
+        return Environment(path=root / "env", key=key) if (root / "finished").exists() else None
+
     def _key(self, run_id: str, base_sha: str, plan: GatePlan, setup: SetupPlan, image: str) -> str:
         said = (setup.commands, plan.environment, image, self.recipes.setup_environment)
         digest = hashlib.sha256(repr(said).encode())

@@ -46,7 +46,7 @@ def _squash(house: ForgeHouse, record: PullRecord, reviewed: ReviewedHead, messa
     if lacking is not None:
         return MergeRefused(reason=f"{record.base_branch} requires the check {lacking}; see that it passes.")
     house.store.ready(record.repo, record.number)
-    squash = bare.commit_tree(tree, base, message, _FORGE)
+    squash = bare.commit_tree(tree, base, message, _FORGE, bare.date_of(base) + 1)
     house.store.begin_merge(record.repo, record.number, head_sha=head, base_sha=base, squash=squash)
     # The head stays reachable for the diff after its branch is gone.
     bare.point(f"refs/pull/{record.number}/head", head)

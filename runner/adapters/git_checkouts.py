@@ -59,6 +59,7 @@ class GitCheckouts:
         self._git = GitCommand(self._root / "home", timeout_s=timeout_s, certificates=certificates)
         self._listings = Remembered[tuple[TreeEntry, ...]](most=8)
         self._small_files = Remembered[bytes](most=64)
+        self._dates = Remembered[int](most=64)
 
     # --- mirrors -----------------------------------------------------------------------------------------------
 
@@ -121,6 +122,7 @@ class GitCheckouts:
 
     def tree_of(self, run_id: str, commit: str) -> str:
         """Tree id of a commit."""
+        # Always read: this is how what is about to be pushed is held against what was judged.
         return self._existing(run_id).tree_of(commit)
 
     def diff(self, run_id: str, old: str, new: str, max_bytes: int) -> str:
@@ -245,7 +247,11 @@ class GitCheckouts:
         return entries
 
     def _own(self, clone: BareRepository, tree: str, parent: str, message: str) -> Candidate:
-        commit = clone.commit_tree(tree, parent, message, self._identity)
+        dated = self._dates.get(parent)
+        if dated is None:
+            dated = clone.date_of(parent)
+            self._dates.keep(parent, dated)
+        commit = clone.commit_tree(tree, parent, message, self._identity, dated + 1)
         remember(clone, commit)
         return Candidate(commit=commit, tree=tree)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,6 +86,8 @@ class BareRepository:
         loose = self.place / branch_ref(branch)
         if loose.is_file() and (read := _OID_LINE.fullmatch(loose.read_bytes())):
             return read[1].decode("ascii")
+        if self.exists and not os.path.lexists(loose) and not self._packed.exists():
+            return None
         reply = self.ask(
             "rev-parse", "--quiet", "--verify", f"{branch_ref(branch)}^{{commit}}", deed="find a branch", statuses=_NO
         )
@@ -151,12 +154,14 @@ class BareRepository:
         )
         return reply.text() if reply.status == 0 else None
 
-    def commit_tree(self, tree: str, parent: str, message: str, identity: Identity) -> str:
-        """A commit of the tree on top of `parent`, dated one second after it: the same arguments give the same id."""
-        stamp = self.ask(
-            "log", "-1", "--no-show-signature", "--format=%ct", checked_oid(parent), deed="date a commit"
-        ).text()
-        date = f"@{int(stamp) + 1} +0000"
+    def date_of(self, commit: str) -> int:
+        """When the commit was made; UTC seconds."""
+        asked = ("log", "-1", "--no-show-signature", "--format=%ct", checked_oid(commit))
+        return int(self.ask(*asked, deed="date a commit").text())
+
+    def commit_tree(self, tree: str, parent: str, message: str, identity: Identity, at: int) -> str:
+        """A commit of the tree on top of `parent`, dated `at`: the same arguments give the same id."""
+        date = f"@{at} +0000"
         variables = {
             "GIT_AUTHOR_NAME": identity.name,
             "GIT_AUTHOR_EMAIL": identity.email,

@@ -32,6 +32,7 @@ PERMISSIONS: Final = {
 }
 """What an App's token may do, and no more."""
 _MAX_TOKENS: Final = 500
+_NOT_SO: Final = 422
 _JWT_S: Final = 540
 _DRIFT_S: Final = 60
 
@@ -134,10 +135,7 @@ class InstallationAuth:
     def _made(self, repo: str) -> _Held:
         try:
             found = self._client.get(self._as_app, f"/repos/{quote(repo)}/installation").data
-            body = {"repositories": [repo.rpartition("/")[2]], "permissions": PERMISSIONS}
-            path = f"/app/installations/{int(found['id'])}/access_tokens"
-            # A token too many does no harm: each expires within the hour, so that this may be asked again as it is.
-            told = self._client.once(lambda: None, lambda: self._client.send(self._as_app, "POST", path, body)).data
+            told = self._token(int(found["id"]), repo)
         except Missing as exc:
             cure = "install the App on it, or correct the name."
             raise UnknownRepo(f"The GitHub App is not installed on {repo}; {cure}") from exc
@@ -146,6 +144,27 @@ class InstallationAuth:
             raise ForgeDown(f"GitHub gives the App no token for {repo}: {exc.said}; {cure}", RENEW_S) from exc
         secret, expires = str(told["token"]), datetime.fromisoformat(str(told["expires_at"])).timestamp()
         return _Held(credential=Credential(kind="token", secret=secret, owner=f"app:{repo}"), expires=expires)
+
+    def _token(self, installation: int, repo: str) -> dict[str, Any]:
+        try:
+            return self._asked(installation, {"repositories": [repo.rpartition("/")[2]], "permissions": PERMISSIONS})
+        except Declined as exc:
+            if exc.status != _NOT_SO:
+                raise
+            # The name may be an old one, which GitHub takes in an address and not here; its number stays. To read
+            # that takes a token that may read names, and nothing else.
+            may_read = str(self._asked(installation, {"permissions": {"metadata": "read"}})["token"])
+            reader = Credential(kind="token", secret=may_read, owner=f"reader:{installation}")
+            number = int(self._client.get(lambda: reader, f"/repos/{quote(repo)}").data["id"])
+            return self._asked(installation, {"repository_ids": [number], "permissions": PERMISSIONS})
+
+    def _asked(self, installation: int, body: dict[str, Any]) -> dict[str, Any]:
+        path = f"/app/installations/{installation}/access_tokens"
+        # A token too many does no harm: each expires within the hour, so that this may be asked again as it is.
+        told: dict[str, Any] = self._client.once(
+            lambda: None, lambda: self._client.send(self._as_app, "POST", path, body)
+        ).data
+        return told
 
     def _as_app(self) -> Credential:
         now = int(self._clock.now())

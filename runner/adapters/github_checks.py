@@ -8,6 +8,7 @@ from gates.text import clean
 from runner.adapters.github_faults import Declined, Missing
 from runner.adapters.github_house import GithubHouse, Repository
 from runner.adapters.github_pulls import tip
+from runner.errors import ForgeDown
 from runner.model import Check, CheckState, RequiredCheck
 
 Json = dict[str, Any]
@@ -43,16 +44,15 @@ def all_of(house: GithubHouse, repo: Repository, sha: str) -> tuple[Check, ...]:
     """The latest of every check: by source, name and, for Actions, workflow, so that one workflow's job cannot hide
     another's of the same name.
     """
-    try:
-        runs = house.pages(repo, f"/commits/{sha}/check-runs", "check_runs", filter="latest")
-        statuses = house.pages(repo, f"/commits/{sha}/statuses")
-    except Missing:
-        return ()
-    except Declined as exc:
-        if exc.status != _NO_SUCH_COMMIT:
-            raise
-        # A commit that GitHub does not have (yet) has no checks.
-        return ()
+    runs = _listed(house, repo, sha, "check-runs", "check_runs", filter="latest")
+    statuses = _listed(house, repo, sha, "statuses")
+    if runs is None or statuses is None:
+        if not _there(house, repo, sha):
+            # A commit that GitHub does not have (yet) has no checks.
+            return ()
+        # "No checks" would read as nothing to wait for, so half an answer is not taken for one.
+        cure = "let the daemon's credential read checks and statuses, or use a server that has both."
+        raise ForgeDown(f"GitHub knows the commit but does not show its checks; {cure}")
     paths = _workflows(house, repo, sha) if any(_slug(run) == ACTIONS for run in runs) else {}
     latest: dict[tuple[str, str, str], tuple[int, Check]] = {}
     told = [(int(run["id"]), _of_run(run, paths)) for run in runs]
@@ -62,6 +62,29 @@ def all_of(house: GithubHouse, repo: Repository, sha: str) -> tuple[Check, ...]:
         if key not in latest or latest[key][0] < number:
             latest[key] = (number, check)
     return tuple(sorted((check for _, check in latest.values()), key=lambda one: (one.name, one.source, one.workflow)))
+
+
+def _listed(
+    house: GithubHouse, repo: Repository, sha: str, kind: str, key: str | None = None, **query: str
+) -> list[Json] | None:
+    """One kind of what is told of a commit; None where GitHub knows no such commit, or no such kind."""
+    try:
+        return house.pages(repo, f"/commits/{sha}/{kind}", key, **query)
+    except Missing:
+        return None
+    except Declined as exc:
+        if exc.status != _NO_SUCH_COMMIT:
+            raise
+        return None
+
+
+def _there(house: GithubHouse, repo: Repository, sha: str) -> bool:
+    try:
+        return house.find(repo, f"/git/commits/{sha}") is not None
+    except Declined as exc:
+        if exc.status != _NO_SUCH_COMMIT:
+            raise
+        return False
 
 
 def _workflows(house: GithubHouse, repo: Repository, sha: str) -> dict[int, str]:

@@ -56,6 +56,11 @@ class GithubForge:
                 raise NotPossible(f"{repo} is archived, so nothing can be pushed; unarchive it on GitHub first.")
             return known.default_branch
 
+    def tip(self, repo: str, branch: str) -> str | None:
+        """One conditional request, free while nothing changes."""
+        with self._house.deed(repo) as known:
+            return github_pulls.tip(self._house, known, branch)
+
     def required_checks(self, repo: str, branch: str) -> tuple[RequiredCheck, ...]:
         """Classic protection and rulesets together."""
         with self._house.deed(repo) as known:

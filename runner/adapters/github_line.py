@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 from github import Github
 from github.Auth import Auth
+from github.Requester import HTTPRequestsConnectionClass, HTTPSRequestsConnectionClass
 
-from runner.adapters.github_faults import Declined, unreachable
+from runner.adapters.github_faults import Declined, Transient, unreachable
 
 _USER_AGENT: Final = "mcp-ashigaru"
 _API_VERSION: Final = "2022-11-28"
@@ -63,6 +65,7 @@ class GithubLine:
     def __init__(self, url: str, timeout_s: float) -> None:
         """Connects at the first request."""
         self._bearer = _Bearer()
+        self._connection = _connection(url, max(1, int(timeout_s)))
         self._requester = Github(
             auth=self._bearer,
             base_url=url,
@@ -85,9 +88,25 @@ class GithubLine:
         """Status, headers and text of one answer, whatever it is. Raises Transient, Declined."""
         self._bearer.credential = credential
         try:
-            return self._requester.requestJson(verb, path, query, dict(headers), body)
+            return self._requester.requestJson(verb, path, query, dict(headers), body, self._connection)
         except requests.RequestException as exc:
             raise unreachable(exc) from exc
         except RuntimeError as exc:
             # PyGithub's word for a redirect to another host or scheme, which it does not follow.
             raise Declined("GitHub redirects to elsewhere; correct ASHIGARU_GITHUB_URL.", status=301, said="") from exc
+
+
+def _connection(url: str, timeout_s: int) -> HTTPRequestsConnectionClass | HTTPSRequestsConnectionClass:
+    """What PyGithub would connect with; but an answer that is not ready yet does not come as far as PyGithub, which
+    would ask again for ever, and sleep without our clock.
+    """
+    parts = urlsplit(url)
+    kind = HTTPSRequestsConnectionClass if parts.scheme == "https" else HTTPRequestsConnectionClass
+    made = kind(str(parts.hostname), parts.port, timeout=timeout_s)
+    made.session.hooks["response"].append(_ready)
+    return made
+
+
+def _ready(answer: requests.Response, **_: object) -> None:
+    if answer.status_code == requests.codes["accepted"] and answer.request.method in {"GET", "HEAD"}:
+        raise Transient("GitHub is still working the answer out; it is tried again later.")

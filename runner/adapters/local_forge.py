@@ -109,6 +109,12 @@ class LocalForge:
         record = self._store.pull(repo, number)
         return None if record is None else self._house.read(record)
 
+    def tip(self, repo: str, branch: str) -> str | None:
+        """As its git has it."""
+        self._known(repo)
+        with self._house.faults_of_forge():
+            return self._house.bare(repo).head(branch)
+
     def required_checks(self, repo: str, branch: str) -> tuple[RequiredCheck, ...]:
         """What the operator asked for; none at first."""
         self._known(repo)

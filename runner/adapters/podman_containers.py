@@ -44,6 +44,8 @@ class PodmanContainers:
         """Wait at most `timeout_s` for each answer of the service."""
         self._url = url
         self._timeout_s = timeout_s
+        self._listening: dict[str, str] = {}
+        """The relays that were heard to listen, by sandbox, until that is removed."""
         self._making = tuple(threading.Lock() for _ in range(64))
 
     @contextmanager
@@ -147,6 +149,8 @@ class PodmanContainers:
     def _have_relay(self, client: PodmanClient, spec: SandboxSpec) -> None:
         """The relay listens: a sandbox that starts before it would find its ports closed."""
         relay = client.containers.get(relay_name(spec.name))
+        if relay.status in _RUNNING and self._listening.get(spec.name) == relay.id:
+            return  # it was heard already, and it is started once
         if relay.status not in _RUNNING:
             relay.start()
         deadline = time.monotonic() + RELAY_WAIT_S
@@ -154,6 +158,7 @@ class PodmanContainers:
             relay.reload()  # first: what it said in the end is among what is read now
             printed = b"".join(_printed(relay))
             if RELAY_READY in printed.split(b"\n"):
+                self._listening[spec.name] = str(relay.id)
                 return
             if relay.status not in _RUNNING or time.monotonic() >= deadline:
                 said = short(printed.decode("utf-8", "replace"))
@@ -205,6 +210,7 @@ class PodmanContainers:
     def remove(self, name: str) -> None:
         """As `Containers.remove` promises."""
         with self._one_at_a_time(name), self._client() as client:
+            self._listening.pop(name, None)
             found = _find(client, name)
             if found is not None and LABEL_RUN not in found.labels:
                 raise _foreign(name)

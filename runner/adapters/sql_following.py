@@ -38,7 +38,8 @@ class SqlFollowing:
 
     def save_checks(self, run_id: str, seen: tuple[Check, ...], at: float) -> None:
         """See `Records.save_checks`."""
-        rows = [asdict(check) | {"run_id": run_id} for check in {(c.source, c.name): c for c in seen}.values()]
+        latest = {(one.source, one.workflow, one.name): one for one in seen}
+        rows = [asdict(check) | {"run_id": run_id} for check in latest.values()]
         query = sa.select(checks).where(checks.c.run_id == run_id)
         with self._transaction() as db:
             known = [dict(row) for row in db.execute(query).mappings()]
@@ -55,7 +56,8 @@ class SqlFollowing:
 
     def checks(self, run_id: str) -> tuple[Check, ...]:
         """See `Records.checks`."""
-        query = sa.select(checks).where(checks.c.run_id == run_id).order_by(checks.c.name, checks.c.source)
+        order = (checks.c.name, checks.c.source, checks.c.workflow)
+        query = sa.select(checks).where(checks.c.run_id == run_id).order_by(*order)
         with self._transaction() as db:
             return tuple(check_of(row) for row in db.execute(query).mappings())
 

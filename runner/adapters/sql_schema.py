@@ -152,7 +152,7 @@ checks = Table(
     Column("name", _NAME, primary_key=True),
     Column("state", String(16), nullable=False),
     Column("summary", Text, nullable=False),
-    Column("workflow", Text, nullable=False),
+    Column("workflow", Text, primary_key=True),
     Column("url", Text, nullable=False),
     Column("ref", _NAME, nullable=False),
 )

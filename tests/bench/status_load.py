@@ -56,9 +56,8 @@ def behind_it(house: House, run_id: str) -> None:
             _multiply(records, table, "run_id", run_id, run_id)
         records.execute("update runs set phase = 'merged' where run_id like 'old-%'")
     with closing(sqlite3.connect(house.state / "engine.db")) as engine, engine:
-        for kind in ("intake", "round"):
-            for table in _ENGINE:
-                _multiply(engine, table, "workflow_uuid", f"{kind}:{run_id}:1", run_id)
+        for table in _ENGINE:
+            _multiply(engine, table, "workflow_uuid", f"round:{run_id}:1", run_id)
 
 
 def _multiply(database: sqlite3.Connection, table: str, key: str, like: str, run_id: str) -> None:

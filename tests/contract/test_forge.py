@@ -35,6 +35,7 @@ def test_a_repository_nobody_added_is_unknown(rig: Rig) -> None:
     asks: tuple[Callable[[], object], ...] = (
         lambda: forge.remote(nowhere),
         lambda: forge.default_branch(nowhere),
+        lambda: forge.tip(nowhere, "main"),
         lambda: forge.required_checks(nowhere, "main"),
         lambda: forge.open_pull(replace(draft(), repo=nowhere)),
         lambda: forge.ready(nowhere, 1),
@@ -256,6 +257,14 @@ def test_a_repository_that_cannot_be_worked_is_refused_with_its_cure(rig: Rig) -
     for one in refused:
         with pytest.raises(one.fault, match=re.escape(one.cure)):
             rig.forge.default_branch(one.repo)
+
+
+def test_a_branch_is_at_its_last_commit_and_one_that_is_not_there_is_at_none(rig: Rig) -> None:
+    first = rig.tip("main")
+    assert rig.forge.tip(REPO, "main") == first
+    second = rig.main(more="1")
+    assert rig.forge.tip(REPO, "main") == second != first
+    assert rig.forge.tip(REPO, "nowhere") is None
 
 
 # --- what is said ----------------------------------------------------------------------------------------------

@@ -385,6 +385,16 @@ def test_judgements_are_told_in_order(records: Records) -> None:
     ]
 
 
+def test_two_jobs_of_one_name_from_two_workflows_are_two_checks(records: Records) -> None:
+    records.claim(run())
+    old, new = (
+        Check(name="test", state=state, source="github-actions", workflow=f".github/workflows/{name}.yml")
+        for name, state in (("ci", CheckState.FAILED), ("nightly", CheckState.PASSED))
+    )
+    records.save_checks("widgets-1-aaaaaa", (new, old), 1.0)
+    assert records.checks("widgets-1-aaaaaa") == (old, new)
+
+
 def test_the_last_word_on_checks_replaces_the_one_before(records: Records) -> None:
     records.claim(run())
     lint = Check(name="lint", state=CheckState.PENDING, summary="")

@@ -49,6 +49,8 @@ class FakeContainers:
         self._images = {reference: self._id(reference) for reference in images}
         self._sandboxes: dict[str, _Sandbox] = {}
         self._lock = threading.Lock()
+        self.made: dict[str, SandboxSpec] = {}
+        """What was made ready and not started yet: its start runs it as it was made."""
         self.down = False
         self.started: list[SandboxSpec] = []
         """Every sandbox that was really started, in order."""
@@ -74,9 +76,13 @@ class FakeContainers:
         return found
 
     def ready(self, spec: SandboxSpec) -> None:
-        """Makes nothing, but says what podman would say of the images."""
-        with self._engine():
-            self._have_images(spec)
+        with self._engine() as sandboxes:
+            there = sandboxes[spec.name].spec if spec.name in sandboxes else self.made.get(spec.name)
+            if there is None:
+                self._have_images(spec)
+                self.made[spec.name] = spec
+            elif _run(there) != _run(spec):
+                raise _foreign(spec.name)
 
     def _have_images(self, spec: SandboxSpec) -> None:
         beside = () if spec.relay is None else (spec.relay.image,)
@@ -89,8 +95,12 @@ class FakeContainers:
             there = sandboxes.get(spec.name)
             if there is not None:
                 if _run(there.spec) != _run(spec):
-                    raise SandboxFault(f"A container named {spec.name} is there that is not ours; remove it first.")
+                    raise _foreign(spec.name)
                 return False
+            made = self.made.pop(spec.name, None)
+            if made is not None and _run(made) != _run(spec):
+                raise _foreign(spec.name)
+            spec = made or spec
             self._have_images(spec)
             inside = Inside(spec=spec, stopping=threading.Event(), killed=threading.Event(), printed=bytearray())
             sandbox = sandboxes[spec.name] = _Sandbox(spec=spec, inside=inside)
@@ -161,6 +171,7 @@ class FakeContainers:
 
     def remove(self, name: str) -> None:
         with self._engine() as sandboxes:
+            self.made.pop(name, None)
             sandbox = sandboxes.pop(name, None)
             beside = () if sandbox is None else sandbox.spec.services
             gone = [sandbox, *(sandboxes.pop(service.name, None) for service in beside)]
@@ -179,8 +190,16 @@ class FakeContainers:
                 for name, sandbox in sorted(sandboxes.items())
                 if sandbox.spec.role is not Role.SERVICE
             ]
+            found.extend(
+                SandboxListing(name=name, labels=tuple(sorted(spec.labels)), state=RunState.ABSENT)
+                for name, spec in sorted(self.made.items())
+            )
         return tuple(one for one in found if run_id is None or dict(one.labels).get(LABEL_RUN) == run_id)
 
 
 def _run(spec: SandboxSpec) -> str | None:
     return dict(spec.labels).get(LABEL_RUN)
+
+
+def _foreign(name: str) -> SandboxFault:
+    return SandboxFault(f"A container named {name} is there that is not ours; remove it first.")

@@ -339,3 +339,20 @@ def test_changes_may_be_asked_for_while_checks_run(state: Path, world: World) ->
         assert "Better, please." in seen[0]
         with pytest.raises(CallRefused, match="No run is called"):
             foreman.call("request_changes", run_id="nobody", notes="x")
+
+
+def test_a_remark_whose_round_a_crash_kept_from_beginning_is_taken_up_again(state: Path, world: World) -> None:
+    seen: list[str] = []
+    house = two_agents(state, seen)
+    house.changes = {"watch_s": 3600.0}
+    with world.daemon(house) as foreman:
+        world.require("build")
+        told = opened(foreman, world)
+        remark = world.comment(told["pull"]["number"], "Say it better.")
+        # What a crash leaves between the remark's being taken up and its round's being on record.
+        foreman.daemon.service._records.take_up(told["run_id"], 2, ((remark, 4_102_444_800.0),))
+    house.changes = {}
+    with world.daemon(house) as foreman:
+        again = foreman.until(told["run_id"], lambda now: in_ci(now) and now["head_sha"] != told["head_sha"])
+        assert again["review_rounds"] == 1
+    assert ["Say it better." in prompt for prompt in seen] == [True]

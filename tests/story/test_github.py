@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from runner.model import CheckState
 from tests.fakes.github.faults import How
-from tests.story.house import Foreman
+from tests.story.house import Foreman, git
 from tests.story.scenes import RIGHT, house_of, passes_when, writes
 from tests.story.test_following import BETTER, in_ci, once, two_agents, under_review
 from tests.story.worlds import GithubWorld, github_world, tip
@@ -108,6 +108,26 @@ def test_whatever_read_fails_on_the_way_the_job_is_done(state: Path, github: Git
         assert whole_job(github, foreman, seen)["phase"] in {"merged", "shipped"}
 
 
+def test_a_look_at_what_was_there_before_our_push_decides_nothing(state: Path, github: GithubWorld) -> None:
+    """Not that the pull request is gone, and not that somebody else pushed."""
+    seen: list[str] = []
+    one_pull = r"/repos/[^/]+/[^/]+/pulls/\d+"
+    without = github.double.fail("GET", "/never", How.STALE).moment
+    with github.daemon(two_agents(state, seen)) as foreman:
+        github.require("build")
+        first = foreman.until(foreman.work(repo=github.repo), in_ci)
+        gone = github.double.fail("GET", one_pull, How.STALE, times=3, moment=without)
+        once(lambda: gone.times <= 0)
+        assert foreman.call("status", run_id=first["run_id"])["phase"] == "ci"
+        unrepaired = github.double.fail("GET", "/never", How.STALE).moment
+        github.report(first["head_sha"], "build", RED, log="error\n")
+        second = foreman.until(first["run_id"], lambda told: in_ci(told) and told["head_sha"] != first["head_sha"])
+        older = github.double.fail("GET", one_pull, How.STALE, times=3, moment=unrepaired)
+        once(lambda: older.times <= 0)
+        told = foreman.call("status", run_id=first["run_id"])
+        assert (told["phase"], told["reason"]) == ("ci", second["reason"])
+
+
 def test_a_github_that_is_away_for_a_while_costs_no_agent(state: Path, github: GithubWorld) -> None:
     house = house_of(state, {1: writes(RIGHT)}, passes_when(RIGHT))
     with github.daemon(house) as foreman:
@@ -182,3 +202,20 @@ def test_polling_what_does_not_change_costs_no_rate_limit(state: Path, github: G
         polls = [one for one in github.double.requests if one.method == "GET" and re.search(r"check-runs", one.path)]
         assert polls[-1].status == 304
         assert sum(one.status == 200 for one in polls[-4:]) <= 1
+
+
+def test_git_is_asked_only_for_what_is_new(state: Path, github: GithubWorld) -> None:
+    def fetches() -> int:
+        return github.double.count("POST", r".*/git-upload-pack")
+
+    house = house_of(state, {1: writes(RIGHT)}, passes_when(RIGHT))
+    with github.daemon(house) as foreman:
+        foreman.until(foreman.work(repo=github.repo), in_ci)
+        first = fetches()
+        told = foreman.until(foreman.work(repo=github.repo, issue=2), in_ci)
+        assert fetches() == first > 0
+        moved = github.double.commit(github.repo, "main", {"new.txt": "new"})
+        again = foreman.until(foreman.work(repo=github.repo, issue=3), in_ci)
+        assert fetches() > first
+        grown_from = [git(github.bare, "rev-parse", f"{one['head_sha']}^") for one in (told, again)]
+        assert grown_from[1] == moved != grown_from[0]

@@ -211,6 +211,30 @@ def test_a_forge_that_stays_down_is_told_before_the_deadline(hub: Failing) -> No
     assert len(hub.asked()) < 60
 
 
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_write_sent_elsewhere_by_a_renaming_is_done_once(hub: Failing, status: int) -> None:
+    hub.branch("work", a="changed\n")
+    number = hub.forge.open_pull(draft()).number
+    fault = hub.fail("POST", f"{BASE}/issues/1/comments", How.ERROR_BEFORE, status=status)
+    hub.forge.say(REPO, number, "k", "Done.")
+    assert fault.reached.is_set()
+    assert len(hub.repo.comments) == 1
+
+
+def test_an_answer_that_is_not_ready_yet_is_asked_for_again(hub: Failing) -> None:
+    hub.fail("GET", BASE, How.ERROR_BEFORE, status=202)
+    assert hub.forge.default_branch(REPO) == "main"
+    assert len(hub.clock.slept) == 1
+
+
+def test_an_answer_that_is_never_ready_is_given_up_by_the_deadline(hub: Failing) -> None:
+    hub.fail("GET", BASE, How.ERROR_BEFORE, status=202, times=1000)
+    with pytest.raises(ForgeDown):
+        hub.forge.default_branch(REPO)
+    assert 30 < hub.clock.passed < 90
+    assert len(hub.asked()) < 60
+
+
 def test_the_deadline_is_for_all_requests_of_a_call_together(hub: Failing) -> None:
     hub.branch("work", a="changed\n")
     hub.forge.open_pull(draft())

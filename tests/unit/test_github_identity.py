@@ -165,6 +165,20 @@ def test_a_run_under_way_goes_on_when_its_repository_is_renamed(hub: Failing) ->
         hub.forge.default_branch(REPO)
 
 
+def test_a_run_under_way_goes_on_when_its_repository_is_renamed_for_an_app_too(hub: Failing) -> None:
+    first = as_app(hub)
+    hub.branch("work", a="changed\n")
+    number = first.open_pull(draft()).number
+    add_repo(hub.state, "acme/other", hub.work)
+    hub.state.world.moved[REPO] = hub.repo.id
+    hub.repo.full_name = "acme/gadgets"
+    for forge in (first, as_app(hub)):
+        forge.say(REPO, number, "k", "Done.")
+        token = hub.state.tokens[password(forge)]
+        assert (token.repos, token.permissions) == (frozenset({hub.repo.id}), PERMISSIONS)
+    assert len(hub.repo.comments) == 1
+
+
 def test_the_name_s_case_is_no_renaming(hub: Failing) -> None:
     assert hub.forge.default_branch("ACME/Widgets") == "main"
 

@@ -14,10 +14,12 @@ import requests
 from runner.adapters.github_cache import AnswerCache, Kept
 from runner.adapters.github_checks import CONCLUSIONS, state_of
 from runner.adapters.github_faults import KINDS, BadCredential, Declined, Missing, Transient, refused, unreachable
+from runner.errors import ForgeDown
 from runner.model import CheckState, Merged, MergeRefused, RequiredCheck, ReviewedHead
 from tests.contract.forge_rig import REPO, Report, draft
 from tests.contract.github_failing import Failing, failing
 from tests.contract.github_rig import CI, report
+from tests.fakes.github.faults import How
 from tests.fakes.github.world import Protection
 from tests.git_rig import git
 
@@ -199,3 +201,16 @@ def test_our_own_check_is_written_once_while_it_says_the_same(hub: Failing) -> N
         hub.forge.set_check(REPO, head, "gate", CheckState.FAILED, "2 failed\n" + "x" * 300)
     (status,) = hub.repo.statuses
     assert len(status.description) <= 140
+
+
+@pytest.mark.parametrize("kind", ["check-runs", "statuses"])
+def test_checks_that_are_not_shown_are_not_taken_for_none(hub: Failing, kind: str) -> None:
+    sha = hub.branch("work", a="changed\n")
+    hub.fail("GET", f"/repos/{REPO}/commits/{sha}/{kind}", How.ERROR_BEFORE, status=404)
+    with pytest.raises(ForgeDown, match="does not show its checks"):
+        hub.forge.checks(REPO, sha)
+    assert hub.forge.checks(REPO, sha) == ()
+
+
+def test_a_commit_that_github_does_not_have_has_no_checks(hub: Failing) -> None:
+    assert hub.forge.checks(REPO, "f" * 40) == ()

@@ -92,6 +92,28 @@ def test_a_nudge_looks_at_the_repositorys_runs_now_and_at_no_others() -> None:
         assert looks.until(3)[2] == RUN.run_id
 
 
+def test_a_nudge_names_a_repository_in_whatever_letters() -> None:
+    looks = Looks()
+    with watching(Watched([replace(RUN, repo="Acme/Widgets")]), looks, SELDOM_S) as watch:
+        looks.until(1)
+        watch.nudge("acme/WIDGETS")
+        looks.until(2)
+
+
+def test_a_run_is_looked_at_by_one_at_a_time() -> None:
+    other, slow = replace(RUN, run_id="v-2-b", repo="v"), threading.Event()
+
+    def does(run_id: str, _count: int) -> bool:
+        return run_id == RUN.run_id and slow.wait(WAIT_S)
+
+    looks = Looks(does=does)
+    with watching(Watched([RUN, other]), looks, 0.001) as watch:
+        watch.nudge("w")
+        seen = looks.until(6)
+        slow.set()
+    assert seen.count(RUN.run_id) == 1
+
+
 def test_a_nudge_during_a_look_is_not_lost() -> None:
     begun, go_on = threading.Event(), threading.Event()
 

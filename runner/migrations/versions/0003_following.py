@@ -35,7 +35,7 @@ def upgrade() -> None:
         sa.Column("url", sa.Text(), nullable=False),
         sa.Column("ref", sa.String(length=256), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
-        sa.PrimaryKeyConstraint("run_id", "source", "name"),
+        sa.PrimaryKeyConstraint("run_id", "source", "name", "workflow"),
     )
     op.create_table(
         "notices",

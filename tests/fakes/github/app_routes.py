@@ -9,8 +9,8 @@ from tests.fakes.github import render
 from tests.fakes.github.answers import Answer, Refused, not_found, paged
 from tests.fakes.github.auth import Kind, Token, sees
 from tests.fakes.github.clock import stamp
-from tests.fakes.github.state import Call, Way, way
-from tests.fakes.github.world import App, Installation
+from tests.fakes.github.state import Call, Moved, Way, way
+from tests.fakes.github.world import App, Installation, Repo
 
 TOKEN_S = 3600
 _ORDER = ("none", "read", "write", "admin")
@@ -36,6 +36,16 @@ def installations(call: Call) -> Answer:
     return paged(rows, call.query, call.url)
 
 
+def _named(call: Call) -> Repo | None:
+    if "id" in call.part:
+        return call.world.repos.get(int(call.part["id"]))
+    name = f"{call.part['owner']}/{call.part['name']}"
+    moved = call.world.moved_to(name)
+    if call.world.repo(name) is None and moved is not None:
+        raise Moved(f"{call.links.api}/repositories/{moved.id}/installation")
+    return call.world.repo(name)
+
+
 def installation(call: Call) -> Answer:
     """By its number, by a repository or by an account."""
     found = _own(call)
@@ -44,8 +54,7 @@ def installation(call: Call) -> Answer:
     elif "login" in call.part:
         found = [one for one in found if one.account == call.part["login"]]
     else:
-        name = f"{call.part['owner']}/{call.part['name']}"
-        repo = call.world.repo(name)
+        repo = _named(call)
         found = [
             one
             for one in found
@@ -69,6 +78,7 @@ def token_made(call: Call) -> Answer:
         if _ORDER.index(access) > _ORDER.index(one.permissions.get(area, "none")):
             raise Refused(422, "The permissions requested are not granted to this installation.")
     repos = _repositories(call, one)
+    narrowed = bool(call.body.get("repositories") or call.body.get("repository_ids"))
     secret = f"ghs_{secrets.token_hex(18)}"
     expires = call.now + TOKEN_S
     call.state.tokens[secret] = Token(
@@ -85,29 +95,29 @@ def token_made(call: Call) -> Answer:
         "token": secret,
         "expires_at": stamp(expires),
         "permissions": {"metadata": "read", **asked},
-        "repository_selection": "all" if one.repos is None and not call.body.get("repositories") else "selected",
+        "repository_selection": "all" if one.repos is None and not narrowed else "selected",
     }
-    if call.body.get("repositories"):
+    if narrowed:
         named = [call.world.repos[number] for number in sorted(repos)]
         body["repositories"] = [render.repo(call.links, call.world, two, short=True) for two in named]
     return Answer(status=201, body=body)
 
 
 def _repositories(call: Call, one: Installation) -> frozenset[int]:
-    """Ids of what the token is good for: the names are without their owner."""
+    """Ids of what the token is good for: the names, without their owner, are those of now."""
     reach = {
         repo.name: repo.id
         for repo in call.world.repos.values()
         if repo.owner == one.account and (one.repos is None or repo.full_name in one.repos)
     }
-    names = call.body.get("repositories")
-    if not names:
+    names, numbers = call.body.get("repositories") or [], call.body.get("repository_ids") or []
+    if not names and not numbers:
         return frozenset(reach.values())
-    if any(name not in reach for name in names):
+    if any(name not in reach for name in names) or not set(numbers) <= set(reach.values()):
         raise Refused(
             422, "There is at least one repository that does not exist or is not accessible to the parent installation."
         )
-    return frozenset(reach[name] for name in names)
+    return frozenset(reach[name] for name in names) | frozenset(numbers)
 
 
 def repositories(call: Call) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from tests.fakes.github import pull_routes, pull_rules, said
 from tests.fakes.github.faults import Fault, How
@@ -146,10 +147,12 @@ class GitHubDouble(Machines):
         times: int = 1,
         status: int | None = None,
         retry_after: int | None = None,
+        moment: Any = None,
     ) -> Fault:
         """The next `times` requests that match fail so. path: a regular expression, without the API's prefix.
 
-        STALE reads see the world as it is at this call. A held answer goes when `released` of the Fault is set.
+        STALE reads see the world as it was at `moment` (an earlier Fault's), or as it is at this call. A held answer
+        goes when `released` of the Fault is set.
         """
         fault = Fault(
             method=method,
@@ -158,7 +161,7 @@ class GitHubDouble(Machines):
             how=how,
             status=status or _STATUS_OF.get(how, 502),
             retry_after=retry_after,
-            moment=self.state.moment() if how is How.STALE else None,
+            moment=moment or (self.state.moment() if how is How.STALE else None),
         )
         self.state.faults.add(fault)
         return fault

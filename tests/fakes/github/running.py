@@ -15,7 +15,7 @@ from tests.fakes.github.answers import Answer
 from tests.fakes.github.dispatch import Raw, replied
 from tests.fakes.github.double import GitHubDouble
 from tests.fakes.github.git_http import TARGET, served
-from tests.fakes.github.state import State
+from tests.fakes.github.state import Asked, State
 
 MAX_BODY = 64 * 1024 * 1024
 _IDLE_S = 30.0
@@ -88,7 +88,20 @@ class _Exchange(BaseHTTPRequestHandler):
         raw = Raw(method=self.command, path=path, query=query, headers=headers, body=body)
         state, origin = self.server.state, self.server.origin
         if TARGET.fullmatch(path) and not path.startswith("/api/"):
-            self._send(served(state, origin, raw), short=False)
+            answer = served(state, origin, raw)
+            with state.lock:
+                state.log.append(
+                    Asked(
+                        method=raw.method,
+                        path=path,
+                        query=query,
+                        status=answer.status,
+                        conditional=False,
+                        token="git",
+                        landed=answer.status < 400,
+                    )
+                )
+            self._send(answer, short=False)
             return
         reply = replied(state, origin, raw)
         if reply.answer is None:
