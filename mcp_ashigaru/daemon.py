@@ -16,6 +16,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
+from mcp_ashigaru.secrecy import guard_of
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
@@ -137,7 +138,16 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             early=early,
         )
         limits = ChangeLimits()
-        keeper = Keeper(checkouts=checkouts, forge=forge, records=records, clock=clock, layout=layout, limits=limits)
+        guard = guard_of(settings, records, clock)
+        keeper = Keeper(
+            checkouts=checkouts,
+            forge=forge,
+            records=records,
+            clock=clock,
+            layout=layout,
+            limits=limits,
+            guard=guard,
+        )
         closing = Closing(
             containers=containers,
             records=records,
@@ -164,11 +174,12 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 model=model,
                 limits=limits,
                 early=early,
+                guard=guard,
             ),
             gates=gates,
             base=BaseJudge(gates, pool),
             keeper=keeper,
-            publisher=Publisher(checkouts=checkouts, forge=forge, records=records, clock=clock, ci=ci),
+            publisher=Publisher(checkouts=checkouts, forge=forge, records=records, clock=clock, ci=ci, guard=guard),
             closing=closing,
             planner=planner,
             preparer=Preparer(checkouts=checkouts, forge=forge, records=records, clock=clock, planner=planner),

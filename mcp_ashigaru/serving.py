@@ -15,6 +15,7 @@ import anyio
 import uvicorn
 
 from mcp_ashigaru.daemon import Daemon, Parts, running
+from mcp_ashigaru.secrecy import Redacting, marked_of
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import ConfigError, Settings
 
@@ -28,11 +29,9 @@ def serve(settings: Settings, transport: Literal["streamable-http", "stdio"], pa
 
     Raises ConfigError, RunnerError where it cannot start. Ends the process itself where a thread would hold it.
     """
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Redacting("%(asctime)s %(levelname)s %(name)s %(message)s", marked_of(settings)))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     for chatty in ("httpx", "httpx2", "alembic", "dbos"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -1,8 +1,10 @@
-"""What the daemon itself keeps in its state directory: one lock and one secret."""
+"""What the daemon itself keeps in its state directory: one lock and two secrets."""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import hmac
 import os
 import secrets
 from collections.abc import Iterator
@@ -21,8 +23,19 @@ def make_state_dir(state_dir: Path) -> None:
 
 
 def forge_secret(state_dir: Path) -> str:
-    """What the daemon's own git shows to the local forge; made once, and never seen half-written."""
-    path = state_dir / "forge-secret"
+    """What the daemon's own git shows to the local forge."""
+    return _made_once(state_dir, "forge-secret")
+
+
+def canary_of(state_dir: Path, run_id: str) -> str:
+    """A word of the run's own that stands where no sandbox may read: whatever tells it has been there."""
+    key = _made_once(state_dir, "canary-secret").encode("ascii")
+    return f"canary-{hmac.new(key, run_id.encode(), hashlib.sha256).hexdigest()[:40]}"
+
+
+def _made_once(state_dir: Path, name: str) -> str:
+    """A secret of the daemon's, never seen half-written."""
+    path = state_dir / name
     if not path.exists():
         make_state_dir(state_dir)
         draft = path.with_name(f".{path.name}-{secrets.token_hex(8)}")

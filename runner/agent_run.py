@@ -15,6 +15,7 @@ from runner.brief import prompt, system_prompt
 from runner.conclusion import ExitReport, Stopped, conclude
 from runner.facts import AgentEnded, RunAgent
 from runner.files import read_untrusted, remove_tree, write_whole
+from runner.guard import Guard
 from runner.launch import SYSTEM_PROMPT, claude_argv, claude_environment, launch_file, read_exit
 from runner.layout import AttemptDirs, Layout
 from runner.model import Ending, RoundInput, Tier
@@ -31,6 +32,7 @@ from runner.transcript import Transcript, read_events
 
 _GRACE_S: Final = 5.0
 _CHUNK_BYTES: Final = 1024 * 1024
+_OVERLAP_BYTES: Final = 4096
 _GUIDANCE: Final = ("CLAUDE.md", "AGENTS.md")
 
 
@@ -48,6 +50,7 @@ class AgentRunner:
     model: ModelAccess
     limits: ChangeLimits
     early: Ahead
+    guard: Guard
 
     def ahead(self, run_id: str, attempt: int) -> None:
         """Begin to make the attempt's sandbox, beside what comes before it; `settle` when it will not come."""
@@ -233,7 +236,11 @@ class AgentRunner:
         chunk = read_untrusted(dirs.out / "events.jsonl", offset=transcript.offset, limit=_CHUNK_BYTES)
         if not chunk:
             return False, transcript
+        # Half of a secret may be in what was read last time.
+        last = min(transcript.offset, _OVERLAP_BYTES)
+        before = read_untrusted(dirs.out / "events.jsonl", offset=transcript.offset - last, limit=last) or b""
         after, events = read_events(transcript, chunk, final=final and len(chunk) < _CHUNK_BYTES)
+        self.guard.heard(run_id, before, chunk, *(event.summary for event in events))
         if after == transcript:
             return False, transcript
         self.records.append_events(run_id, attempt, events, after.offset, after, self.clock.now())

@@ -11,7 +11,7 @@ from gates.verdict import Failed
 from runner.agent_run import AgentRunner
 from runner.base_run import BaseJudge
 from runner.closing import Closing
-from runner.errors import CheckoutFault, ImageMissing, PushRejected, RunnerError, Unavailable, UnknownRepo
+from runner.errors import CheckoutFault, ImageMissing, Leaked, PushRejected, RunnerError, Unavailable, UnknownRepo
 from runner.facts import (
     BaseJudged,
     CancelSeen,
@@ -21,6 +21,7 @@ from runner.facts import (
     HeadJudged,
     JudgeBase,
     JudgeHead,
+    LeakFound,
     Outcome,
     Prepare,
     Publish,
@@ -92,6 +93,8 @@ class Engine:
             return Trouble(detail=str(exc), retry_after_s=exc.retry_after_s)
         except ImageMissing as exc:
             return Trouble(detail=str(exc), retry_after_s=_DISK_RETRY_S)
+        except Leaked as exc:
+            return LeakFound(detail=str(exc))
         except (PushRejected, UnknownRepo) as exc:
             return Unworkable(reason=str(exc))
         except RunnerError as exc:
@@ -149,6 +152,7 @@ class Engine:
 
     def _prepare(self, round_input: RoundInput) -> Fact:
         run = self._run(round_input)
+        self.keeper.guard.plant(self.keeper.layout.run(run.run_id) / "canary", run.run_id)
         self._phase(round_input, phase=Phase.PREPARING, tier=round_input.ladder[round_input.start_tier].name)
         if not round_input.rejudge:
             self.agents.ahead(round_input.run_id, round_input.first_attempt)

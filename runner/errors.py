@@ -15,6 +15,7 @@ RunnerError                 str(e) is one sentence with a cure, fit to show a ca
   CheckoutFault             git could not do its work
     PushRejected            the remote branch was not where it was expected
   RecordsFault              the records could not be read or written
+  Leaked                    a secret of ours stood in what was about to be kept or told; the run is quarantined
 """
 
 from __future__ import annotations
@@ -83,3 +84,7 @@ class PushRejected(CheckoutFault):
 
 class RecordsFault(RunnerError):
     """The records could not be read or written."""
+
+
+class Leaked(RunnerError):
+    """A secret of ours stood in what was about to be kept or told; the sentence does not repeat it."""

@@ -1,4 +1,4 @@
-"""What happened, and what to do next, in one round. JSON in, JSON out: both are checkpointed.
+"""What happened, and what to do next, in one round. Both are checkpointed (`runner.facts_json`).
 
 A *step* is carried out by `runner.engine`, which answers with a *fact*; `runner.ladder.advance` folds the fact
 into the round's state and names the next step.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from gates.verdict import Verdict
-from runner.model import Candidate, Ending, RoundInput
+from runner.model import Candidate, Ending
 
 # --- facts ---------------------------------------------------------------------------------------------------
 
@@ -76,10 +76,18 @@ class NothingChanged:
 
 @dataclass(frozen=True, kw_only=True)
 class ChangesRefused:
-    """The policy refused the changes; refusals are sentences, bounded in number and length."""
+    """The policy refused the changes; refusals are sentences, bounded."""
 
     refusals: tuple[str, ...]
     kind: Literal["changes_refused"] = "changes_refused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeakFound:
+    """A secret of ours stood where none may; detail does not repeat it."""
+
+    detail: str
+    kind: Literal["leak_found"] = "leak_found"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +149,7 @@ Fact: TypeAlias = (
     | Collected
     | NothingChanged
     | ChangesRefused
+    | LeakFound
     | HeadJudged
     | Published
     | WorkSaved
@@ -267,28 +276,3 @@ class Close:
 
 
 Step: TypeAlias = Prepare | RunAgent | JudgeBase | Collect | JudgeHead | Publish | SaveWork | Close
-
-_FACT: TypeAdapter[Fact] = TypeAdapter(Annotated[Fact, Field(discriminator="kind")])
-_INPUT: TypeAdapter[RoundInput] = TypeAdapter(RoundInput)
-
-
-def fact_to_json(fact: Fact) -> dict[str, Any]:
-    """The fact as JSON-ready data."""
-    dumped: dict[str, Any] = _FACT.dump_python(fact, mode="json")
-    return dumped
-
-
-def fact_from_json(data: object) -> Fact:
-    """The fact that `fact_to_json` wrote; raises pydantic.ValidationError on anything else."""
-    return _FACT.validate_python(data)
-
-
-def input_to_json(round_input: RoundInput) -> dict[str, Any]:
-    """The round's input as JSON-ready data."""
-    dumped: dict[str, Any] = _INPUT.dump_python(round_input, mode="json")
-    return dumped
-
-
-def input_from_json(data: object) -> RoundInput:
-    """The input that `input_to_json` wrote; raises pydantic.ValidationError on anything else."""
-    return _INPUT.validate_python(data)

@@ -14,7 +14,9 @@ from typing import Final, Protocol, assert_never
 from runner.answering import MAX_REMARKS, RoundEnd, answer, dispositions, feedback_from_remarks
 from runner.brief import feedback_from_ci
 from runner.ci import AWAITED, Ci, CiPolicy, CiState, weigh
+from runner.errors import Leaked
 from runner.following import Deed, Landed, Repair, Rest, Revise, Show, Shut, Sight, decide, may_ask
+from runner.guard import Guard
 from runner.model import (
     DONE_PHASES,
     REVIEW_PHASES,
@@ -68,6 +70,7 @@ class Follower:
     alone: Callable[[str], AbstractContextManager[None]]
     merged: Callable[[RunRecord, str], None]
     submit: Submit
+    guard: Guard
 
     def look(self, run_id: str) -> bool:
         """Look once, and do what is due; whether anything came of it. Raises RunnerError when the world is away."""
@@ -78,7 +81,12 @@ class Follower:
             return self._pipeline(run)
         if run.phase not in REVIEW_PHASES or run.pull is None or run.head_sha is None:
             return False
-        answered = self._answer(run, run.pull)
+        try:
+            answered = self._answer(run, run.pull)
+        except Leaked as exc:
+            self.records.change(run_id, {"phase": Phase.BLOCKED, "reason": str(exc)}, self.clock.now())
+            self.records.release(run_id)
+            return True
         seen = self._see(run, run.pull, run.head_sha)
         if seen is None:
             return answered
@@ -220,6 +228,7 @@ class Follower:
         due = [one for one in self.records.taken_up(run.run_id) if one.answered_at is None and one.round <= run.round]
         for told in due:
             said = answer(told.number, self._round_end(run, told))
+            self.guard.leaving(run.run_id, said)
             self.forge.say(run.repo, number, f"r{told.round}:{told.remark}", said, remark=told.remark)
             self.records.answered(run.run_id, told.remark, self.clock.now())
         for ended in sorted({one.round for one in due}):

@@ -8,6 +8,7 @@ from typing import Final
 
 from runner.errors import RunnerError
 from runner.facts import ChangesRefused, Close, Collect, Collected, NothingChanged, Outcome, SaveWork, WorkSaved
+from runner.guard import Guard
 from runner.layout import Layout
 from runner.model import Candidate, RoundInput
 from runner.policy import Allowed, ChangeLimits, Refused, judge_changes
@@ -28,11 +29,12 @@ class Keeper:
     clock: Clock
     layout: Layout
     limits: ChangeLimits
+    guard: Guard
 
     def collect(
         self, round_input: RoundInput, run: RunRecord, step: Collect
     ) -> Collected | NothingChanged | ChangesRefused:
-        """Take the attempt's changes against the run's base, all of them or none. Raises CheckoutFault."""
+        """Take the attempt's changes against the run's base, all of them or none. Raises CheckoutFault, Leaked."""
         base_sha = run.base_sha or ""
         tree = self.layout.attempt(run.run_id, step.attempt).tree
         snapshot = self.checkouts.changes(run.run_id, base_sha, tree)
@@ -43,6 +45,10 @@ class Keeper:
                 pass
         if not changes:
             return NothingChanged()
+        said = [part for change in changes for part in (change.path, change.content or b"")]
+        self.guard.leaving(run.run_id, *said)
+        if refusals := self.guard.refusals(changes, lambda path: self.checkouts.read(run.run_id, base_sha, path)):
+            return ChangesRefused(refusals=refusals)
         tier = round_input.ladder[step.tier].name
         message = f"{_subject(round_input)}\n\nRun: {run.run_id}\nAttempt: {step.attempt} ({tier})\n"
         candidate = self.checkouts.commit(run.run_id, base_sha, run.head_sha or base_sha, changes, message)

@@ -31,6 +31,7 @@ from runner.facts import (
     HeadJudged,
     JudgeBase,
     JudgeHead,
+    LeakFound,
     NothingChanged,
     Outcome,
     Prepare,
@@ -151,6 +152,9 @@ def advance(now: Round, fact: Fact) -> Move:  # noqa: C901, PLR0911, PLR0912 - o
             return saved(now, reasons.saved(fact.commit, fact.branch or now.input.branch))
         case Close(), _:
             raise LadderError(f"{fact.kind} came after the round was closed")
+        case _, LeakFound(detail=detail):
+            # Nothing of it is kept: the work may hold what was found.
+            return close(now, Outcome.BLOCKED, detail)
         case _, CancelSeen():
             return _cancelled(now)
         case _, Trouble():

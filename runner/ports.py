@@ -5,6 +5,7 @@ All methods are synchronous, safe to repeat, and bounded in time by their adapte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -75,6 +76,16 @@ class Containers(Protocol):
 
     def listing(self, run_id: str | None = None) -> tuple[SandboxListing, ...]:
         """Every sandbox labelled as ours (roles relay and service left out), of one run or of all."""
+
+
+class SecretScanner(Protocol):
+    """Knows credentials of the world's services by their looks. Asks nobody whether they are good."""
+
+    def findings(self, lines: Sequence[str], *, words: bool) -> tuple[tuple[int, str], ...]:
+        """(index of the line, what it looks like) for each line that holds one; at most 20. Never the text itself.
+
+        words: also what is only called a password, a token or the like by the word before it.
+        """
 
 
 class Checkouts(Protocol):

@@ -79,6 +79,8 @@ def _weighed(pull: Pull, latest: Judgement, ci: Ci) -> Ready | NotYet:
 
 
 def _obstacle(run: RunRecord, pull: Pull, pinned: str | None, ci: Ci) -> str | None:
+    if run.quarantined is not None:
+        return f"The run is quarantined ({run.quarantined}); close the pull request, and dispatch the ticket again."
     if pull.state is PullState.CLOSED:
         return "The pull request is closed; reopen it on the forge, or dispatch the ticket again."
     if pinned is not None and pinned != pull.head_sha:

@@ -10,6 +10,7 @@ from gates.verdict import NeedsHuman, Passed, Unjudged
 from runner.ci import OURS, CiPolicy, weigh
 from runner.errors import CheckoutFault, PushRejected
 from runner.facts import Publish, Published
+from runner.guard import Guard
 from runner.model import CheckState, PullDraft, RoundInput
 from runner.ports import Checkouts, Clock, Forge
 from runner.pull_text import Allowing, PullStory, pull_body, pull_title
@@ -31,15 +32,21 @@ class Publisher:
     records: Records
     clock: Clock
     ci: CiPolicy
+    guard: Guard
 
     def publish(self, round_input: RoundInput, run: RunRecord, step: Publish) -> Published:
-        """Push exactly the judged tree, then have a pull request. Raises CheckoutFault, PushRejected, ForgeDown."""
+        """Push exactly the judged tree, then have a pull request.
+
+        Raises CheckoutFault, PushRejected, ForgeDown, Leaked.
+        """
         candidate = step.candidate
         if self.checkouts.tree_of(run.run_id, candidate.commit) != candidate.tree:
             raise CheckoutFault("The commit to be pushed does not hold the tree that was judged; nothing was pushed.")
         verdict = step.verdict
         if not isinstance(verdict, Passed | NeedsHuman | Unjudged):
             raise CheckoutFault("A tree that the gates did not pass is never published.")
+        title, body = pull_title(run.issue, run.brief), self._body(run, candidate.commit, verdict)
+        self.guard.leaving(run.run_id, run.branch, title, body, verdict.summary)
         self.checkouts.push(run.run_id, self.forge.remote(run.repo), candidate.commit, run.branch)
         if not isinstance(verdict, Unjudged):
             self.forge.set_check(run.repo, candidate.commit, CHECK_NAME, CheckState.PASSED, verdict.summary)
@@ -48,8 +55,8 @@ class Publisher:
                 repo=run.repo,
                 head_branch=run.branch,
                 base_branch=run.base_branch,
-                title=pull_title(run.issue, run.brief),
-                body=self._body(run, candidate.commit, verdict),
+                title=title,
+                body=body,
                 draft=not isinstance(verdict, Passed),
                 labels=_labels(verdict),
             )

@@ -62,6 +62,7 @@ class RunRecord:
     fruitless: int = 0
     pipeline: str | None = None
     merged_at: float | None = None
+    quarantined: str | None = None
     cursor: int = 1
 
 
@@ -90,6 +91,7 @@ class RunChange(TypedDict, total=False):
     fruitless: int
     pipeline: str | None
     merged_at: float | None
+    quarantined: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +161,7 @@ class NoticeKind(StrEnum):
     CLOSED = "closed"
     SHIPPED = "shipped"
     PIPELINE_RED = "pipeline_red"
+    QUARANTINED = "quarantined"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from runner.closing import Closing
 from runner.digest import Digest, describe
 from runner.errors import BadIntent, NotPossible, UnknownRun
 from runner.follower import Follower, FollowPolicy
+from runner.guard import sound
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
 from runner.keeping import Keeper
 from runner.logs import Log, Wanted, read_log
@@ -67,6 +68,7 @@ class Service:
         self._checkouts = checkouts
         self._clock = clock
         self._closing = closing
+        self._keeper = keeper
         self._turns = Turns()
         self._canceller = Canceller(records=records, rounds=rounds, clock=clock, keeper=keeper)
         self._retrier = Retrier(records=records, checkouts=checkouts, ladder=policy.ladder, bounds=policy.bounds)
@@ -84,6 +86,7 @@ class Service:
             alone=self._alone,
             merged=self._promoter.merged,
             submit=self._submit,
+            guard=keeper.guard,
         )
         self._new_id = new_id or (lambda: "".join(secrets.choice(_ID_ALPHABET) for _ in range(6)))
 
@@ -95,6 +98,7 @@ class Service:
         Raises RepoNotAllowed, UnknownRepo, BadIntent (a model that is on no rung), ForgeDown.
         """
         self._policy.allow(intent.repo)
+        self._keeper.guard.asked("The brief", intent.brief)
         tier = self._start_tier(intent.model)
         base_branch = self._forge.default_branch(intent.repo)
         now = self._clock.now()
@@ -127,6 +131,8 @@ class Service:
         with self._alone(intent.run_id):
             run = self._known(intent.run_id)
             self._policy.allow(run.repo)
+            sound(run)
+            self._keeper.guard.asked("What you ask for", intent.notes)
             if run.phase in WORKING_PHASES:
                 raise NotPossible(
                     "The run is still working; wait until status says awaiting_review, then ask for changes."
@@ -167,6 +173,7 @@ class Service:
         with self._alone(run_id):
             run = self._known(run_id)
             self._policy.allow(run.repo)
+            sound(run)
             self._submit(*self._retrier.retry(run, from_start=from_start))
         return self._known(run_id)
 

@@ -19,7 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from runner.adapters.dbos_doorbell import Doorbells
 from runner.adapters.dbos_json import JsonOnly, refuse_pickle
 from runner.errors import RecordsFault, UnknownRun
-from runner.facts import Close, Fact, Step, fact_from_json, fact_to_json, input_from_json, input_to_json
+from runner.facts import Close, Fact, Step
+from runner.facts_json import fact_from_json, fact_to_json, input_from_json, input_to_json
 from runner.model import ENGINE_PROTOCOL, RoundInput
 from runner.rounds import Interrupted, RoundState
 

@@ -9,7 +9,8 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -32,6 +33,9 @@ _GROWING: Final = wait_random_exponential(multiplier=1, min=0.2, max=15)
 # A read may be older than a write just made: a lost write counts as not done when it was looked for in vain twice.
 _LOOKS: Final = 2
 _LOOK_AGAIN_S: Final = 2.0
+# GitHub makes the same comment as often as it is told, so one that got lost is looked for longer: 14 s in all.
+_PATIENT_LOOKS: Final = 4
+_MAX_LOST: Final = 1000
 
 
 class _Thread(threading.local):
@@ -56,6 +60,8 @@ class GithubClient:
         self._deadline_s = deadline_s
         self._cache = AnswerCache()
         self._thread = _Thread()
+        self._lost: OrderedDict[Hashable, None] = OrderedDict()
+        self._lost_lock = threading.Lock()
         # At DEBUG it logs whole answers, and one of them is a new token.
         logging.getLogger("github").setLevel(logging.INFO)
 
@@ -117,24 +123,31 @@ class GithubClient:
 
     # --- telling -----------------------------------------------------------------------------------------------
 
-    def once(self, look: Callable[[], T | None], tell: Callable[[], T]) -> T:
+    def once(self, look: Callable[[], T | None], tell: Callable[[], T], *, named: Hashable = None) -> T:
         """What `look` finds done, or else what `tell` does. After an answer that got lost it looks before it tells
         again, and more than once, for what is read may be older than what was written. Raises what both raise.
+
+        named: what is told, where nothing but looking keeps it from being done twice. That its answer got lost is
+        remembered beyond this call until it is found, and it is looked for longer.
         """
-        lost = False
+        lost = self._is_lost(named)
 
         def attempt() -> T:
             nonlocal lost
-            for turn in range(_LOOKS if lost else 1):
+            looks = _LOOKS if named is None else _PATIENT_LOOKS
+            for turn in range(looks if lost else 1):
                 if turn:
-                    self._pause(_LOOK_AGAIN_S)
+                    self._pause(_LOOK_AGAIN_S * 2 ** (turn - 1))
                 found = look()
                 if found is not None:
+                    self._was_found(named)
                     return found
             try:
                 return tell()
             except Transient as trouble:
-                lost = lost or trouble.landed
+                if trouble.landed:
+                    lost = True
+                    self._was_lost(named)
                 raise
 
         return self._again(attempt)
@@ -176,6 +189,23 @@ class GithubClient:
                 sleep=self._clock.sleep,
                 reraise=True,
             )(attempt)
+
+    def _is_lost(self, named: Hashable) -> bool:
+        with self._lost_lock:
+            return named in self._lost
+
+    def _was_lost(self, named: Hashable) -> None:
+        if named is None:
+            return
+        with self._lost_lock:
+            self._lost[named] = None
+            self._lost.move_to_end(named)
+            while len(self._lost) > _MAX_LOST:
+                self._lost.popitem(last=False)
+
+    def _was_found(self, named: Hashable) -> None:
+        with self._lost_lock:
+            self._lost.pop(named, None)
 
     def _too_late(self, state: RetryCallState) -> bool:
         return state.upcoming_sleep >= self.left_s

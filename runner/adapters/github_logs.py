@@ -17,6 +17,7 @@ _REF: Final = re.compile(r"run:(\d{1,18})|status:([0-9a-f]{40,64}):(\d{1,18})")
 _CHUNK: Final = 64 * 1024
 _MAX_DOWNLOAD: Final = 64 * 1024 * 1024
 _MAX_HOPS: Final = 3
+_CUT: Final = b"\n[the log goes on: it was read only so far]\n"
 
 
 def log(house: GithubHouse, repo: Repository, check: Check, max_bytes: int) -> str:
@@ -57,7 +58,8 @@ def _job_log(house: GithubHouse, repo: Repository, job: int, max_bytes: int) -> 
 def download(house: GithubHouse, url: str, max_bytes: int) -> bytes:
     """The last `max_bytes` bytes of what is at an address that GitHub sent us to: asked without our credential.
 
-    At most 64 MiB are read, and not beyond the deadline; of a longer log it is the end of what was read.
+    At most 64 MiB are read, and not beyond the deadline; of a longer log it is the end of what was read, and a last
+    line says that it goes on.
     """
     client = house.client
     kept = bytearray()
@@ -79,7 +81,8 @@ def download(house: GithubHouse, url: str, max_bytes: int) -> bytes:
                         read += len(chunk)
                         kept += chunk
                         del kept[: max(0, len(kept) - max_bytes)]
-                        if read >= _MAX_DOWNLOAD or client.left_s <= 0:
+                        if read > _MAX_DOWNLOAD or client.left_s <= 0:
+                            kept += _CUT
                             break
                     return bytes(kept)
             except requests.RequestException as exc:

@@ -136,7 +136,8 @@ def say(house: GithubHouse, repo: Repository, number: int, key: str, body: str, 
         house.send(repo, "POST", conversation, text)
         return True
 
-    house.client.once(look, tell)
+    # One name for one comment, whatever name the repository was asked by.
+    house.client.once(look, tell, named=(repo.name.lower(), number, key))
 
 
 def _thread(house: GithubHouse, repo: Repository, remark: str | None) -> int | None:

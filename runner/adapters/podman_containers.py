@@ -23,6 +23,7 @@ from podman.domain.containers import Container
 
 from runner.adapters.podman_faults import FAULTS, NO_IMAGE, short, translate
 from runner.adapters.podman_payloads import container_arguments, pod_arguments, pod_name, relay_name
+from runner.adapters.podman_races import despite_races, start_anyway
 from runner.errors import EngineDown, ImageMissing, SandboxFault
 from runner.sandbox import LABEL_ROLE, LABEL_RUN
 from runner.sandboxes import Role, RunState, SandboxListing, SandboxSpec, SandboxStatus
@@ -119,7 +120,7 @@ class PodmanContainers:
         with self._client() as client:
             relay = client.containers.get(relay_name(spec.name))
             if relay.status in _NEVER_STARTED:
-                relay.start()
+                start_anyway(relay)
 
     def _start_created(self, client: PodmanClient, spec: SandboxSpec, container: Container) -> None:
         if spec.relay is not None:
@@ -130,8 +131,8 @@ class PodmanContainers:
                 beside = client.containers.create(**container_arguments(service, pod_of=spec.name))
             _ours(beside, service)
             if beside.status in _NEVER_STARTED:
-                beside.start()
-        container.start()
+                start_anyway(beside)
+        start_anyway(container)
 
     def _have_pod(self, client: PodmanClient, spec: SandboxSpec) -> None:
         """A pod with nothing but loopback is there, its relay made."""
@@ -152,7 +153,7 @@ class PodmanContainers:
         if relay.status in _RUNNING and self._listening.get(spec.name) == relay.id:
             return  # it was heard already, and it is started once
         if relay.status not in _RUNNING:
-            relay.start()
+            start_anyway(relay)
         deadline = time.monotonic() + RELAY_WAIT_S
         while True:
             relay.reload()  # first: what it said in the end is among what is read now
@@ -254,7 +255,7 @@ def _state(status: str) -> RunState:
 
 def _find(client: PodmanClient, name: str) -> Container | None:
     try:
-        return client.containers.get(name)
+        return despite_races(lambda: client.containers.get(name))
     except podman.errors.NotFound:
         return None
 

@@ -26,7 +26,7 @@ from runner.adapters.sql_rows import (
 )
 from runner.adapters.sql_schema import attempts, claims, events, judgements, rounds, runs
 from runner.errors import RecordsFault
-from runner.facts import input_from_json, input_to_json
+from runner.facts_json import input_from_json, input_to_json
 from runner.model import Phase, RoundInput
 from runner.records import AttemptRecord, Judgement, RunChange, RunRecord, SeenEvent
 from runner.transcript import Event, Transcript

@@ -67,6 +67,7 @@ runs = Table(
     Column("fruitless", Integer, nullable=False, server_default="0"),
     Column("pipeline", String(16)),
     Column("merged_at", Float),
+    Column("quarantined", Text),
     Column("cursor", BigInteger, nullable=False),
     Index("runs_by_phase", "phase", "updated_at"),
     Index("runs_by_repo", "repo", "created_at"),

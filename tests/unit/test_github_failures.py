@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.adapters.github_client import GithubClient
+from runner.adapters.github_faults import Transient
 from runner.errors import ForgeDown
 from runner.model import CheckState, Merged, Pull, ReviewedHead
 from tests.contract.forge_rig import REPO, draft
@@ -183,6 +185,61 @@ def test_a_read_older_than_the_write_does_not_have_it_done_twice(hub: Failing, d
     assert one.once(hub)
 
 
+@pytest.mark.parametrize("old", [1, 2, 3])
+def test_a_comment_whose_answer_got_lost_is_not_doubled_while_reads_stay_old(hub: Failing, old: int) -> None:
+    hub.branch("work", a="changed\n")
+    hub.forge.open_pull(draft())
+    comments = f"{BASE}/issues/1/comments"
+    hub.fail("POST", comments, How.ERROR_AFTER)
+    # The look before the comment, and so many after it.
+    hub.fail("GET", comments, How.STALE, times=1 + old, moment=hub.state.moment())
+    hub.forge.say(REPO, 1, "k", "Done.")
+    assert len(hub.asked("POST", comments)) == 1
+    assert len(hub.repo.comments) == 1
+
+
+def test_a_comment_lost_by_an_earlier_call_is_looked_for_longer_by_the_next(hub: Failing) -> None:
+    hub.branch("work", a="changed\n")
+    hub.forge.open_pull(draft())
+    comments = f"{BASE}/issues/1/comments"
+    before = hub.state.moment()
+    hub.fail("GET", comments, How.STALE, moment=before)
+    hub.fail("POST", comments, How.ERROR_AFTER)
+    down = hub.fail("GET", comments, How.ERROR_BEFORE, times=100)
+    with pytest.raises(ForgeDown):
+        hub.forge.say(REPO, 1, "k", "Done.")
+    assert down.reached.is_set()
+    hub.state.faults.clear()
+    hub.fail("GET", comments, How.STALE, times=3, moment=before)
+    hub.forge.say(REPO, 1, "k", "Done.")
+    assert len(hub.asked("POST", comments)) == 1
+    assert len(hub.repo.comments) == 1
+
+
+def test_only_the_comment_that_got_lost_is_looked_for_longer(hub: Failing) -> None:
+    hub.branch("work", a="changed\n")
+    hub.forge.open_pull(draft())
+    hub.fail("POST", f"{BASE}/issues/1/comments", How.ERROR_AFTER)
+    hub.forge.say(REPO, 1, "k", "Done.")
+    hub.clock.slept.clear()
+    hub.forge.say(REPO, 1, "other", "Done too.")
+    hub.forge.say(REPO, 1, "k", "Done.")
+    assert hub.clock.slept == []
+    assert len(hub.repo.comments) == 2
+
+
+def test_a_comment_that_was_found_again_is_no_longer_one_that_got_lost(hub: Failing) -> None:
+    hub.branch("work", a="changed\n")
+    hub.forge.open_pull(draft())
+    hub.fail("POST", f"{BASE}/issues/1/comments", How.ERROR_AFTER)
+    hub.forge.say(REPO, 1, "k", "Done.")
+    hub.repo.comments.clear()
+    hub.clock.slept.clear()
+    hub.forge.say(REPO, 1, "k", "Done.")
+    assert hub.clock.slept == []
+    assert len(hub.repo.comments) == 1
+
+
 def test_a_merge_sent_again_because_every_look_was_old_is_the_merge_there_is(hub: Failing) -> None:
     hub.branch("work", a="changed\n")
     pull = hub.forge.open_pull(draft())
@@ -275,3 +332,24 @@ def test_an_answer_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
         fault = hub.fail("GET", BASE, How.HELD_BEFORE)
         assert hub.forge.default_branch(REPO) == "main"
         fault.released.set()
+
+
+def test_of_more_lost_than_can_be_remembered_the_oldest_is_forgotten(hub: Failing) -> None:
+    # So short a deadline that nothing is tried again.
+    hurried = GithubClient(hub.url, hub.clock, deadline_s=0.1)
+    said: list[int] = []
+
+    def lose() -> bool:
+        raise Transient("The answer got lost.")
+
+    def tell(number: int) -> bool:
+        said.append(number)
+        return True
+
+    for number in range(1001):
+        with pytest.raises(Transient):
+            hurried.once(lambda: None, lose, named=number)
+    assert hurried.once(lambda: None, lambda: tell(0), named=0)
+    with pytest.raises(Transient):
+        hurried.once(lambda: None, lambda: tell(1000), named=1000)
+    assert said == [0]

@@ -214,3 +214,26 @@ def test_checks_that_are_not_shown_are_not_taken_for_none(hub: Failing, kind: st
 
 def test_a_commit_that_github_does_not_have_has_no_checks(hub: Failing) -> None:
     assert hub.forge.checks(REPO, "f" * 40) == ()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_where_there_are_no_drafts_a_draft_is_a_pull_request_with_the_label(hub: Failing, times: int) -> None:
+    hub.repo.allow_drafts = False
+    hub.branch("work", a="changed\n")
+    for _ in range(times):
+        pull = hub.forge.open_pull(draft(is_draft=True, labels=("ashigaru: unjudged",)))
+        assert not pull.draft
+    (made,) = hub.repo.pulls.values()
+    assert not made.draft
+    assert made.issue.labels == ["ashigaru: unjudged"]
+    hub.forge.ready(REPO, pull.number, drop_labels=("ashigaru: unjudged",))
+    assert made.issue.labels == []
+
+
+def test_a_fork_s_pull_request_is_none_even_under_the_head_s_own_branch_name(hub: Failing) -> None:
+    (fork, gone) = hub.others.forks()
+    assert [hub.forge.pull(REPO, number) for number in (fork, gone)] == [None, None]
+    hub.branch("theirs", a="changed\n")
+    ours = hub.forge.open_pull(draft("theirs"))
+    assert ours.number not in {fork, gone}
+    assert hub.forge.pull(REPO, ours.number) == ours

@@ -25,6 +25,7 @@ from runner.facts import (
     HeadJudged,
     JudgeBase,
     JudgeHead,
+    LeakFound,
     NothingChanged,
     Outcome,
     Prepare,
@@ -465,6 +466,7 @@ ANY_FACTS: tuple[Fact, ...] = (
     collected(),
     NothingChanged(),
     ChangesRefused(refusals=("no",)),
+    LeakFound(detail="It held a secret."),
     head(GREEN),
     Published(pull=1, url="u", head_sha=C1.commit),
     WorkSaved(commit=None),
@@ -472,7 +474,7 @@ ANY_FACTS: tuple[Fact, ...] = (
     CancelSeen(),
     RoundClosed(),
 )
-ALWAYS = (Unworkable, Trouble, CancelSeen)
+ALWAYS = (Unworkable, Trouble, CancelSeen, LeakFound)
 ANSWERS: tuple[tuple[tuple[Fact, ...], tuple[type, ...]], ...] = (
     ((), (Prepared,)),
     ((PREPARED,), (AgentEnded, BaseJudged)),
@@ -509,6 +511,13 @@ def test_nothing_follows_a_close(fact: Fact) -> None:
         advance(now, fact)
 
 
+@pytest.mark.parametrize(("happened", "answers"), ANSWERS)
+def test_after_a_leak_nothing_is_kept_and_nothing_tried(happened: tuple[Fact, ...], answers: tuple[type, ...]) -> None:
+    _, step = advance(play(*happened)[0], LeakFound(detail="It held a secret."))
+    assert isinstance(step, Close), answers
+    assert (step.outcome, step.reason, step.resume) == (Outcome.BLOCKED, "It held a secret.", None)
+
+
 def test_a_new_candidate_has_no_verdict_yet() -> None:
     assert play(*FIRST_RED)[0].verdict == RED
     assert play(*FIRST_RED, DONE, collected(C2))[0].verdict is None
@@ -541,7 +550,9 @@ def test_a_round_that_starts_at_no_tier_is_refused() -> None:
 # --- laws ----------------------------------------------------------------------------------------------------
 
 verdicts: st.SearchStrategy[Verdict] = st.sampled_from([GREEN, DOUBT, RED, UNSURE])
-anytime: st.SearchStrategy[Fact] = st.sampled_from([TROUBLE, CancelSeen(), Unworkable(reason="no")])
+anytime: st.SearchStrategy[Fact] = st.sampled_from(
+    [TROUBLE, CancelSeen(), Unworkable(reason="no"), LeakFound(detail="It held a secret.")]
+)
 inputs = st.builds(
     lambda tiers, start, bounds, rejudge, feedback, kept: replace(
         INPUT,

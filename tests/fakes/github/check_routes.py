@@ -215,6 +215,8 @@ def log(call: Call) -> Answer:
     one = repo.jobs.get(int(call.part["job"]))
     if one is None or one.log is None or repo.checks[one.id].status != "completed":
         raise not_found()
+    if call.state.log_host:
+        return Answer(status=302, headers={"Location": call.state.log_host})
     key = secrets.token_hex(16)
     call.state.downloads[key] = (call.now + DOWNLOAD_S, one.log.encode())
     while len(call.state.downloads) > 100:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.fakes.github.answers import Answer, Refused
 from tests.fakes.github.auth import Kind, demand, sees
+from tests.fakes.github.pull_routes import NO_DRAFTS
 from tests.fakes.github.pull_rules import follow
 from tests.fakes.github.state import Call
 from tests.fakes.github.world import LineComment, Pull, Repo
@@ -47,6 +48,8 @@ def _done(call: Call, name: str, asked: dict[str, Any]) -> dict[str, Any] | Answ
         return _error("FORBIDDEN", f"{call.login} does not have permission to change this pull request")
     if pull.issue.state != "open":
         return _error("UNPROCESSABLE", "Pull request is closed")
+    if name == "convertPullRequestToDraft" and not repo.allow_drafts:
+        return _error("UNPROCESSABLE", NO_DRAFTS)
     pull.draft = name == "convertPullRequestToDraft"
     pull.issue.updated = call.now
     action = "converted_to_draft" if pull.draft else "ready_for_review"

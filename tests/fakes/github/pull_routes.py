@@ -9,6 +9,7 @@ from tests.fakes.github.git import GitFailed
 from tests.fakes.github.state import Call, State, Way, way
 from tests.fakes.github.world import Issue, Pull, Repo
 
+NO_DRAFTS = "Draft pull requests are not supported in this repository."
 _METHODS = {"merge", "squash", "rebase"}
 
 
@@ -96,6 +97,8 @@ def create(state: State, repo: Repo, *, title: str, body: str, head: str, base: 
     state.git.set_ref(repo.id, "refs/pull/new/head", None)
     if not ahead:
         raise invalid("PullRequest", f"No commits between {base} and {head_ref}")
+    if draft and not repo.allow_drafts:
+        raise Refused(422, NO_DRAFTS)
     issue = new_issue(state, repo, title=title, body=body, user=user)
     pull = Pull(
         id=state.world.new_id(),

@@ -68,6 +68,8 @@ class State:
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENT_LIMIT))
     allowances: dict[str, Allowance] = field(default_factory=dict)
     downloads: dict[str, tuple[float, bytes]] = field(default_factory=dict)
+    # Another server's address that a job's log is redirected to; "": our own.
+    log_host: str = ""
     # How many reads of a pull request see `mergeable: null` before it is worked out.
     mergeable_reads: int = 1
 

@@ -204,6 +204,8 @@ class Repo:
     archived: bool = False
     parent: int | None = None
     allow_squash: bool = True
+    # Drafts are no part of every plan.
+    allow_drafts: bool = True
     delete_on_merge: bool = False
     issues_on: bool = True
     collaborators: dict[str, str] = field(default_factory=dict)
