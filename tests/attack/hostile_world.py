@@ -8,7 +8,6 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from runner import launch
@@ -30,7 +29,6 @@ from tests.sandbox.podman_lab import PodmanLab
 PLACEHOLDER: Final = "placeholder-of-a-hostile-attempt"
 KEY: Final = "sk-ant-the-real-key"
 GUIDANCE: Final = "words-of-the-heads-guidance"
-COMMAND_WORDS: Final = "words-of-the-heads-command"
 _CANARY: Final = "touch /workspace/fired-"
 _TIER: Final = Tier(
     name="sonnet", model="sonnet", effort="medium", max_turns=40, max_micro_usd=1_000_000, wall_s=90, idle_s=60
@@ -58,7 +56,6 @@ TURNS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
 _REPOSITORY: Final = {
     "a.txt": "one\n",
     "CLAUDE.md": f"{GUIDANCE}\n",
-    ".claude/commands/evil.md": f"{COMMAND_WORDS}\n",
     ".claude/settings.json": json.dumps(
         {
             "permissions": {"allow": ["Bash", "Read(//**)", "Write(//**)"]},
@@ -175,8 +172,3 @@ def _answers(events: str) -> dict[str, tuple[bool, str]]:
     if len(shown) != len(TURNS):
         raise AssertionError(f"{len(shown)} of {len(TURNS)} turns were answered: {events[-1500:]}")
     return dict(zip(TURNS, shown, strict=True))
-
-
-def output_file(worked_: Worked, name: str, _where: Path | None = None) -> str:
-    """What a file of the sandbox's output holds; nothing where there is none."""
-    return worked_.out.get(name, "")

@@ -9,7 +9,7 @@ from functools import partial
 from runner import launch
 from tests.attack.case import Case, Chapter, Defence, Outcome, Stopped, Through
 from tests.attack.ground import Ground
-from tests.attack.hostile_world import COMMAND_WORDS, GUIDANCE, KEY, PLACEHOLDER, Worked, worked
+from tests.attack.hostile_world import GUIDANCE, Worked, worked
 from tests.attack.taking_out import replaced
 
 _Judge = Callable[[Worked], Outcome]
@@ -56,15 +56,18 @@ def _with_arguments(change: Callable[[list[str]], list[str]]) -> Callable[[], Ab
 
 
 def _also_allowed(*tools: str) -> Callable[[list[str]], list[str]]:
+    """With these tools allowed wherever they are used, and nothing that confines them."""
+
     def change(argv: list[str]) -> list[str]:
-        at = argv.index("--allowedTools") + 1
-        return [*argv[:at], ",".join((argv[at], *tools)), *argv[at + 1 :]]
+        kept = [one for one in argv if one != "--restricted"]
+        at = kept.index("--allowedTools") + 1
+        return [*kept[:at], ",".join((kept[at], *tools)), *kept[at + 1 :]]
 
     return change
 
 
 def _with_bash(argv: list[str]) -> list[str]:
-    changed = _also_allowed("Bash")([one for one in argv if one != "--restricted"])
+    changed = _also_allowed("Bash")(argv)
     at = changed.index("--tools") + 1
     return [*changed[:at], f"{changed[at]},Bash", *changed[at + 1 :]]
 
@@ -126,4 +129,3 @@ _CASES = (
 )
 
 CHAPTER = Chapter(defences=_DEFENCES, cases=_CASES)
-_ = (KEY, PLACEHOLDER, COMMAND_WORDS)

@@ -90,12 +90,17 @@ def _all_writable(arguments: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def _more_mounts(arguments: dict[str, Any]) -> dict[str, Any]:
-    """What a recipe with a broad mount would do: the directory that all runs' directories lie in, and podman's."""
-    if "volumes" not in arguments:
-        return arguments
-    homes = {str(Path(source).parent) for source in arguments["volumes"]}
-    return arguments | {"volumes": arguments["volumes"] | {home: {"bind": home, "mode": "ro"} for home in homes}}
+def _more_mounts() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """What recipes with a broad mount would do: every sandbox is shown the directory that all runs' lie in."""
+    homes: set[str] = set()
+
+    def change(arguments: dict[str, Any]) -> dict[str, Any]:
+        if "volumes" not in arguments:
+            return arguments
+        homes.update(str(Path(source).parent) for source in arguments["volumes"])
+        return arguments | {"volumes": arguments["volumes"] | {home: {"bind": home, "mode": "ro"} for home in homes}}
+
+    return change
 
 
 def _secret_in_environment(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +129,7 @@ _DEFENCES = (
     Defence(
         name="no-new-privileges",
         sentence="No setuid file gives a process in a sandbox more than it has.",
-        without=without_arguments(dropped("no_new_privileges")),
+        without=without_arguments(dropped("no_new_privileges", "security_opt")),
     ),
     Defence(
         name="seccomp",
@@ -146,7 +151,7 @@ _DEFENCES = (
     Defence(
         name="granted-mounts-only",
         sentence="A sandbox sees the few directories that its recipe names, and nothing beside them.",
-        without=without_arguments(_more_mounts),
+        without=without_arguments(_more_mounts()),
     ),
     Defence(
         name="no-secret-in-configuration",

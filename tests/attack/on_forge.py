@@ -142,7 +142,7 @@ def _squash_blindly(house: Any, record: Any, _reviewed: Any, message: str) -> Me
     bare = house.bare(record.repo)
     head, base = bare.head(record.head_branch), bare.head(record.base_branch)
     tree = bare.merged_tree(base, head)
-    return Merged(sha=bare.commit_tree(tree, base, message, forge_merging._FORGE))
+    return Merged(sha=bare.commit_tree(tree, base, message, forge_merging._FORGE, 1_700_000_000))
 
 
 _DEFENCES = (

@@ -63,6 +63,7 @@ def _probed(lab: PodmanLab, role: str) -> Seen:
     tree = lab.directory(f"tree-{role}")
     podman_socket = lab.url.removeprefix("unix://")
     planted = tree / "link"
+    planted.unlink(missing_ok=True)
     planted.symlink_to(others / "work.txt")
     with _listeners() as (port, abstract):
         told = {
