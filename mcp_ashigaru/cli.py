@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from mcp_ashigaru import __version__
-from mcp_ashigaru.commands import deeds, health, looks
+from mcp_ashigaru.commands import deeds, halt, health, looks
 from mcp_ashigaru.commands import demo as demo_command
 from mcp_ashigaru.commands import forge as forge_commands
 from mcp_ashigaru.commands.asking import UNREAD
@@ -116,6 +116,8 @@ app.command()(deeds.retry)
 app.command(name="request-changes")(deeds.request_changes)
 app.command()(deeds.cancel)
 app.command()(deeds.promote)
+app.command()(halt.halt)
+app.command()(halt.resume)
 
 
 @app.command()

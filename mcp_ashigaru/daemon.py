@@ -20,7 +20,7 @@ from mcp_ashigaru.secrecy import guard_of
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
-from mcp_ashigaru.stores import ci_policy_of, forge_of, github_of, records_url
+from mcp_ashigaru.stores import ci_policy_of, forge_of, github_of, records_url, spending_of
 from mcp_ashigaru.walls import gateways_of, podman_containers, recipes_of
 from mcp_ashigaru.web.doorkeeper import Door, Doorkeeper
 from mcp_ashigaru.web.pages import PullPages, routes
@@ -41,6 +41,7 @@ from runner.closing import Closing
 from runner.engine import Engine
 from runner.facts import Fact, Step
 from runner.gate_run import GateRunner
+from runner.halting import HaltWatch
 from runner.keeping import Keeper
 from runner.layout import Layout
 from runner.model import RoundInput
@@ -103,12 +104,13 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stack.callback(records_engine.dispose)
         migrate(records_engine)
         records = SqlRecords(records_engine)
+        spending = spending_of(settings, records_engine, clock)
         local = forge_of(settings, records_engine)
         forge: Forge = github_of(settings, clock) if settings.forge == "github" else local
         checkouts = GitCheckouts(layout.mirrors_and_clones, name=settings.commit_name, email=settings.commit_email)
         model, egress = given.model, given.egress
         if model is None or egress is None:
-            walls = stack.enter_context(gateways_of(settings, records, clock))
+            walls = stack.enter_context(gateways_of(settings, spending))
             model, egress = model or walls.model, egress or walls.egress
         # After the walls: a token that is missing is told before podman's service is started.
         containers = given.containers or podman_containers(settings, stack)
@@ -209,6 +211,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             clock=clock,
             keeper=keeper,
             closing=closing,
+            spending=spending,
         )
         late.service, late.rounds = service, rounds
         server = build_server(service, stopping)
@@ -219,6 +222,9 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         service.recover()
         stack.callback(watch.close, 1.0)
         watch.start()
+        halts = HaltWatch(records=records, rounds=rounds, spending=spending)
+        stack.callback(halts.close, 1.0)
+        halts.start()
         yield Daemon(app=app, server=server, service=service, forge=local, stopping=stopping)
 
 

@@ -115,6 +115,10 @@ class Settings(BaseSettings):
     ladder: tuple[Tier, ...] = DEFAULT_LADDER
     prices: dict[str, Price] = DEFAULT_PRICES
     bounds: Bounds = Bounds()
+    repo_day_micro_usd: int = Field(default=0, ge=0)
+    """What the runs of one repository may cost in a UTC day, together, in micro-dollars; 0: no bound."""
+    day_micro_usd: int = Field(default=0, ge=0)
+    """What all runs may cost in a UTC day, in micro-dollars; 0: no bound."""
     commit_name: str = "mcp-ashigaru"
     commit_email: str = "ashigaru@localhost"
     setup_egress: Names = ()

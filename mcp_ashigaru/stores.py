@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -13,11 +15,13 @@ from runner.adapters.forge_store import SqlForgeStore
 from runner.adapters.github_forge import GithubForge, github_forge
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
+from runner.adapters.sql_spending import SqlSpending
 from runner.adapters.system_clock import SystemClock
 from runner.ci import CiPolicy
 from runner.errors import RunnerError
 from runner.layout import Layout
 from runner.ports import Clock
+from runner.spending import DayBudgets, Spending
 
 _DOCTOR_S: Final = 10.0
 # On GitHub checks register some time after a push.
@@ -68,6 +72,24 @@ def github_trouble(settings: Settings) -> str | None:
     except (ConfigError, RunnerError) as exc:
         return str(exc)
     return ""
+
+
+def spending_of(settings: Settings, records: Engine, clock: Clock) -> SqlSpending:
+    """The books on the records' database."""
+    budgets = DayBudgets(repo_micro_usd=settings.repo_day_micro_usd, all_micro_usd=settings.day_micro_usd)
+    return SqlSpending(records, clock, host=settings.host_id, budgets=budgets)
+
+
+@contextmanager
+def open_spending(settings: Settings) -> Iterator[Spending]:
+    """The books of the state directory, usable with or without a running daemon."""
+    make_state_dir(settings.state_dir)
+    engine = open_engine(records_url(settings))
+    try:
+        migrate(engine)
+        yield spending_of(settings, engine, SystemClock())
+    finally:
+        engine.dispose()
 
 
 def ci_policy_of(settings: Settings) -> CiPolicy:

@@ -6,11 +6,13 @@ import secrets
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from runner.agent_watch import AgentWatch
 from runner.ahead import Ahead
+from runner.barred import STOPPED, dated, not_begun
 from runner.brief import prompt, system_prompt
 from runner.conclusion import ExitReport, Stopped, conclude
 from runner.facts import AgentEnded, RunAgent
@@ -82,6 +84,10 @@ class AgentRunner:
         """
         tier = round_input.ladder[step.tier]
         dirs = self.layout.attempt(round_input.run_id, step.attempt)
+        known = self.records.attempt(round_input.run_id, step.attempt)
+        # Of an agent that may not begin nothing is on record.
+        if known is None and (barrier := self.model.closed(round_input.repo)) is not None:
+            return not_begun(barrier, self.clock.now())
         attempt = self._begin(round_input, step, tier)
         if attempt.ending is not None:
             self._clear(round_input.run_id, step.attempt)
@@ -91,9 +97,13 @@ class AgentRunner:
             Allowance(
                 run_id=round_input.run_id,
                 attempt=step.attempt,
+                repo=round_input.repo,
+                model=tier.model,
+                effort=tier.effort,
                 placeholder=attempt.placeholder,
                 sockets=dirs.sockets,
                 run_micro_usd=round_input.bounds.run_micro_usd,
+                patience_s=min(60.0, tier.idle_s / 2),
             )
         )
         name = agent_name(round_input.run_id, step.attempt)
@@ -203,7 +213,8 @@ class AgentRunner:
     ) -> tuple[Stopped | None, Transcript, bool]:
         """Read events until the sandbox has ended or was stopped: (why we stopped it, what was read, doomed)."""
         name = agent_name(round_input.run_id, step.attempt)
-        watch = AgentWatch(self.clock, tier, attempt.started_at)
+        lively = partial(self.model.lively, attempt.run_id, attempt.attempt)
+        watch = AgentWatch(self.clock, tier, attempt.started_at, lively)
         transcript = attempt.transcript or Transcript()
         stopped: Stopped | None = None
         while True:
@@ -257,14 +268,14 @@ class AgentRunner:
         stopped: Stopped | None,
     ) -> AgentEnded:
         run_id = round_input.run_id
-        if stopped is None and self.model.exhausted(run_id):
-            stopped = Stopped.BUDGET
+        barrier = self.model.refused(run_id, step.attempt) if stopped is None else None
         concluded = conclude(
             transcript,
             self._exit_report(dirs, agent_name(run_id, step.attempt)),
-            stopped,
+            stopped if barrier is None else STOPPED[barrier],
             self.model.failure(run_id, step.attempt),
         )
+        concluded = dated(concluded, self.clock.now())
         self.records.end_attempt(
             run_id,
             step.attempt,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +20,14 @@ _HEARTBEAT_S: Final = 5.0
 class AgentWatch:
     """The two clocks of one attempt: since it began (UTC, it outlives the daemon) and since it last said anything."""
 
-    def __init__(self, clock: Clock, tier: Tier, started_at: float) -> None:
-        """Begin now, for an attempt that began at `started_at` (UTC seconds)."""
+    def __init__(self, clock: Clock, tier: Tier, started_at: float, lively: Callable[[], bool]) -> None:
+        """Begin now, for an attempt that began at `started_at` (UTC seconds).
+
+        lively: whether an answer of the model is on its way to it; it says nothing until a part of it is whole.
+        """
         self._clock = clock
         self._tier = tier
+        self._lively = lively
         self._started_at = started_at
         self._begun = self._heard = self._beat = clock.monotonic()
         self._last_word: float | None = None
@@ -55,4 +60,9 @@ class AgentWatch:
         now = self._clock.monotonic()
         if now - self._begun > self._tier.wall_s or self._clock.now() - self._started_at > self._tier.wall_s:
             return Stopped.WALL
-        return Stopped.IDLE if now - self._heard > self._tier.idle_s else None
+        if now - self._heard <= self._tier.idle_s:
+            return None
+        if self._lively():
+            self.heard()
+            return None
+        return Stopped.IDLE

@@ -20,6 +20,9 @@ class Stopped(StrEnum):
     WALL = "wall"
     CANCEL = "cancel"
     BUDGET = "budget"
+    REPO_BUDGET = "repo_budget"
+    DAY_BUDGET = "day_budget"
+    HALT = "halt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +77,7 @@ _BY_REASON: Final = {
     "budget_exhausted": Ending.TIER_BUDGET,
     "prompt_too_long": Ending.PROMPT_TOO_LONG,
 }
+_REFUSALS: Final = frozenset({Stopped.REPO_BUDGET, Stopped.DAY_BUDGET, Stopped.HALT})
 _KILLED_CODES: Final = frozenset({129, 130, 137, 143})
 
 
@@ -95,7 +99,7 @@ def conclude(
     if result is not None and _succeeded(result, exit_report):
         ending = Ending.REFUSED if result.safety_stops else Ending.COMPLETED
         return _ended(ending, clean(result.text, MAX_SUMMARY_CHARS))
-    if stopped is not None:
+    if stopped is not None and not (stopped in _REFUSALS and _had_its_say(result)):
         return _stopped_by_us(transcript, stopped, upstream)
     if exit_report is None:
         return _ended(Ending.VANISHED, "its sandbox is gone")
@@ -108,6 +112,12 @@ def _stopped_by_us(transcript: Transcript, stopped: Stopped, upstream: UpstreamF
     match stopped:
         case Stopped.BUDGET:
             return _ended(Ending.RUN_BUDGET, "the run's money is used up")
+        case Stopped.REPO_BUDGET:
+            return _ended(Ending.REPO_BUDGET, "the repository's money of the day is used up")
+        case Stopped.DAY_BUDGET:
+            return _ended(Ending.DAY_BUDGET, "the money of the day is used up")
+        case Stopped.HALT:
+            return _ended(Ending.HALTED, "all spending is halted")
         case Stopped.CANCEL:
             return _ended(Ending.KILLED, "it was cancelled")
         case Stopped.IDLE | Stopped.WALL if upstream is not None or transcript.retrying:
@@ -118,6 +128,11 @@ def _stopped_by_us(transcript: Transcript, stopped: Stopped, upstream: UpstreamF
             return _ended(Ending.WALL_TIMEOUT, "its time was up and it was stopped")
         case _:
             assert_never(stopped)
+
+
+def _had_its_say(result: Result | None) -> bool:
+    """It ended for a reason of its own, whatever would be refused to it now."""
+    return result is not None and result.terminal_reason in _BY_REASON
 
 
 def _succeeded(result: Result, exit_report: ExitReport | None) -> bool:

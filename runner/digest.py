@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gates.text import clean, usd
 from runner.ci import AWAITED, CiState
 from runner.model import WORKING_PHASES, Phase
+from runner.spending import Today, day_words
 
 MAX_HEADLINE_CHARS: Final = 600
 MAX_ACTIONS: Final = 10
@@ -100,6 +101,7 @@ class RunView:
     last_agent_event_at: float | None = None
     last_harness_event_at: float | None = None
     spent_micro_usd: int = 0
+    today: Today | None = None
     budget_micro_usd: int | None = None
     retry_at: float | None = None
     cancel_requested: bool = False
@@ -139,6 +141,9 @@ class Digest(BaseModel):
     last_harness_event_at: float | None
     spent_micro_usd: int
     spent_usd: str
+    day_micro_usd: int = Field(description="What all runs together have cost since midnight UTC.")
+    repo_day_micro_usd: int = Field(description="What of it this repository's runs have cost.")
+    halted: str | None = Field(description="Why the operator has halted all spending, if so.")
     cursor: int = Field(description="Pass it as `since` to learn what is new.")
 
 
@@ -173,6 +178,9 @@ def describe(view: RunView) -> Digest:
         last_harness_event_at=view.last_harness_event_at,
         spent_micro_usd=view.spent_micro_usd,
         spent_usd=usd(view.spent_micro_usd),
+        day_micro_usd=0 if view.today is None else view.today.spent,
+        repo_day_micro_usd=0 if view.today is None else view.today.repo_spent,
+        halted=_halted(view),
         cursor=view.cursor,
     )
 
@@ -217,7 +225,15 @@ def _headline(view: RunView) -> str:
         parts.append(f"The gates refused {red[-1].tier or 'a candidate'}: {clean(red[-1].summary, 100)}.")
     of = "" if view.budget_micro_usd is None else f" of {usd(view.budget_micro_usd)}"
     parts.append(f"{usd(view.spent_micro_usd)}{of} spent.")
+    if view.today is not None:
+        parts.append(day_words(view.today))
     return clean(" ".join(parts), MAX_HEADLINE_CHARS)
+
+
+def _halted(view: RunView) -> str | None:
+    if view.today is None or view.today.halt is None:
+        return None
+    return clean(view.today.halt.reason, 300)
 
 
 _NEXT: Final = MappingProxyType(
@@ -238,6 +254,8 @@ def _next(view: RunView) -> str:
     if view.cancel_requested and view.phase in WORKING_PHASES:
         return "It is being cancelled; its work is kept on its branch."
     match view.phase:
+        case Phase.WAITING if _halted(view) is not None:
+            return "It goes on when the operator has said `mcp-ashigaru resume`; cancel stops it."
         case Phase.WAITING:
             when = "" if view.retry_at is None else f" at {_clock(view.retry_at)}"
             return f"It tries again by itself{when}; cancel stops it."

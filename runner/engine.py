@@ -153,7 +153,9 @@ class Engine:
     def _prepare(self, round_input: RoundInput) -> Fact:
         run = self._run(round_input)
         self.keeper.guard.plant(self.keeper.layout.run(run.run_id) / "canary", run.run_id)
-        self._phase(round_input, phase=Phase.PREPARING, tier=round_input.ladder[round_input.start_tier].name)
+        tier = round_input.ladder[round_input.start_tier].name
+        # Whatever it waited for is over.
+        self._phase(round_input, phase=Phase.PREPARING, tier=tier, reason=None, retry_at=None)
         if not round_input.rejudge:
             self.agents.ahead(round_input.run_id, round_input.first_attempt)
         return self.preparer.prepare(round_input, run)

@@ -70,6 +70,9 @@ ENDINGS: Final = MappingProxyType(
         Ending.REFUSED: Reaction.COLLECT,
         Ending.IDLE_TIMEOUT: Reaction.COLLECT,
         Ending.WALL_TIMEOUT: Reaction.COLLECT,
+        Ending.REPO_BUDGET: Reaction.WAIT,
+        Ending.DAY_BUDGET: Reaction.WAIT,
+        Ending.HALTED: Reaction.WAIT,
         Ending.QUOTA: Reaction.WAIT,
         Ending.OVERLOADED: Reaction.WAIT,
         Ending.AUTH: Reaction.WAIT,
@@ -89,6 +92,9 @@ ENDINGS: Final = MappingProxyType(
 
 RETRY_AFTER_S: Final = MappingProxyType(
     {
+        Ending.REPO_BUDGET: 86_400.0,
+        Ending.DAY_BUDGET: 86_400.0,
+        Ending.HALTED: 86_400.0,
         Ending.QUOTA: 900.0,
         Ending.OVERLOADED: 60.0,
         Ending.AUTH: 1800.0,

@@ -14,9 +14,14 @@ MAX_REASON_CHARS: Final = 400
 _MAX_QUOTE_CHARS: Final = 160
 
 CANCELLED: Final = "Cancelled."
+HALTED: Final = "Spending is halted; `mcp-ashigaru resume` lets it go on"
+"""How the reason of a run begins that waits for the operator to let money be spent again."""
 
 _WAITING: Final = MappingProxyType(
     {
+        Ending.REPO_BUDGET: "The repository's budget of the day is used up; ASHIGARU_REPO_DAY_MICRO_USD raises it",
+        Ending.DAY_BUDGET: "The budget of the day is used up; ASHIGARU_DAY_MICRO_USD raises it",
+        Ending.HALTED: HALTED,
         Ending.QUOTA: "The model API's quota is used up",
         Ending.OVERLOADED: "The model API is overloaded",
         Ending.AUTH: "The model API refused the credential; renew ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN",

@@ -162,6 +162,7 @@ class NoticeKind(StrEnum):
     SHIPPED = "shipped"
     PIPELINE_RED = "pipeline_red"
     QUARANTINED = "quarantined"
+    BUDGET = "budget"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,10 +246,7 @@ class Records(Protocol):
         """The run's last events, oldest first; with `after` the first ones whose id is greater. attempt: its alone."""
 
     def spent(self, run_id: str) -> int:
-        """Micro-dollars metered for the run."""
-
-    def spend(self, run_id: str, attempt: int, micro_usd: int, at: float) -> None:
-        """Add to the run's and the attempt's bill."""
+        """Micro-dollars metered for the run, with what is promised to questions under way."""
 
     def judged(self, key: str) -> Judgement | None:
         """A conclusive judgement remembered under this key, of whichever run, or None."""

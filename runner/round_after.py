@@ -8,6 +8,22 @@ from runner.model import Bounds, Cause, RoundInput, Tier
 from runner.records import RunRecord
 
 
+def first_round(run: RunRecord, ladder: tuple[Tier, ...], bounds: Bounds) -> RoundInput:
+    """What a run begins with."""
+    return RoundInput(
+        run_id=run.run_id,
+        number=1,
+        repo=run.repo,
+        issue=run.issue,
+        brief=run.brief,
+        base_branch=run.base_branch,
+        branch=run.branch,
+        ladder=ladder,
+        bounds=bounds,
+        start_tier=run.start_tier,
+    )
+
+
 def round_after(
     last: RoundInput,
     run: RunRecord,

@@ -33,8 +33,9 @@ from runner.ports import Checkouts, Clock, Forge
 from runner.promoting import NotPromoted, Promoted, Promoter
 from runner.records import Records, RunChange, RunRecord
 from runner.retrying import Retrier
-from runner.round_after import round_after, tier_of
+from runner.round_after import first_round, round_after, tier_of
 from runner.rounds import Rounds, RoundState
+from runner.spending import Spending, Today
 from runner.turns import Turns
 from runner.view import view_of
 
@@ -47,7 +48,7 @@ _ID_ALPHABET: Final = string.ascii_lowercase + string.digits
 class Service:
     """Everything a caller can have done. Every method is safe to repeat."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of its own
         self,
         *,
         policy: Policy,
@@ -58,6 +59,7 @@ class Service:
         clock: Clock,
         keeper: Keeper,
         closing: Closing,
+        spending: Spending,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         """Take the ports; does nothing yet."""
@@ -69,6 +71,7 @@ class Service:
         self._clock = clock
         self._closing = closing
         self._keeper = keeper
+        self._spending = spending
         self._turns = Turns()
         self._canceller = Canceller(records=records, rounds=rounds, clock=clock, keeper=keeper)
         self._retrier = Retrier(records=records, checkouts=checkouts, ladder=policy.ladder, bounds=policy.bounds)
@@ -120,7 +123,7 @@ class Service:
         )
         run = self._records.claim(fresh)
         if run.run_id == run_id:
-            self._submit(self._first_round(run))
+            self._submit(first_round(run, self._policy.ladder, self._policy.bounds))
         return run
 
     def request_changes(self, intent: RequestChanges) -> RunRecord:
@@ -189,7 +192,12 @@ class Service:
     def status(self, run_id: str) -> Digest:
         """The run as a person would want it told. Raises UnknownRun."""
         run = self._known(run_id)
-        return describe(view_of(self._records, run, budget_micro_usd=self._policy.bounds.run_micro_usd))
+        today = self._spending.today(run.repo)
+        return describe(view_of(self._records, run, today=today, budget_micro_usd=self._policy.bounds.run_micro_usd))
+
+    def today(self, repo: str | None = None) -> Today:
+        """What the day has cost so far, and whether spending is halted."""
+        return self._spending.today(repo)
 
     def cursor(self, run_id: str) -> int:
         """The run's cursor now. Raises UnknownRun."""
@@ -214,7 +222,7 @@ class Service:
     def recover(self) -> None:
         """Bring records and engine together after a start: a run that was claimed but never enqueued is enqueued."""
         for run in self._records.runs(phases=WORKING_PHASES, limit=_MOST_LIVE):
-            known = self._records.round_input(run.run_id, run.round) or self._first_round(run)
+            known = self._records.round_input(run.run_id, run.round) or first_round(run, self._policy.ladder, self._policy.bounds)
             match self._rounds.state(run.run_id, run.round):
                 case RoundState.ABSENT:
                     _LOG.info("enqueueing a round that a crash left out", extra={"run": run.run_id})
@@ -253,20 +261,6 @@ class Service:
                 return index
         names = ", ".join(tier.name for tier in self._policy.ladder)
         raise BadIntent(f"model {model} is on no rung of the ladder; choose one of {names}, or leave it out.")
-
-    def _first_round(self, run: RunRecord) -> RoundInput:
-        return RoundInput(
-            run_id=run.run_id,
-            number=1,
-            repo=run.repo,
-            issue=run.issue,
-            brief=run.brief,
-            base_branch=run.base_branch,
-            branch=run.branch,
-            ladder=self._policy.ladder,
-            bounds=self._policy.bounds,
-            start_tier=run.start_tier,
-        )
 
     def _submit(self, round_input: RoundInput, also: RunChange | None = None) -> None:
         # Records first: a crash in between is repaired by `recover`, which sees a round that nobody enqueued.

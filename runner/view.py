@@ -6,6 +6,7 @@ from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged, Ve
 from runner.digest import CheckSeen, NoticeSeen, PullSeen, RunView, TierTried, VerdictSeen
 from runner.model import DONE_PHASES
 from runner.records import Records, RunRecord
+from runner.spending import Today
 from runner.transcript import EventKind
 
 _ACTIONS = 10
@@ -23,7 +24,7 @@ def summary_of(verdict: Verdict) -> str:
             return reason
 
 
-def view_of(records: Records, run: RunRecord, *, budget_micro_usd: int | None) -> RunView:
+def view_of(records: Records, run: RunRecord, *, budget_micro_usd: int | None, today: Today | None = None) -> RunView:
     """Everything the digest is made of."""
     attempts = records.attempts(run.run_id)
     judgements = records.judgements(run.run_id)
@@ -78,6 +79,7 @@ def view_of(records: Records, run: RunRecord, *, budget_micro_usd: int | None) -
         head_sha=run.head_sha,
         last_agent_event_at=run.agent_at,
         last_harness_event_at=run.harness_at,
+        today=today,
         spent_micro_usd=sum(attempt.micro_usd for attempt in attempts),
         budget_micro_usd=budget_micro_usd,
         retry_at=run.retry_at,

@@ -51,6 +51,7 @@ def runs(
             pull = f"#{run['pr']}" if run["pr"] else None
             fields = (run["run_id"], run["status"], run["tier"], pull, _time(run["updated_at"]), run["reason"])
             typer.echo(record(fields, (40, 16, 10, 6, 20)))
+        typer.echo(answer["day"], err=True)
 
     ask(job)
 

@@ -46,6 +46,9 @@ class RunsAnswer(_Answer):
     """The newest runs first."""
 
     runs: list[RunLine]
+    day_micro_usd: int = Field(description="What all runs together have cost since midnight UTC.")
+    halted: bool = Field(description="Whether the operator has halted all spending.")
+    day: str = Field(description="The same in words, and whether the operator has halted all spending.")
 
 
 class LogEntry(_Answer):

@@ -17,6 +17,7 @@ from runner.errors import BadIntent
 from runner.logs import MAX_LINES, Source, Wanted, cursor_of
 from runner.model import Phase
 from runner.service import Service
+from runner.spending import day_words
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -44,6 +45,7 @@ def _register_runs(server: MCPServer[Any], service: Service) -> None:
         phases = None if phase is None else frozenset({_one_of(Phase, phase, "phase")})
         _within("limit", limit, 1, _MAX_RUNS)
         found = await anyio.to_thread.run_sync(lambda: service.list_runs(repo=wanted, phases=phases, limit=limit))
+        today = await anyio.to_thread.run_sync(service.today)
         return RunsAnswer(
             runs=[
                 RunLine(
@@ -58,7 +60,10 @@ def _register_runs(server: MCPServer[Any], service: Service) -> None:
                     updated_at=run.updated_at,
                 )
                 for run in found
-            ]
+            ],
+            day_micro_usd=today.spent,
+            halted=today.halt is not None,
+            day=day_words(today),
         )
 
 

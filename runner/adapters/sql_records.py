@@ -24,7 +24,7 @@ from runner.adapters.sql_rows import (
     run_of,
     which,
 )
-from runner.adapters.sql_schema import attempts, claims, events, judgements, rounds, runs
+from runner.adapters.sql_schema import attempts, claims, events, judgements, reservations, rounds, runs
 from runner.errors import RecordsFault
 from runner.facts_json import input_from_json, input_to_json
 from runner.model import Phase, RoundInput
@@ -194,15 +194,10 @@ class SqlRecords(SqlFollowing):
         """See `Records.spent`."""
         with self._transaction() as db:
             total = db.execute(sa.select(sa.func.sum(attempts.c.micro_usd)).where(attempts.c.run_id == run_id)).scalar()
-        return int(total or 0)
-
-    def spend(self, run_id: str, attempt: int, micro_usd: int, at: float) -> None:
-        """See `Records.spend`."""
-        with self._transaction() as db:
-            db.execute(
-                attempts.update().where(*which(run_id, attempt)).values(micro_usd=attempts.c.micro_usd + micro_usd)
-            )
-            db.execute(runs.update().where(runs.c.run_id == run_id).values(updated_at=at, cursor=runs.c.cursor + 1))
+            held = db.execute(
+                sa.select(sa.func.sum(reservations.c.micro_usd)).where(reservations.c.run_id == run_id)
+            ).scalar()
+        return int(total or 0) + int(held or 0)
 
     # --- judgements ---
 

@@ -180,3 +180,33 @@ remarks = Table(
     Column("at", Float, nullable=False),
     Column("answered_at", Float),
 )
+
+spending = Table(
+    "spending",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("halted_at", Float),
+    Column("reason", Text),
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("id", _COUNTER, primary_key=True, autoincrement=True),
+    Column("host", _NAME, nullable=False),
+    Column("run_id", _ID, ForeignKey("runs.run_id"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("repo", _NAME, nullable=False),
+    Column("run_bound", BigInteger, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("micro_usd", BigInteger, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+day_bills = Table(
+    "day_bills",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("repo", _NAME, primary_key=True),
+    Column("micro_usd", BigInteger, nullable=False),
+)

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from runner.conclusion import UpstreamFailure
 from runner.errors import BadIntent
 from runner.gateway.cassette import load_cassette
 from runner.gateway.egress import Egress, EgressProxy
 from runner.gateway.loop import GatewayLoop
-from runner.gateway.metering import Ledger, PriceTable
+from runner.gateway.metering import PriceTable
 from runner.gateway.model_gateway import Credential, Grant, ModelGateway
 from runner.gateway.recorder import Recording
 from runner.gateway.upstream import Anthropic, Replay, Upstream
 from runner.model_access import Allowance, CredentialKind
-from runner.ports import Clock
-from runner.records import Records
+from runner.spending import Barrier, Spending
 
-
-@dataclass(frozen=True, kw_only=True)
-class RecordedSpending:
-    """`metering.Ledger` in the daemon's records."""
-
-    records: Records
-    clock: Clock
-
-    def spent(self, run_id: str) -> int:
-        """See `Ledger.spent`."""
-        return self.records.spent(run_id)
-
-    def add(self, run_id: str, attempt: int, micro_usd: int) -> None:
-        """See `Ledger.add`."""
-        self.records.spend(run_id, attempt, micro_usd, self.clock.now())
+_LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +37,13 @@ class GatewayAccess:
             Grant(
                 run_id=allowance.run_id,
                 attempt=allowance.attempt,
+                repo=allowance.repo,
+                model=allowance.model,
+                effort=allowance.effort,
                 placeholder=allowance.placeholder,
                 socket=allowance.sockets / "model.sock",
                 run_micro_usd=allowance.run_micro_usd,
+                patience_s=allowance.patience_s,
             )
         )
 
@@ -60,9 +51,17 @@ class GatewayAccess:
         """See `ModelAccess.shut`."""
         self.gateway.shut(run_id, attempt)
 
-    def exhausted(self, run_id: str) -> bool:
-        """See `ModelAccess.exhausted`."""
-        return self.gateway.exhausted(run_id)
+    def closed(self, repo: str) -> Barrier | None:
+        """See `ModelAccess.closed`."""
+        return self.gateway.closed(repo)
+
+    def refused(self, run_id: str, attempt: int) -> Barrier | None:
+        """See `ModelAccess.refused`."""
+        return self.gateway.refused(run_id, attempt)
+
+    def lively(self, run_id: str, attempt: int) -> bool:
+        """See `ModelAccess.lively`."""
+        return self.gateway.lively(run_id, attempt)
 
     def failure(self, run_id: str, attempt: int) -> UpstreamFailure | None:
         """See `ModelAccess.failure`."""
@@ -92,16 +91,20 @@ def upstream_from(setting: str, base_url: str) -> Upstream:
 
 @contextmanager
 def gateways(
-    *, upstream: Upstream, credential: Credential | None, prices: PriceTable, ledger: Ledger, egress: Egress
+    *, upstream: Upstream, credential: Credential | None, prices: PriceTable, spending: Spending, egress: Egress
 ) -> Iterator[Gateways]:
     """Both gateways, up until the block ends. Raises BadIntent where the upstream needs a token and there is none."""
     if upstream.needs_credential and credential is None:
         raise BadIntent(
             "No model token: set ANTHROPIC_API_KEY_FILE or CLAUDE_CODE_OAUTH_TOKEN_FILE, or replay a cassette."
         )
+    if left := spending.forfeit():
+        _LOG.warning("%s questions were under way when the last daemon ended: they count as they were estimated", left)
+    if spending.halted() is not None:
+        _LOG.warning("all spending is halted; `mcp-ashigaru resume` lets it go on")
     loop = GatewayLoop()
     loop.start()
-    model = ModelGateway(loop, upstream, credential, prices, ledger)
+    model = ModelGateway(loop, upstream, credential, prices, spending)
     proxy = EgressProxy(loop, egress)
     try:
         yield Gateways(
@@ -109,7 +112,7 @@ def gateways(
             egress=proxy,
         )
     finally:
-        # In this order: what was answered is on the ledger before the loop is gone.
+        # In this order: what was answered is on the books before the loop is gone.
         model.close()
         proxy.close()
         loop.run(upstream.close())

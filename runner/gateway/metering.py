@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 _LOG: Final = logging.getLogger(__name__)
 _MILLION: Final = 1_000_000
@@ -71,16 +71,6 @@ class PriceTable:
             self._told.add(model)
             _LOG.warning("no price for model %r: it is counted at the dearest; set ASHIGARU_PRICES", model)
         return max((price.of(usage) for price in self.prices.values()), default=0)
-
-
-class Ledger(Protocol):
-    """Where money is remembered, by run. Called from any thread; may raise RecordsFault."""
-
-    def spent(self, run_id: str) -> int:
-        """Micro-dollars spent for the run so far, over all of its attempts; 0 for a run it has not heard of."""
-
-    def add(self, run_id: str, attempt: int, micro_usd: int) -> None:
-        """Remember that much more: `spent` counts it from the next call on."""
 
 
 def merged(usage: Usage, told: object) -> Usage:

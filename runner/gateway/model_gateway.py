@@ -13,10 +13,11 @@ import uvicorn
 
 from runner.gateway.exchange import BUDGET_WORDS, Credential, CredentialKind, Exchange, Grant
 from runner.gateway.loop import GatewayLoop, listening_socket
-from runner.gateway.metering import Ledger, PriceTable
+from runner.gateway.metering import PriceTable
 from runner.gateway.passing import Failure
 from runner.gateway.purse import Purse
 from runner.gateway.upstream import Upstream
+from runner.spending import Barrier, Spending
 
 __all__ = ["BUDGET_WORDS", "Credential", "CredentialKind", "Failure", "Grant", "ModelGateway"]
 
@@ -43,7 +44,7 @@ class ModelGateway:
         upstream: Upstream,
         credential: Credential | None,
         prices: PriceTable,
-        ledger: Ledger,
+        spending: Spending,
         *,
         idle_s: float = _IDLE_S,
     ) -> None:
@@ -55,7 +56,8 @@ class ModelGateway:
         self._upstream = upstream
         self._credential = credential
         self._prices = prices
-        self._ledger = ledger
+        self._spending = spending
+        self._purse = Purse(spending)
         self._idle_s = idle_s
         self._open: dict[tuple[str, int], _Open] = {}
         self._known: dict[tuple[str, int], Exchange] = {}
@@ -70,24 +72,35 @@ class ModelGateway:
         self._loop.run(self._stop((run_id, attempt)))
 
     def close(self) -> None:
-        """Shut every grant, and return when what was answered to them is on the ledger (or a few seconds later)."""
+        """Shut every grant, and return when what was answered to them is on the books (or a few seconds later)."""
         self._loop.run(self._stop_all())
 
-    def exhausted(self, run_id: str) -> bool:
-        """Whether a request of the run was refused, or would be, because its money is used up.
+    def closed(self, repo: str) -> Barrier | None:
+        """What would refuse every question of the repository just now. Raises RecordsFault."""
+        return self._spending.barrier(repo)
+
+    def refused(self, run_id: str, attempt: int) -> Barrier | None:
+        """Why a request of the attempt was refused, or would be: for want of money, or by a halt.
 
         Speaks of grants opened since this gateway began, the last few hundred. Raises RecordsFault.
         """
-        known = [one for (run, _), one in list(self._known.items()) if run == run_id]
-        if any(one.exhausted for one in known):
-            return True
-        # A gateway that was restarted after the refusal has not seen it; the ledger has not forgotten.
-        return any(self._ledger.spent(run_id) >= one.grant.run_micro_usd for one in known[-1:])
+        known = self._known.get((run_id, attempt))
+        if known is None or known.refused is not None:
+            return None if known is None else known.refused
+        # A gateway that was restarted after the refusal has not seen it; the books have not forgotten.
+        return self._spending.barrier(known.grant.repo, run_id, known.grant.run_micro_usd)
 
     def failure(self, run_id: str, attempt: int) -> Failure | None:
-        """The upstream's last failure that no good answer followed."""
-        known = self._known.get((run_id, attempt))
-        return None if known is None else known.failure
+        """The upstream's last failure that no good answer followed; a question that is silent for too long is one."""
+        return self._loop.run(self._failure((run_id, attempt)))
+
+    def lively(self, run_id: str, attempt: int) -> bool:
+        """Whether a question of the attempt is being answered, not silent for too long."""
+        return self._loop.run(self._lively((run_id, attempt)))
+
+    async def _lively(self, key: tuple[str, int]) -> bool:
+        known = self._known.get(key)
+        return known is not None and known.lively()
 
     async def _serve(self, grant: Grant) -> None:
         key = (grant.run_id, grant.attempt)
@@ -99,7 +112,7 @@ class ModelGateway:
             upstream=self._upstream,
             credential=self._credential,
             prices=self._prices,
-            purse=self._purse(grant.run_id),
+            purse=self._purse,
             idle_s=self._idle_s,
         )
         config = uvicorn.Config(
@@ -118,18 +131,16 @@ class ModelGateway:
         server = uvicorn.Server(config)
         serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
         self._open[key] = _Open(exchange=exchange, server=server, serving=serving)
-        for (run, _), earlier in self._known.items():
-            # A new grant comes with the budget as it is now.
-            earlier.exhausted = earlier.exhausted and run != grant.run_id
         self._known.pop(key, None)
         self._known[key] = exchange
         while len(self._known) > _REMEMBERED:
             self._known.pop(next(iter(self._known)))
 
-    def _purse(self, run_id: str) -> Purse:
-        """One purse a run, while one of its grants is remembered."""
-        of_run = [one.purse for (run, _), one in self._known.items() if run == run_id]
-        return of_run[-1] if of_run else Purse(self._ledger, run_id)
+    async def _failure(self, key: tuple[str, int]) -> Failure | None:
+        known = self._known.get(key)
+        if known is None or known.failure is not None:
+            return None if known is None else known.failure
+        return Failure(status=None, type="", retry_at=None) if known.stalled() else None
 
     async def _stop(self, key: tuple[str, int]) -> None:
         served = self._open.pop(key, None)

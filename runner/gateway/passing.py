@@ -53,6 +53,9 @@ class Passing:
     note: Callable[[Failure | None], None]
     """Told how the upstream did before the client can see the end of its answer; not told where the client left."""
 
+    heard: Callable[[], None] = lambda: None
+    """Called with every byte that came from the upstream."""
+
     answered: bool = False
     """Whether the upstream gave a good answer, whole or not: one that has to be paid for."""
 
@@ -99,6 +102,7 @@ class Passing:
         await self._start(answer)
         sent = 0
         async for chunk in answer.chunks:
+            self.heard()
             self.meter.feed(chunk)
             sent += len(chunk)
             if sent > _MAX_ANSWER:
@@ -117,9 +121,7 @@ class Passing:
                 body += chunk
                 if len(body) > _MAX_ERROR:
                     break
-        told = bytes(body[:_MAX_ERROR])
-        if self.secret is not None:
-            told = told.replace(self.secret.encode(), b"[credential]")
+        told = without(self.secret, bytes(body))[:_MAX_ERROR]
         retry_at = _retry_at(answer.headers, self.now())
         self.note(Failure(status=answer.status, type=_error_type(told), retry_at=retry_at))
         await self._start(answer)
@@ -138,6 +140,11 @@ class Passing:
         # The client may hang up on the last byte; what is left to do then is not to be cut short.
         self._finishing = True
         await self.send({"type": "http.response.body", "body": last, "more_body": False})
+
+
+def without(secret: str | None, told: bytes) -> bytes:
+    """What is told, with another word in the secret's place."""
+    return told if secret is None else told.replace(secret.encode(), b"[credential]")
 
 
 def refusal(status: int, kind: str, told: str) -> JSONResponse:

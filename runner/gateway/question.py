@@ -1,7 +1,8 @@
 """What an agent asks of the model, read before it is passed on. Pure.
 
-The model API can itself reach the network for whoever asks: it fetches URLs, searches, connects to MCP servers, runs
-code. A sandbox without a network must not get one that way, so such a question is refused.
+An attempt asks its own tier's model: to a dearer one only the ladder climbs. And the model API can itself reach the
+network for whoever asks: it fetches URLs, searches, connects to MCP servers, runs code. A sandbox without a network
+must not get one that way. Such questions are refused.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
+
+from runner.gateway.models import may_ask, may_think
 
 _MAX_OUTPUT: Final = 1_000_000
 # Tools that the client carries out itself. One without a type, or of type "custom", is the client's own.
@@ -33,8 +36,8 @@ class Unasked:
     reason: str
 
 
-def read_question(body: bytes) -> Question | Unasked:
-    """What a request's body asks for, or why it may not ask that."""
+def read_question(body: bytes, tier_model: str, tier_effort: str) -> Question | Unasked:
+    """What a request's body asks for, or why an attempt at that tier may not ask that."""
     try:
         told = json.loads(body.decode("utf-8"), object_pairs_hook=_once)
     except (ValueError, RecursionError):
@@ -45,8 +48,11 @@ def read_question(body: bytes) -> Question | Unasked:
     if reach is not None:
         return Unasked(reason=f"{reach} would reach the network from the model's side, which a sandbox may not")
     model, most = told.get("model"), told.get("max_tokens")
+    dearer = _dearer(told, tier_model, tier_effort)
+    if dearer is not None:
+        return Unasked(reason=dearer)
     return Question(
-        model=model[:200] if isinstance(model, str) else "",
+        model=str(model)[:200],
         max_output=min(max(most, 0), _MAX_OUTPUT) if isinstance(most, int) else 0,
         stream=told.get("stream") is True,
     )
@@ -58,6 +64,19 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         raise ValueError("a key comes twice")
     return made
+
+
+def _dearer(told: dict[str, Any], tier_model: str, tier_effort: str) -> str | None:
+    """Why the question is not one of the attempt's tier: what to pay for is not the agent's to choose."""
+    model, config = told.get("model"), told.get("output_config")
+    effort = config.get("effort") if isinstance(config, dict) else None
+    if not isinstance(model, str) or not may_ask(tier_model, model):
+        return f"this attempt may ask {tier_model} and no other model; it asked {str(model)[:60]}"
+    if not may_think(tier_effort, effort if effort is None else str(effort)):
+        return f"this attempt may ask for effort {tier_effort} at most; it asked for {str(effort)[:20]}"
+    if told.get("speed") not in {None, "standard"}:
+        return "an answer at a dearer speed is not this attempt's to ask for"
+    return None
 
 
 def _reach(told: dict[str, Any]) -> str | None:

@@ -131,9 +131,6 @@ class Replay:
             yield _error(400, "invalid_request_error", told)
             return
         name, turn = found
-        if asked.path.partition("?")[0].endswith("/count_tokens"):
-            yield _whole(200, {"input_tokens": len(asked.body) // 4})
-            return
         served = self._count(asked, name, turn)
         await asyncio.sleep(turn.delay_s)
         if turn.error is not None and served <= turn.error.times:

@@ -327,21 +327,6 @@ def test_how_an_attempt_ended_is_remembered(records: Records) -> None:
     assert (found.ending, found.detail, found.retry_at, found.ended_at) == ("finished", "Done.", 77.0, 30.0)
 
 
-# --- money ---
-
-
-def test_the_bill_is_the_sum_over_attempts_and_no_cent_is_lost_at_once(engine: Engine) -> None:
-    records = SqlRecords(engine)
-    records.claim(run())
-    for number in (1, 2):
-        records.begin_attempt(attempt(number))
-    assert records.spent("widgets-1-aaaaaa") == records.spent("nobody") == 0
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda n: records.spend("widgets-1-aaaaaa", 1 + n % 2, 1_000_001, 5.0), range(20)))
-    assert records.spent("widgets-1-aaaaaa") == 20_000_020
-    assert [one.micro_usd for one in records.attempts("widgets-1-aaaaaa")] == [10_000_010, 10_000_010]
-
-
 # --- judgements and checks ---
 
 

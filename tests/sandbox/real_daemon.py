@@ -34,6 +34,8 @@ class RealDaemon:
 
     lab: PodmanLab
     cassette: Path
+    changes: dict[str, str] = field(default_factory=dict)
+    """Variables of its own."""
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -62,7 +64,7 @@ class RealDaemon:
             "ASHIGARU_RELAY_IMAGE": self.lab.relay_image,
             "ASHIGARU_GATE_IMAGE": self.lab.gate_image,
             "ASHIGARU_MODEL_UPSTREAM": f"replay:{self.cassette}",
-        }
+        } | self.changes
         with (self.lab.home / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "mcp_ashigaru"],

@@ -25,6 +25,7 @@ from runner.model import RoundInput, Tier
 from runner.model_access import Allowance, CredentialKind
 from runner.ports import Clock
 from runner.setup_run import Egress
+from runner.spending import Barrier
 from tests.fakes.containers import FakeContainers
 
 DEADLINE_S = 30.0
@@ -41,7 +42,9 @@ class FakeModel:
 
     opened: list[Allowance] = field(default_factory=list)
     shut_attempts: list[tuple[str, int]] = field(default_factory=list)
-    broke: set[str] = field(default_factory=set)
+    refusals: dict[int, Barrier] = field(default_factory=dict)
+    """By attempt: what the gateway refused its last request for."""
+    shut_for: Barrier | None = None
     upstream: UpstreamFailure | None = None
 
     @property
@@ -54,8 +57,14 @@ class FakeModel:
     def shut(self, run_id: str, attempt: int) -> None:
         self.shut_attempts.append((run_id, attempt))
 
-    def exhausted(self, run_id: str) -> bool:
-        return run_id in self.broke
+    def closed(self, repo: str) -> Barrier | None:  # noqa: ARG002 - the port's signature
+        return self.shut_for
+
+    def refused(self, run_id: str, attempt: int) -> Barrier | None:  # noqa: ARG002 - the port's signature
+        return self.refusals.get(attempt)
+
+    def lively(self, run_id: str, attempt: int) -> bool:  # noqa: ARG002 - the port's signature
+        return False
 
     def failure(self, run_id: str, attempt: int) -> UpstreamFailure | None:  # noqa: ARG002 - the port's signature
         return self.upstream
@@ -112,6 +121,8 @@ class House:
     state: Path
     containers: FakeContainers
     model: FakeModel = field(default_factory=FakeModel)
+    real_gateway: bool = False
+    """The model gateway itself in the fake's place; agents speak to its sockets, and a cassette answers."""
     changes: dict[str, Any] = field(default_factory=dict)
     egress: Egress = field(default_factory=NoEgress)
     clock: Clock | None = None
@@ -128,7 +139,11 @@ class House:
         listener = socket.create_server(("127.0.0.1", 0))
         settings = self.settings(listener.getsockname()[1])
         parts = Parts(
-            containers=self.containers, model=self.model, egress=self.egress, clock=self.clock, witness=self.witness
+            containers=self.containers,
+            model=None if self.real_gateway else self.model,
+            egress=self.egress,
+            clock=self.clock,
+            witness=self.witness,
         )
         with listener, running(settings, parts) as daemon:
             server = uvicorn.Server(uvicorn.Config(daemon.app, log_config=None, access_log=False))

@@ -355,3 +355,26 @@ def test_a_fault_of_ours_is_a_trace_and_three(alone: Shell) -> None:
     done = alone.run(code=3, entry=entry)
     assert "ZeroDivisionError" in done.stderr
     assert done.stdout == ""
+
+
+def test_spending_is_halted_and_resumed_without_a_daemon(alone: Shell) -> None:
+    told = alone.run("halt", "--reason", "The bill looks odd.")
+    assert told.stdout.strip().endswith("Z: The bill looks odd.")
+    assert "No daemon could be asked" in told.stderr
+    assert alone.run("halt", "--reason", "Another.").stdout.strip().endswith("Z: The bill looks odd.")
+    assert alone.run("resume").stdout == "resumed\n"
+    assert alone.run("resume").stdout == "was not halted\n"
+
+
+def test_a_halt_that_the_running_daemon_does_not_hear_of_is_told_as_refused(state: Path, source: Path) -> None:
+    with house_of(state, works(writes)).daemon() as foreman:
+        shell = shell_of(foreman, state)
+        shell.run("forge", "add", str(source))
+        run_id = foreman.work()
+        assert shell.run("halt").stderr == ""
+        assert "All spending is halted" in shell.run("runs").stderr
+        assert "All spending is halted" in shell.run("status", run_id).stdout
+        assert shell.run("resume").stderr == ""
+        told = shell.run("halt", code=2, ASHIGARU_STATE_DIR=str(state / "e"))
+        assert "ASHIGARU_STATE_DIR" in told.stderr
+        assert not foreman.call("list_runs")["halted"]

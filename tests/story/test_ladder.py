@@ -11,6 +11,7 @@ import pytest
 from mcp_ashigaru.client import CallRefused
 from runner.model import Tier
 from runner.sandboxes import Role
+from runner.spending import Barrier
 from tests.fakes.behaviours import AgentAtWork, Ended, Inside, judges, works
 from tests.story.house import LADDER, git, repository
 from tests.story.scenes import (
@@ -156,17 +157,17 @@ def test_an_agent_past_its_clock_is_stopped_and_what_it_did_is_judged(
 
 
 def test_a_run_out_of_money_judges_what_there_is_and_climbs_no_further(state: Path, source: Path) -> None:
-    broke: set[str] = set()
+    refusals: dict[int, Barrier] = {}
 
     def spends(agent: AgentAtWork) -> int:
         says_hello(agent)
         (agent.tree / "total.py").write_text(WRONG, encoding="utf-8")
-        broke.add(agent.inside.spec.name.removeprefix("ash-agent-").rsplit("-", 1)[0])
+        refusals[1] = Barrier.RUN
         agent.result(is_error=True, terminal_reason="api_error", api_error_status=402)
         return 1
 
     house = house_of(state, {1: works(spends)}, passes_when(RIGHT))
-    house.model.broke = broke
+    house.model.refusals = refusals
     with house.daemon() as foreman:
         foreman.daemon.forge.add(str(source), "widgets")
         told = foreman.at_rest(foreman.work())

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from mcp_ashigaru.client import CallRefused
+from mcp_ashigaru.stores import open_spending
 from runner.logs import Cursor
 from runner.sandboxes import Role
+from runner.spending import Asking, Reserved
 from tests.fakes.behaviours import AgentAtWork, Behaviour, judges, works
 from tests.story.house import Foreman, git
 from tests.story.scenes import RIGHT, WRONG, bare, branches, held, house_of, passes_when, started, writes
@@ -169,7 +171,11 @@ def test_a_run_without_money_is_not_retried(state: Path, source: Path) -> None:
         with_widgets(foreman, source)
         run_id = foreman.work()
         foreman.at_rest(run_id)
-        foreman.daemon.service._records.spend(run_id, 1, 5_000_000, 1.0)
+        with open_spending(house.settings(1)) as books:
+            asking = Asking(run_id=run_id, attempt=1, repo="widgets", run_bound=5_000_000, estimate=1)
+            reserved = books.reserve(asking)
+            assert isinstance(reserved, Reserved)
+            books.settle(reserved.id, 5_000_000)
         with pytest.raises(CallRefused, match="used up"):
             foreman.call("retry", run_id=run_id)
 

@@ -145,11 +145,6 @@ def test_a_request_that_wants_no_stream_gets_json() -> None:
     assert (status, told["content"], told["stop_reason"]) == (200, [{"type": "text", "text": "Found."}], "end_turn")
 
 
-def test_tokens_can_be_counted() -> None:
-    _, body, _ = answered(Replay(cassette=played()), asked(request(), path="/v1/messages/count_tokens?beta=true"))
-    assert json.loads(body)["input_tokens"] > 0
-
-
 def faulty(fault: str) -> Replay:
     text = f'version = 1\n[[script]]\n[[script.turn]]\ntext = "At last."\n{fault}\n'
     return Replay(cassette=parse_cassette(text.encode(), "faulty.toml"))

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,19 @@ import httpx
 import pytest
 
 from runner.errors import BadIntent, SandboxFault
+from runner.gateway import exchange, passing
 from runner.gateway.access import GatewayAccess, gateways
 from runner.gateway.cassette import parse_cassette
 from runner.gateway.egress import Egress
 from runner.gateway.exchange import BUDGET_WORDS, Credential, Grant
 from runner.gateway.loop import GatewayLoop, listening_socket
-from runner.gateway.metering import Ledger, Price, PriceTable
+from runner.gateway.metering import Price, PriceTable
 from runner.gateway.model_gateway import ModelGateway
 from runner.gateway.passing import Failure
 from runner.gateway.upstream import Anthropic, Replay, Upstream
 from runner.model_access import Allowance
-from tests.fakes.ledger import FailingLedger, MemoryLedger
+from runner.spending import Admission, Asking, Barrier, Busy, DayBudgets
+from tests.fakes.spending import FailingSpending, MemorySpending
 from tests.fakes.upstream import (
     PATIENCE_S,
     AbsentUpstream,
@@ -57,18 +59,29 @@ class House:
 
     loop: GatewayLoop
     gateway: ModelGateway
-    ledger: Ledger
+    books: MemorySpending
     home: Path
     budget: int = 1_000_000
     grants: list[Grant] = field(default_factory=list)
 
-    def grant(self, run_id: str = "r", attempt: int = 1, budget: int | None = None) -> Grant:
+    def grant(
+        self,
+        run_id: str = "r",
+        attempt: int = 1,
+        budget: int | None = None,
+        patience_s: float = 60.0,
+        placeholder: str = PLACEHOLDER,
+    ) -> Grant:
         made = Grant(
             run_id=run_id,
             attempt=attempt,
-            placeholder=PLACEHOLDER,
+            repo="widgets",
+            model="sonnet",
+            effort="medium",
+            placeholder=placeholder,
             socket=self.home / f"{run_id}-{attempt}" / "model.sock",
             run_micro_usd=self.budget if budget is None else budget,
+            patience_s=patience_s,
         )
         self.gateway.open(made)
         return made
@@ -91,9 +104,9 @@ class House:
             return client.post(path, content=body, headers=dict(shown))
 
     def settled(self) -> int:
-        """What run "r" has spent once everything that was answered is on the ledger."""
+        """What run "r" has spent once everything that was answered is on the books."""
         self.gateway.close()
-        return self.ledger.spent("r")
+        return self.books.spent("r")
 
 
 @contextmanager
@@ -102,19 +115,32 @@ def house(
     upstream: Upstream,
     *,
     credential: Credential | None = KEY,
-    ledger: Ledger | None = None,
+    books: MemorySpending | None = None,
     idle_s: float = 300.0,
 ) -> Iterator[House]:
     loop = GatewayLoop()
     loop.start()
-    kept = MemoryLedger() if ledger is None else ledger
+    kept = MemorySpending() if books is None else books
     gateway = ModelGateway(loop, upstream, credential, PRICES, kept, idle_s=idle_s)
     try:
-        yield House(loop=loop, gateway=gateway, ledger=kept, home=home)
+        yield House(loop=loop, gateway=gateway, books=kept, home=home)
     finally:
         gateway.close()
         loop.run(upstream.close())
         loop.close()
+
+
+@dataclass(kw_only=True)
+class WatchedSpending(MemorySpending):
+    """Books that say when somebody had to wait."""
+
+    busy: threading.Event = field(default_factory=threading.Event)
+
+    def reserve(self, asking: Asking) -> Admission:
+        answer = super().reserve(asking)
+        if isinstance(answer, Busy):
+            self.busy.set()
+        return answer
 
 
 def error_of(response: httpx.Response) -> str:
@@ -140,7 +166,7 @@ def test_the_placeholder_becomes_the_credential(tmp_path: Path, credential: Cred
 
 def test_the_body_goes_up_as_it_came_and_of_the_headers_those_that_the_api_reads(tmp_path: Path) -> None:
     upstream = AnsweringUpstream()
-    body = b' {"model" :"claude-x",\n "messages":[{"role":"user","content":"\xc3\xa9"}]} '
+    body = b' {"model" :"claude-sonnet-5-5",\n "messages":[{"role":"user","content":"\xc3\xa9"}]} '
     with house(tmp_path, upstream) as one:
         shown = {
             **SHOWN,
@@ -169,7 +195,13 @@ def test_another_placeholder_is_refused(tmp_path: Path, shown: dict[str, str]) -
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/v1/messages"), ("POST", "/v1/files"), ("POST", "/v1/messages/batches"), ("POST", "//v1/messages")],
+    [
+        ("GET", "/v1/messages"),
+        ("POST", "/v1/files"),
+        ("POST", "/v1/messages/batches"),
+        ("POST", "/v1/messages/count_tokens"),
+        ("POST", "//v1/messages"),
+    ],
 )
 def test_only_the_messages_api_passes(tmp_path: Path, method: str, path: str) -> None:
     upstream = AnsweringUpstream()
@@ -183,13 +215,15 @@ def test_only_the_messages_api_passes(tmp_path: Path, method: str, path: str) ->
 def test_of_a_query_only_beta_goes_up(tmp_path: Path) -> None:
     upstream = AnsweringUpstream()
     with house(tmp_path, upstream) as one:
-        one.ask(one.grant(), path="/v1/messages/count_tokens?x=@evil.example/")
-    assert upstream.asked[0].path == "/v1/messages/count_tokens"
+        one.ask(one.grant(), path="/v1/messages?x=@evil.example/")
+    assert upstream.asked[0].path == "/v1/messages"
 
 
 def test_a_question_that_would_reach_the_network_is_not_passed_on(tmp_path: Path) -> None:
     upstream = AnsweringUpstream()
-    body = json.dumps({"model": "claude-x", "tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]}).encode()
+    body = json.dumps(
+        {"model": "claude-sonnet-5-5", "tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]}
+    ).encode()
     with house(tmp_path, upstream) as one:
         response = one.ask(one.grant(), body)
     assert (response.status_code, error_of(response)) == (400, "invalid_request_error")
@@ -204,6 +238,39 @@ def test_too_large_a_request_is_refused(tmp_path: Path) -> None:
     assert upstream.asked == []
 
 
+def test_a_placeholder_is_worth_nothing_at_another_attempts_socket(tmp_path: Path) -> None:
+    upstream = AnsweringUpstream()
+    with house(tmp_path, upstream) as one:
+        first, other = one.grant(), one.grant(attempt=2, placeholder="ashigaru-other")
+        assert one.ask(other).status_code == 401
+        assert one.ask(first, shown={"x-api-key": other.placeholder}).status_code == 401
+        assert upstream.asked == []
+        assert one.ask(other, shown={"x-api-key": other.placeholder}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "changes", [{"model": "claude-opus-5-5"}, {"output_config": {"effort": "max"}}, {"speed": "fast"}]
+)
+def test_a_question_above_the_attempts_tier_is_not_passed_on(tmp_path: Path, changes: dict[str, Any]) -> None:
+    upstream = AnsweringUpstream()
+    with house(tmp_path, upstream) as one:
+        response = one.ask(one.grant(), json.dumps({**json.loads(BODY), **changes}).encode())
+        assert (response.status_code, error_of(response)) == (400, "invalid_request_error")
+        assert one.gateway.refused("r", 1) is None
+    assert upstream.asked == []
+
+
+def test_who_is_refused_too_often_is_not_listened_to_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "_MAX_REFUSALS", 3)
+    upstream = AnsweringUpstream()
+    with house(tmp_path, upstream) as one:
+        grant, other = one.grant(), one.grant(attempt=2)
+        assert [one.ask(grant, b"[]").status_code for _ in range(3)] == [400, 400, 400]
+        assert "too many" in one.ask(grant).text
+        assert one.ask(other).status_code == 200
+    assert len(upstream.asked) == 1
+
+
 # --- answers ---
 
 
@@ -213,8 +280,10 @@ def test_an_answer_streams_as_it_comes(tmp_path: Path) -> None:
         with client.stream("POST", "/v1/messages", content=STREAMED, headers={"x-api-key": PLACEHOLDER}) as response:
             parts = response.iter_raw()
             assert next(parts) == START
+            assert one.gateway.lively("r", 1)
             upstream.go_on.set()
             assert b"".join(parts) == SAID + ENDED
+            assert not one.gateway.lively("r", 1)
         assert one.settled() == 42
 
 
@@ -328,8 +397,8 @@ def test_a_run_without_money_is_refused_for_good(tmp_path: Path) -> None:
         assert (response.status_code, error_of(response)) == (400, "invalid_request_error")
         assert BUDGET_WORDS in response.text
         assert len(upstream.asked) == 2
-        assert one.gateway.exhausted("r")
-        assert not one.gateway.exhausted("other")
+        assert one.gateway.refused("r", 1) is Barrier.RUN
+        assert one.gateway.refused("other", 1) is None
         assert one.settled() == 12
 
 
@@ -338,15 +407,15 @@ def test_a_new_grant_with_more_money_is_not_exhausted(tmp_path: Path) -> None:
         grant = one.grant(budget=6)
         assert [one.ask(grant).status_code for _ in range(2)] == [200, 400]
         one.grant(attempt=2, budget=100)
-        assert not one.gateway.exhausted("r")
+        assert one.gateway.refused("r", 2) is None
 
 
 def test_a_gateway_that_was_restarted_still_knows_that_the_money_is_used_up(tmp_path: Path) -> None:
-    ledger = MemoryLedger()
-    ledger.add("r", 1, 50)
-    with house(tmp_path, AnsweringUpstream(), ledger=ledger) as one:
+    books = MemorySpending()
+    books.add("r", 50)
+    with house(tmp_path, AnsweringUpstream(), books=books) as one:
         one.grant(budget=50)
-        assert one.gateway.exhausted("r")
+        assert one.gateway.refused("r", 1) is Barrier.RUN
 
 
 def test_near_the_end_of_the_money_one_question_waits_for_the_other(tmp_path: Path) -> None:
@@ -373,29 +442,92 @@ def test_with_money_enough_questions_are_asked_side_by_side(tmp_path: Path) -> N
         assert [answer.result(PATIENCE_S).status_code for answer in answers] == [200, 200]
 
 
-def test_what_the_ledger_would_not_take_is_offered_again(tmp_path: Path) -> None:
-    ledger = FailingLedger()
-    with house(tmp_path, AnsweringUpstream(chunks=(COSTS_SIX,)), ledger=ledger) as one:
+def test_what_the_books_would_not_take_is_offered_again(tmp_path: Path) -> None:
+    books = FailingSpending()
+    with house(tmp_path, AnsweringUpstream(chunks=(COSTS_SIX,)), books=books) as one:
         grant = one.grant()
         assert one.ask(grant).status_code == 200
         refused = one.ask(grant)
         assert (refused.status_code, error_of(refused)) == (529, "overloaded_error")
-        ledger.out_of_order = False
+        books.out_of_order = False
         assert one.ask(grant).status_code == 200
         assert one.settled() == 12
 
 
 def test_a_budget_that_cannot_be_read_lets_nothing_through(tmp_path: Path) -> None:
     upstream = AnsweringUpstream()
-    with house(tmp_path, upstream, ledger=FailingLedger(unreadable=True)) as one:
+    with house(tmp_path, upstream, books=FailingSpending(unreadable=True)) as one:
         assert one.ask(one.grant()).status_code == 529
     assert upstream.asked == []
 
 
-def test_counting_tokens_costs_nothing(tmp_path: Path) -> None:
-    with house(tmp_path, AnsweringUpstream(chunks=(b'{"input_tokens": 5}',))) as one:
-        assert one.ask(one.grant(), path="/v1/messages/count_tokens").json() == {"input_tokens": 5}
-        assert one.settled() == 0
+def test_a_question_that_is_silent_for_too_long_is_the_upstreams_failure(tmp_path: Path) -> None:
+    upstream = HeldUpstream(chunks=(START, SAID, ENDED), headers=SSE)
+    with house(tmp_path, upstream) as one, ThreadPoolExecutor(1) as pool:
+        grant = one.grant(patience_s=0.0)
+        patient = one.grant(attempt=2, patience_s=600.0)
+        answers = [pool.submit(one.ask, grant, STREAMED)]
+        assert upstream.begun.acquire(timeout=PATIENCE_S)
+        assert one.gateway.failure("r", 1) == Failure(status=None, type="", retry_at=None)
+        assert one.gateway.failure("r", patient.attempt) is None
+        assert not one.gateway.lively("r", 1)
+        assert not one.gateway.lively("r", patient.attempt)
+        upstream.go_on.set()
+        assert [answer.result(PATIENCE_S).status_code for answer in answers] == [200]
+        assert one.gateway.failure("r", 1) is None
+
+
+def test_an_answer_that_never_ends_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passing, "_MAX_ANSWER", len(START) + len(SAID))
+    with house(tmp_path, AnsweringUpstream(chunks=(START, SAID, SAID, ENDED), headers=SSE)) as one:
+        with pytest.raises(httpx.RemoteProtocolError):
+            one.ask(one.grant(), STREAMED)
+        assert one.gateway.failure("r", 1) == Failure(status=None, type="", retry_at=None)
+
+
+def test_an_error_that_never_ends_is_cut(tmp_path: Path) -> None:
+    with house(tmp_path, AnsweringUpstream(status=500, chunks=(b"x" * 60_000,) * 50)) as one:
+        response = one.ask(one.grant())
+        assert (response.status_code, len(response.content)) == (500, 64 * 1024)
+
+
+@pytest.mark.parametrize(
+    ("barrier", "words"),
+    [(Barrier.HALTED, "halted"), (Barrier.REPO_DAY, "repository's budget"), (Barrier.DAY, "budget of the day")],
+)
+def test_a_halt_and_a_budget_of_the_day_refuse_the_next_question(tmp_path: Path, barrier: Barrier, words: str) -> None:
+    upstream = AnsweringUpstream(chunks=(COSTS_SIX,))
+    bounds = DayBudgets(
+        repo_micro_usd=6 if barrier is Barrier.REPO_DAY else 0, all_micro_usd=6 if barrier is Barrier.DAY else 0
+    )
+    with house(tmp_path, upstream, books=MemorySpending(budgets=bounds)) as one:
+        grant = one.grant()
+        assert one.gateway.closed("widgets") is None
+        assert one.ask(grant).status_code == 200
+        if barrier is Barrier.HALTED:
+            one.books.halt("")
+        response = one.ask(grant)
+        assert (response.status_code, error_of(response)) == (400, "invalid_request_error")
+        assert words in response.text
+        assert one.gateway.refused("r", 1) is one.gateway.closed("widgets") is barrier
+        one.books.resume()
+        one.books.budgets = DayBudgets()
+        assert one.ask(grant).status_code == 200
+        assert one.gateway.refused("r", 1) is None
+    assert len(upstream.asked) == 2
+
+
+def test_what_a_dead_gateway_left_is_counted_when_the_next_one_starts() -> None:
+    books = MemorySpending()
+    books.reserve(Asking(run_id="r", attempt=1, repo="widgets", run_bound=100, estimate=40))
+    with gateways(
+        upstream=AnsweringUpstream(),
+        credential=None,
+        prices=PRICES,
+        spending=books,
+        egress=Egress(allowed=frozenset(), private_hosts=frozenset()),
+    ):
+        assert (books.spent("r"), books.held) == (40, {})
 
 
 # --- sockets ---
@@ -436,13 +568,34 @@ def test_after_shut_the_placeholder_is_worth_nothing(tmp_path: Path) -> None:
         assert one.ask(one.grant()).status_code == 200
 
 
+def test_a_question_that_waited_for_its_turn_is_not_asked_when_the_attempt_is_over(tmp_path: Path) -> None:
+    upstream = HeldUpstream(chunks=(b" ", COSTS_SIX))
+    waiting = WatchedSpending(budgets=DayBudgets(all_micro_usd=13))
+    with house(tmp_path, upstream, books=waiting) as one, ThreadPoolExecutor(2) as pool:
+        first, second = one.grant(), one.grant(run_id="s")
+        answer = pool.submit(one.ask, first)
+        assert upstream.begun.acquire(timeout=PATIENCE_S)
+        late = pool.submit(one.ask, second)
+        assert waiting.busy.wait(PATIENCE_S)
+        one.gateway.shut("s", 1)
+        upstream.go_on.set()
+        assert answer.result(PATIENCE_S).status_code == 200
+        try:
+            told = late.result(PATIENCE_S).status_code
+        except httpx.TransportError:
+            told = 401
+        assert told == 401
+        one.gateway.close()
+        assert (len(upstream.asked), waiting.held, waiting.spent("s")) == (1, {}, 0)
+
+
 def test_a_path_longer_than_an_address_can_be_served(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     with house(deep, AnsweringUpstream()) as one:
         grant = one.grant()
         assert len(str(grant.socket)) > 108
         (tmp_path / "near").symlink_to(grant.socket.parent)
-        near = Grant(run_id="r", attempt=1, placeholder="", socket=tmp_path / "near" / "model.sock", run_micro_usd=0)
+        near = replace(grant, socket=tmp_path / "near" / "model.sock")
         assert len(str(near.socket)) < 108
         assert one.ask(near).status_code == 200
 
@@ -523,7 +676,7 @@ def test_an_upstream_that_needs_a_token_does_not_start_without_one() -> None:
             upstream=Anthropic("http://127.0.0.1:9"),
             credential=None,
             prices=PRICES,
-            ledger=MemoryLedger(),
+            spending=MemorySpending(),
             egress=Egress(allowed=frozenset(), private_hosts=frozenset()),
         ),
     ):
@@ -532,24 +685,31 @@ def test_an_upstream_that_needs_a_token_does_not_start_without_one() -> None:
 
 def test_a_cassette_answers_through_the_runners_port(tmp_path: Path) -> None:
     play = parse_cassette(b'version=1\n[[script]]\n[[script.turn]]\ntext="At your service."\n', "x")
-    told: dict[str, Any] = {"model": "claude-x", "messages": [], "tools": [{"name": "Read"}]}
+    told: dict[str, Any] = {"model": "claude-sonnet-5-5", "messages": [], "tools": [{"name": "Read"}]}
     before = threading.active_count()
     with gateways(
         upstream=Replay(cassette=play),
         credential=None,
         prices=PRICES,
-        ledger=MemoryLedger(),
+        spending=MemorySpending(),
         egress=Egress(allowed=frozenset(), private_hosts=frozenset()),
     ) as walls:
         access: GatewayAccess = walls.model
         allowance = Allowance(
-            run_id="r", attempt=1, placeholder=PLACEHOLDER, sockets=tmp_path / "s", run_micro_usd=1_000_000
+            run_id="r",
+            attempt=1,
+            repo="widgets",
+            model="sonnet",
+            effort="medium",
+            placeholder=PLACEHOLDER,
+            sockets=tmp_path / "s",
+            run_micro_usd=1_000_000,
         )
         access.open(allowance)
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(tmp_path / "s" / "model.sock"))) as client:
             response = client.post("http://g/v1/messages", json=told, headers={"x-api-key": PLACEHOLDER})
         assert response.json()["content"] == [{"type": "text", "text": "At your service."}]
-        assert (access.failure("r", 1), access.exhausted("r")) == (None, False)
+        assert (access.failure("r", 1), access.refused("r", 1)) == (None, None)
         access.shut("r", 1)
     assert threading.active_count() == before
 

@@ -15,7 +15,9 @@ OWN_TOOL = {"name": "Read", "description": "reads", "input_schema": {"type": "ob
 
 
 def asked(**fields: Any) -> Question | Unasked:
-    return read_question(json.dumps({"model": "claude-sonnet-5-5", "max_tokens": 100, **fields}).encode())
+    return read_question(
+        json.dumps({"model": "claude-sonnet-5-5", "max_tokens": 100, **fields}).encode(), "sonnet", "medium"
+    )
 
 
 def test_a_plain_question_is_read() -> None:
@@ -59,13 +61,13 @@ def test_a_source_that_came_along_is_no_reach() -> None:
 
 
 def test_a_key_that_comes_twice_is_refused() -> None:
-    body = b'{"model":"m","tools":[],"tools":[]}'
-    assert isinstance(read_question(body), Unasked)
+    body = b'{"model":"claude-sonnet-5-5","tools":[],"tools":[]}'
+    assert isinstance(read_question(body, "sonnet", "medium"), Unasked)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"\xff\xfe{\x00}\x00", b"[" * 100_000, b'{"a":'])
 def test_what_is_no_json_object_in_utf8_is_refused(body: bytes) -> None:
-    assert isinstance(read_question(body), Unasked)
+    assert isinstance(read_question(body, "sonnet", "medium"), Unasked)
 
 
 @given(

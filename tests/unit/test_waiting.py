@@ -44,7 +44,7 @@ def test_a_short_wait_is_looked_at_more_often_than_a_long_one() -> None:
 
 def test_an_agent_that_has_not_said_its_last_word_is_let_be(tmp_path: Path) -> None:
     clock = Told()
-    AgentWatch(clock, TIER, 0.0).rest(tmp_path / "exit.json")
+    AgentWatch(clock, TIER, 0.0, lambda: False).rest(tmp_path / "exit.json")
     assert 0.1 < sum(clock.slept) < 0.2
 
 
@@ -52,7 +52,7 @@ def test_a_last_word_is_answered_at_once_and_one_that_ends_nothing_more_and_more
     clock = Told()
     word = tmp_path / "exit.json"
     word.write_text("{}", encoding="utf-8")
-    watch = AgentWatch(clock, TIER, 0.0)
+    watch = AgentWatch(clock, TIER, 0.0, lambda: False)
     for _ in range(200):
         watch.rest(word)
     assert clock.slept[0] == pause_s(0.0)
