@@ -17,13 +17,15 @@ from runner.gateway.metering import Price, PriceTable
 from runner.gateway.model_gateway import ModelGateway
 from runner.gateway.passing import Passing
 from runner.gateway.upstream import Asked, Upstream
+from runner.spending import Spending
 from tests.attack.case import Attempt, Case, Outcome, Stopped, Through
 from tests.attack.ground import Ground
 from tests.attack.taking_out import replaced
-from tests.fakes.ledger import MemoryLedger
+from tests.fakes.spending import MemorySpending
 from tests.fakes.upstream import AnsweringUpstream
 
 KEY = "sk-the-real-one"
+BUDGET = 1_000_000
 
 PLACEHOLDER = "ashigaru-placeholder"
 
@@ -43,7 +45,7 @@ class House:
     gateway: ModelGateway
     grant: Grant
     client: httpx.Client
-    ledger: MemoryLedger
+    books: Spending
 
     def ask(
         self,
@@ -59,20 +61,29 @@ class House:
 
 @contextmanager
 def house(
-    ground: Ground, upstream: Upstream, *, budget: int = 1_000_000, spent: int = 0, idle_s: float = 60.0
+    ground: Ground, upstream: Upstream, *, books: Spending | None = None, idle_s: float = 60.0
 ) -> Iterator[House]:
+    """A gateway of the case's own, its run with a budget of BUDGET micro-dollars."""
     loop = GatewayLoop()
     loop.start()
-    ledger = MemoryLedger(entries=[("r", 1, spent)] if spent else [])
-    credential = Credential(kind="api_key", value=KEY)
-    gateway = ModelGateway(loop, upstream, credential, PRICES, ledger, idle_s=idle_s)
+    kept = MemorySpending() if books is None else books
+    gateway = ModelGateway(loop, upstream, Credential(kind="api_key", value=KEY), PRICES, kept, idle_s=idle_s)
     where = ground.directory() / "model.sock"
-    grant = Grant(run_id="r", attempt=1, placeholder=PLACEHOLDER, socket=where, run_micro_usd=budget)
+    grant = Grant(
+        run_id="r",
+        attempt=1,
+        repo="widgets",
+        model="sonnet",
+        effort="medium",
+        placeholder=PLACEHOLDER,
+        socket=where,
+        run_micro_usd=BUDGET,
+    )
     try:
         gateway.open(grant)
         transport = httpx.HTTPTransport(uds=str(where))
         with httpx.Client(transport=transport, base_url="http://gateway", timeout=8.0) as client:
-            yield House(gateway=gateway, grant=grant, client=client, ledger=ledger)
+            yield House(gateway=gateway, grant=grant, client=client, books=kept)
     finally:
         gateway.close()
         loop.run(upstream.close())

@@ -22,7 +22,7 @@ from runner.model import Tier
 from runner.sandbox import Owner, agent_spec
 from runner.sandboxes import RunState
 from tests.attack.ground import Ground
-from tests.fakes.ledger import MemoryLedger
+from tests.fakes.spending import MemorySpending
 from tests.git_rig import write
 from tests.sandbox.podman_lab import PodmanLab
 
@@ -123,10 +123,13 @@ def _worked(lab: PodmanLab) -> Worked:
     upstream = _Listening(cassette=Cassette(version=1, script=[Script(turn=[*turns, Turn(text="Done.")])]))
     loop = GatewayLoop()
     loop.start()
-    gateway = ModelGateway(loop, upstream, Credential(kind="api_key", value=KEY), _PRICES, MemoryLedger())
+    gateway = ModelGateway(loop, upstream, Credential(kind="api_key", value=KEY), _PRICES, MemorySpending())
     grant = Grant(
         run_id="attack-hostile",
         attempt=1,
+        repo="widgets",
+        model=_TIER.model,
+        effort=_TIER.effort,
         placeholder=PLACEHOLDER,
         socket=sockets / "model.sock",
         run_micro_usd=10_000_000,

@@ -272,13 +272,6 @@ def _cases_of(role: str) -> tuple[Case, ...]:
             lambda seen: _word(seen.said["files"][seen.daemon_file], "it was read"),
         ),
         _case(
-            "granted-mounts-only",
-            "planted-symlink",
-            role,
-            "follow a symlink of the tree to another run",
-            lambda seen: _word(seen.said["files"]["/workspace/link"], "it was read"),
-        ),
-        _case(
             "bounded-scratch",
             "fill-tmp",
             role,
@@ -294,6 +287,16 @@ def _nowhere(text: str, where: str) -> Outcome:
 
 _CASES = (
     *(case for role in _ROLES for case in _cases_of(role)),
+    *(
+        _case(
+            "granted-mounts-only",
+            "planted-symlink",
+            role,
+            "follow a symlink of the tree to another run",
+            lambda seen: _word(seen.said["files"]["/workspace/link"], "it was read"),
+        )
+        for role in ("gate", "agent", "setup")
+    ),
     _case(
         "no-secret-in-configuration",
         "inspect",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,15 +15,20 @@ from typing import Any
 
 import httpx
 
-from runner.gateway import exchange, model_gateway, passing
+from runner import spending
+from runner.adapters.sql_records import SqlRecords
+from runner.adapters.sql_spending import SqlSpending
+from runner.adapters.system_clock import SystemClock
+from runner.gateway import exchange, model_gateway, passing, question
 from runner.gateway.loop import listening_socket
 from runner.gateway.metering import PriceTable
-from runner.gateway.purse import Purse
 from runner.gateway.upstream import Anthropic
+from runner.spending import Asking, DayBudgets, Reserved
 from tests.attack.case import Chapter, Defence, Outcome, Stopped, Through
-from tests.attack.gateway_world import ASKED, KEY, gateway_case, house, passed_on, passing_with, refused
+from tests.attack.gateway_world import ASKED, BUDGET, KEY, gateway_case, house, passed_on, passing_with, refused
 from tests.attack.ground import Ground
-from tests.attack.taking_out import out, replaced
+from tests.attack.records_world import attempt_record, database, run_record
+from tests.attack.taking_out import answering, out, out_everywhere, replaced
 from tests.fakes.upstream import AnsweringUpstream, SilentUpstream, whole
 
 _MIB = 1024 * 1024
@@ -49,19 +54,41 @@ def _silent(ground: Ground) -> Outcome:
     return Stopped(by=f"{answer.status_code} {answer.text}")
 
 
-def _spent(told: Mapping[str, Any], ground: Ground) -> Outcome:
+def _spent(budgets: DayBudgets, whose: tuple[str, str] | None, ground: Ground) -> Outcome:
+    """The real books. whose: the run and repository that has spent it all; None: spending is halted."""
+    engine = database(ground)
+    for issue, run_id in enumerate(("r", "another"), 1):
+        SqlRecords(engine).claim(run_record(run_id, issue=issue))
+        SqlRecords(engine).begin_attempt(attempt_record(run_id))
+    books = SqlSpending(engine, SystemClock(), host="h1", budgets=budgets)
+    if whose is None:
+        books.halt("enough")
+    else:
+        before = Asking(run_id=whose[0], attempt=1, repo=whose[1], run_bound=BUDGET, estimate=BUDGET)
+        reserved = books.reserve(before)
+        if not isinstance(reserved, Reserved):
+            raise AssertionError(f"the money was gone before: {reserved}")
+        books.settle(reserved.id, BUDGET)
     upstream = AnsweringUpstream(chunks=(whole({"input_tokens": 4, "output_tokens": 2}),))
-    with house(ground, upstream, budget=10, spent=10) as one:
-        return passed_on(upstream.asked, one.ask(told))
+    with house(ground, upstream, books=books) as one:
+        return passed_on(upstream.asked, one.ask(ASKED))
 
 
 def _unknown_price(ground: Ground) -> Outcome:
     answer = whole({"input_tokens": 4, "output_tokens": 2}, "nobodys-model")
     with house(ground, AnsweringUpstream(chunks=(answer,))) as one:
-        one.ask(ASKED | {"model": "nobodys-model"})
+        one.ask(ASKED)
         one.gateway.close()
-        spent = one.ledger.spent("r")
+        spent = one.books.today().spent
     return Stopped(by=f"it is counted at the dearest: {spent}") if spent else Through(what="it cost nothing")
+
+
+def _persistent(ground: Ground) -> Outcome:
+    upstream = AnsweringUpstream()
+    with house(ground, upstream) as one:
+        for _ in range(200):
+            one.ask(b"", shown={"x-api-key": "guess"})
+        return passed_on(upstream.asked, one.ask(ASKED))
 
 
 def _cheap_strangers() -> Any:
@@ -139,8 +166,14 @@ def _follow() -> Any:
     return replaced((Anthropic, "__init__", made))
 
 
-async def _admitted(*_arguments: object) -> bool:
-    return True
+def _unbounded(*, halted: bool) -> Any:
+    """Books that look at nothing, or at all but the halt."""
+    real = spending.weigh
+
+    def weigh(_halt: Any, accounts: Any, estimate: int) -> Any:
+        return real(None, accounts, estimate) if halted else None
+
+    return out_everywhere(real, weigh)()
 
 
 _DEFENCES = (
@@ -160,9 +193,24 @@ _DEFENCES = (
         without=passing_with(idle_s=3600.0),
     ),
     Defence(
-        name="run-budget",
-        sentence="A run whose money is used up asks nothing more.",
-        without=out(Purse, "admit", _admitted),
+        name="budgets",
+        sentence="Where the money of the run, the repository or the day is used up nothing more is asked.",
+        without=partial(_unbounded, halted=False),
+    ),
+    Defence(
+        name="halt",
+        sentence="Where spending is halted nothing is asked.",
+        without=partial(_unbounded, halted=True),
+    ),
+    Defence(
+        name="tier-model",
+        sentence="An attempt asks its tier's model, at its tier's effort, at the usual speed.",
+        without=out(question, "_dearer", answering(None)),
+    ),
+    Defence(
+        name="bounded-refusals",
+        sentence="Who was refused too often is answered nothing any more.",
+        without=out(exchange, "_MAX_REFUSALS", 10**9),
     ),
     Defence(
         name="no-free-model",
@@ -185,10 +233,26 @@ _CASES = (
     gateway_case("request-size", "33-mib", "ask with 33 MiB", _large_request),
     gateway_case("answer-size", "66-mib", "answer with 66 MiB", _endless_answer),
     gateway_case("answer-idle", "silent", "never answer", _silent, deadline_s=4.0),
-    gateway_case("run-budget", "used-up", "ask when the money is gone", partial(_spent, ASKED)),
-    gateway_case(
-        "run-budget", "another-model", "ask another model then", partial(_spent, ASKED | {"model": "claude-x"})
+    *(
+        gateway_case("budgets", vector, f"ask when {of}'s money is gone", partial(_spent, budgets, whose))
+        for vector, of, budgets, whose in (
+            ("run", "the run", DayBudgets(), ("r", "widgets")),
+            ("repository", "the repository", DayBudgets(repo_micro_usd=BUDGET), ("another", "Widgets")),
+            ("day", "the day", DayBudgets(all_micro_usd=BUDGET), ("another", "gadgets")),
+        )
     ),
+    gateway_case("halt", "halted", "ask while spending is halted", partial(_spent, DayBudgets(), None)),
+    *(
+        gateway_case("tier-model", vector, f"ask for {vector}", partial(refused, ASKED | told, {}))
+        for vector, told in (
+            ("a-dearer-model", {"model": "claude-opus-5-5"}),
+            ("a-model-of-no-name", {"model": "nobodys"}),
+            ("a-model-of-two-names", {"model": "claude-sonnet-opus"}),
+            ("more-effort", {"output_config": {"effort": "max"}}),
+            ("more-speed", {"speed": "fast"}),
+        )
+    ),
+    gateway_case("bounded-refusals", "guessing", "guess the placeholder two hundred times", _persistent),
     gateway_case("no-free-model", "unknown", "ask a model that has no price", _unknown_price),
     gateway_case("socket-mode", "another-account", "connect as another account of the host", _mode),
     gateway_case("no-redirect-of-the-model", "other-host", "redirect the gateway to another host", _redirected),

@@ -8,47 +8,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 
-from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.sql_schema import runs
-from runner.model import Phase
 from runner.records import RunRecord
 from tests.attack.case import Case, Chapter, Defence, Outcome, Stopped, Through
 from tests.attack.ground import Ground
+from tests.attack.records_world import database, run_record
 from tests.attack.taking_out import out
 
 
-def _run(number: int, repo: str) -> RunRecord:
-    return RunRecord(
-        run_id=f"widgets-1-{number}",
-        repo=repo,
-        issue=1,
-        brief="Totals are off by one.",
-        model=None,
-        phase=Phase.QUEUED,
-        base_branch="main",
-        branch=f"ashigaru/1-{number}",
-        created_at=10.0,
-        updated_at=10.0,
-        start_tier=0,
-    )
-
-
 def _claimed(repos: Sequence[str], ground: Ground) -> Outcome:
-    engine = open_engine(f"sqlite:///{ground.directory()}/ashigaru.db")
-    try:
-        migrate(engine)
-        records = SqlRecords(engine)
-        together = threading.Barrier(len(repos))
+    records = SqlRecords(database(ground))
+    together = threading.Barrier(len(repos))
 
-        def claim(number: int) -> str:
-            together.wait(10)
-            return records.claim(_run(number, repos[number])).run_id
+    def claim(number: int) -> str:
+        together.wait(10)
+        return records.claim(run_record(f"widgets-1-{number}", repos[number])).run_id
 
-        with ThreadPoolExecutor(len(repos)) as callers:
-            given = set(callers.map(claim, range(len(repos))))
-    finally:
-        engine.dispose()
+    with ThreadPoolExecutor(len(repos)) as callers:
+        given = set(callers.map(claim, range(len(repos))))
     if len(given) > 1:
         return Through(what=f"{len(given)} runs work on one issue")
     return Stopped(by="whoever asks is given the one run that there is")

@@ -6,52 +6,28 @@ import base64
 import io
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from mcp_ashigaru import secrecy
 from runner import guard, leaks
 from runner.adapters.secret_scanner import DetectSecrets
-from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.system_clock import SystemClock
 from runner.changes import ChangeKind, FileChange
 from runner.errors import BadIntent, Leaked, NotPossible
 from runner.guard import Guard
 from runner.leaks import Form, Marked, Watchlist
-from runner.model import Phase
-from runner.records import AttemptRecord, RunRecord
 from tests.attack.case import Attempt, Case, Chapter, Defence, Outcome, Stopped, Through
 from tests.attack.ground import Ground
+from tests.attack.records_world import attempt_record, database, run_record
 from tests.attack.taking_out import answering, out, out_everywhere, replaced
 
 _TOKEN = "ghp_" + "0aB1cD2eF3gH4iJ5kL6mN7oP8qR9sT0uV1wX"
 _CANARY = "canary7Qx2Lm9Zt4Kp8Wv3Rn6Yb1"
 _PLACEHOLDER = "placeholder5Hd8Js2Fg7Ka4Mz9Qe"
-_RUN = RunRecord(
-    run_id="widgets-1-a",
-    repo="widgets",
-    issue=1,
-    brief="b",
-    model=None,
-    phase=Phase.AGENT,
-    base_branch="main",
-    branch="ashigaru/1-a",
-    created_at=1.0,
-    updated_at=1.0,
-    start_tier=0,
-)
-_ATTEMPT = AttemptRecord(
-    run_id=_RUN.run_id,
-    attempt=1,
-    round=1,
-    tier="s",
-    model="m",
-    effort="low",
-    from_commit="a" * 40,
-    placeholder=_PLACEHOLDER,
-    started_at=1.0,
-)
+_RUN = run_record()
 
 
 def _case(defence: str, vector: str, tried: str, attempt: Attempt) -> Case:
@@ -59,12 +35,9 @@ def _case(defence: str, vector: str, tried: str, attempt: Attempt) -> Case:
 
 
 def _records(ground: Ground) -> SqlRecords:
-    engine = open_engine(f"sqlite:///{ground.directory()}/ashigaru.db")
-    ground.stack.callback(engine.dispose)
-    migrate(engine)
-    records = SqlRecords(engine)
+    records = SqlRecords(database(ground))
     records.claim(_RUN)
-    records.begin_attempt(_ATTEMPT)
+    records.begin_attempt(attempt_record(placeholder=_PLACEHOLDER))
     return records
 
 
@@ -104,7 +77,7 @@ def _logged(log: Callable[[logging.Logger], object], _ground: Ground) -> Outcome
 
 
 def _tried_again(_ground: Ground) -> Outcome:
-    held = RunRecord(**{**{name: getattr(_RUN, name) for name in _RUN.__dataclass_fields__}, "quarantined": "it"})
+    held = replace(_RUN, quarantined="it")
     try:
         guard.sound(held)
     except NotPossible as fault:
