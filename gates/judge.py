@@ -3,7 +3,7 @@
 | a gate … | says |
 |---|---|
 | never ran, vanished, was killed from outside or for memory | Inconclusive |
-| did not finish in time | Failed |
+| did not finish in time, or used more of the disk than it may | Failed |
 | exits 126 or 127 (no such command), or pytest exits 3 or 4 (cannot work) | Inconclusive on a base, Failed on a head |
 | exits with anything else but 0 | Failed |
 | exits 0, and the report it promised is missing, malformed, red, or tells of no test that passed | Failed |
@@ -60,6 +60,8 @@ class Observation:
     started: bool
     output: bytes
     junit: bytes | None
+    overran: str | None = None
+    """That it used more of the disk than it may, in words that follow its name; it was killed for that."""
     service_down: str | None = None
     """One line on a service of the gate's that did not come up, or did not live as long as the gate."""
 
@@ -162,8 +164,9 @@ def _against(seen: Observation, *, on_base: bool) -> Failed | Inconclusive | Non
         return Inconclusive(reason=f"gate {name}: {clean(seen.service_down, 400)}")
     if seen.oom:
         return Inconclusive(reason=f"gate {name} was killed for memory; give it more with ASHIGARU_GATE_MEMORY")
-    if seen.timed_out:
-        return _no(seen, f"gate {name} did not finish within {seen.gate.timeout_s} s")
+    stopped = _stopped(seen)
+    if stopped is not None:
+        return _no(seen, stopped)
     if code is None:
         return Inconclusive(reason=f"gate {name} vanished before it ended")
     if code in _KILLED:
@@ -176,6 +179,13 @@ def _against(seen: Observation, *, on_base: bool) -> Failed | Inconclusive | Non
     if code != 0:
         return _no(seen, _count_failures(seen, code))
     return _green_without_evidence(seen)
+
+
+def _stopped(seen: Observation) -> str | None:
+    """Why the gate was stopped before it ended; None if it was not."""
+    if seen.overran is not None:
+        return f"gate {seen.gate.name} {seen.overran}"
+    return f"gate {seen.gate.name} did not finish within {seen.gate.timeout_s} s" if seen.timed_out else None
 
 
 def _broken(seen: Observation, code: int) -> str | None:

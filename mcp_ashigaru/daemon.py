@@ -16,12 +16,12 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
-from mcp_ashigaru.secrecy import guard_of
+from mcp_ashigaru.building import World, build
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
 from mcp_ashigaru.stores import ci_policy_of, forge_of, github_of, records_url, spending_of
-from mcp_ashigaru.walls import gateways_of, podman_containers, recipes_of
+from mcp_ashigaru.walls import gateways_of, podman_containers
 from mcp_ashigaru.web.doorkeeper import Door, Doorkeeper
 from mcp_ashigaru.web.pages import PullPages, routes
 from mcp_ashigaru.web.webhooks import webhook_routes
@@ -33,28 +33,16 @@ from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.system_clock import SystemClock
-from runner.agent_run import AgentRunner
-from runner.ahead import Ahead
 from runner.allowed import Policy
-from runner.base_run import BaseJudge
-from runner.closing import Closing
-from runner.engine import Engine
 from runner.facts import Fact, Step
-from runner.gate_run import GateRunner
 from runner.halting import HaltWatch
-from runner.keeping import Keeper
 from runner.layout import Layout
 from runner.model import RoundInput
 from runner.model_access import ModelAccess
-from runner.planning import Planner
-from runner.policy import ChangeLimits
 from runner.ports import Clock, Containers, Forge
-from runner.preparing import Preparer
-from runner.publishing import Publisher
 from runner.rounds import Rounds
-from runner.sandbox_run import SandboxRunner
 from runner.service import Service
-from runner.setup_run import Egress, SetUp
+from runner.setup_run import Egress
 from runner.watch import Watch
 
 _LOG = logging.getLogger(__name__)
@@ -117,80 +105,26 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         pool = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="base-gate")
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         late = _Late()
-        early = Ahead(containers=containers)
-        sandboxes = SandboxRunner(containers=containers, clock=clock, stopping=stopping)
-        recipes = recipes_of(settings, containers)
-        gates = GateRunner(
-            containers=containers,
-            checkouts=checkouts,
-            records=records,
-            clock=clock,
-            layout=layout,
-            recipes=recipes,
-            sandboxes=sandboxes,
-            set_up=SetUp(
+        built = build(
+            World(
+                settings=settings,
                 containers=containers,
                 checkouts=checkouts,
-                clock=clock,
-                layout=layout,
-                recipes=recipes,
-                sandboxes=sandboxes,
-                egress=egress,
-            ),
-            early=early,
-        )
-        limits = ChangeLimits()
-        guard = guard_of(settings, records, clock)
-        keeper = Keeper(
-            checkouts=checkouts,
-            forge=forge,
-            records=records,
-            clock=clock,
-            layout=layout,
-            limits=limits,
-            guard=guard,
-        )
-        closing = Closing(
-            containers=containers,
-            records=records,
-            clock=clock,
-            layout=layout,
-            model=model,
-            resubmit=late.resubmit,
-        )
-        ci = ci_policy_of(settings)
-        planner = Planner(checkouts=checkouts, service_images=settings.service_images)
-        engine = Engine(
-            checkouts=checkouts,
-            forge=forge,
-            records=records,
-            clock=clock,
-            agents=AgentRunner(
-                containers=containers,
-                checkouts=checkouts,
+                forge=forge,
                 records=records,
                 clock=clock,
-                layout=layout,
-                recipes=recipes,
-                sandboxes=sandboxes,
                 model=model,
-                limits=limits,
-                early=early,
-                guard=guard,
+                egress=egress,
+                stopping=stopping,
             ),
-            gates=gates,
-            base=BaseJudge(gates, pool),
-            keeper=keeper,
-            publisher=Publisher(checkouts=checkouts, forge=forge, records=records, clock=clock, ci=ci, guard=guard),
-            closing=closing,
-            planner=planner,
-            preparer=Preparer(checkouts=checkouts, forge=forge, records=records, clock=clock, planner=planner),
+            pool,
+            late.resubmit,
         )
         rounds = DbosRounds(
             settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db",
             host_id=settings.host_id,
             slots=settings.slots,
-            carry_out=_witnessed(engine.carry_out, given.witness),
+            carry_out=_witnessed(built.engine.carry_out, given.witness),
             begin=ladder.begin,
             advance=ladder.advance,
             on_fault=late.faulted,
@@ -201,7 +135,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 repos=frozenset(settings.repos),
                 ladder=settings.ladder,
                 bounds=settings.bounds,
-                ci=ci,
+                ci=ci_policy_of(settings),
                 review_settle_s=settings.review_settle_s,
             ),
             records=records,
@@ -209,8 +143,8 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             forge=forge,
             checkouts=checkouts,
             clock=clock,
-            keeper=keeper,
-            closing=closing,
+            keeper=built.keeper,
+            closing=built.closing,
             spending=spending,
         )
         late.service, late.rounds = service, rounds

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import pwd
 import shutil
 import sqlite3
@@ -14,33 +15,16 @@ import stat
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from mcp_ashigaru.findings import Finding, Level
+from mcp_ashigaru.host_limits import judge_limits
+
 PODMAN_S = 20.0
-WARN_FREE = 5 * 1024**3
-FAIL_FREE = 1024**3
+ROOM_ABOVE_FLOOR = 2.5
 MAX_STATE_PATH = 70
 MIN_SUB_IDS = 65_536
-
-
-class Level(StrEnum):
-    """How bad a finding is."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One line of the diagnosis; `cure` is empty where nothing needs one."""
-
-    level: Level
-    subject: str
-    text: str
-    cure: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +46,7 @@ class Question:
     tokens: Sequence[Token]
     needs_token: bool
     database: Path | None
+    disk_floor: int = 2 * 1024**3
     github: str | None = None
     """What keeps the daemon from GitHub, with its cure; "" nothing; None: its forge is another."""
 
@@ -73,7 +58,7 @@ def diagnose(question: Question) -> tuple[Finding, ...]:
     return (
         judge_podman(info),
         judge_sub_ids(account, _read("/etc/subuid"), _read("/etc/subgid")),
-        *judge_cgroups(info),
+        *judge_limits(info, platform.release()),
         *(judge_image(name, present=_image_exists(question.podman_argv, name)) for name in question.images),
         *judge_tokens(
             [(token, _mode(token.file)) for token in question.tokens],
@@ -81,25 +66,9 @@ def diagnose(question: Question) -> tuple[Finding, ...]:
         ),
         *judge_github(question.github),
         _look_at_database(question.database),
-        judge_disk(question.state_dir, _free_bytes(question.state_dir)),
+        judge_disk(question.state_dir, _free_bytes(question.state_dir), question.disk_floor),
         judge_state_path(question.state_dir),
     )
-
-
-def healthy(findings: Sequence[Finding]) -> bool:
-    """Whether runs can work: no finding fails."""
-    return all(finding.level is not Level.FAIL for finding in findings)
-
-
-def render(findings: Sequence[Finding]) -> str:
-    """The findings as lines for a terminal, each with its cure below it."""
-    width = max((len(finding.subject) for finding in findings), default=0)
-    lines = []
-    for finding in findings:
-        lines.append(f"{finding.level:<4}  {finding.subject:<{width}}  {finding.text}")
-        if finding.cure:
-            lines.append(f"{'':<4}  {'':<{width}}  -> {finding.cure}")
-    return "\n".join(lines)
 
 
 def judge_podman(info: dict[str, Any] | str) -> Finding:
@@ -129,23 +98,6 @@ def judge_sub_ids(account: str, subuid: str, subgid: str) -> Finding:
     cure = f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {account}, then podman system migrate"
     text = f"{account} has {held[small[0]]} in /etc/{small[0]}, and {MIN_SUB_IDS} are needed"
     return Finding(level=Level.FAIL, subject="sub-ids", text=text, cure=cure)
-
-
-def judge_cgroups(info: dict[str, Any] | str) -> tuple[Finding, ...]:
-    """Which limits this host really enforces; under version 1 a rootless limit is accepted and ignored."""
-    if isinstance(info, str):
-        return ()
-    host = info.get("host", {})
-    if host.get("cgroupVersion") != "v2":
-        text = "version 1: memory and process limits of containers are accepted and not enforced"
-        cure = "boot with systemd.unified_cgroup_hierarchy=1; until then only ulimits and wall clocks bound a sandbox"
-        return (Finding(level=Level.WARN, subject="cgroups", text=text, cure=cure),)
-    lacking = [name for name in ("memory", "pids") if name not in (host.get("cgroupControllers") or ())]
-    if lacking:
-        text = f"version 2, but {' and '.join(lacking)} is not delegated to this account, so not enforced"
-        cure = "add Delegate=yes to user@.service, or start the daemon as a systemd user service"
-        return (Finding(level=Level.WARN, subject="cgroups", text=text, cure=cure),)
-    return (Finding(level=Level.OK, subject="cgroups", text="version 2: memory and process limits are enforced"),)
 
 
 def judge_image(name: str, *, present: bool) -> Finding:
@@ -199,13 +151,15 @@ def judge_database(path: Path | None, journal: str | None, fault: str = "") -> F
     return Finding(level=Level.OK, subject="database", text=f"{path}, write-ahead")
 
 
-def judge_disk(path: Path, free: int) -> Finding:
-    """Bytes free where the state lives."""
-    text = f"{free / 1024**3:.1f} GB free for {path}"
-    if free >= WARN_FREE:
+def judge_disk(path: Path, free: int, floor: int) -> Finding:
+    """Bytes free where the state lives; below `floor` no round starts."""
+    text = f"{free / 1024**3:.1f} GB free for {path}, of which {floor / 1024**3:.1f} are kept"
+    if free >= ROOM_ABOVE_FLOOR * floor:
         return Finding(level=Level.OK, subject="disk", text=text)
-    cure = "free some space, or move the state with ASHIGARU_STATE_DIR"
-    return Finding(level=Level.FAIL if free < FAIL_FREE else Level.WARN, subject="disk", text=text, cure=cure)
+    cure = "free some space, move the state with ASHIGARU_STATE_DIR, or lower ASHIGARU_DISK_FLOOR"
+    if free < floor:
+        return Finding(level=Level.FAIL, subject="disk", text=f"{text}: no round starts", cure=cure)
+    return Finding(level=Level.WARN, subject="disk", text=text, cure=cure)
 
 
 def judge_state_path(path: Path) -> Finding:

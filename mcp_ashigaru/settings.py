@@ -29,17 +29,24 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from mcp_ashigaru.prices import DEFAULT_LADDER, DEFAULT_PRICES, Price
+from mcp_ashigaru.settings_faults import ConfigError, refuse_an_unclear_identity, sentence
 from runner.model import Bounds, Tier
+
+__all__ = [
+    "ConfigError",
+    "Settings",
+    "environment_with",
+    "known_variables",
+    "load_settings",
+    "secret_file",
+    "variable_of",
+]
 
 _LOG: Final = logging.getLogger(__name__)
 _PREFIX: Final = "ASHIGARU_"
 _MAX_STATE_DIR: Final = 70
 # What the tests and the set-up are told; none of it is for the daemon.
 _NOT_OURS: Final = ("ASHIGARU_TEST_", "ASHIGARU_REQUIRE_")
-
-
-class ConfigError(Exception):
-    """The daemon cannot start as it is configured; the text is one sentence with a cure."""
 
 
 def _listed(value: Any) -> Any:
@@ -145,6 +152,16 @@ class Settings(BaseSettings):
     """How long the relay holds a request while the daemon is away."""
     agent_memory: int = 4 * 1024**3
     gate_memory: int = 4 * 1024**3
+    sandbox_pids: int = Field(default=512, ge=32, le=32_768)
+    """Processes and threads that one sandbox may have."""
+    sandbox_cpus: float = Field(default=2, ge=0.1, le=1024)
+    """Processors that one sandbox may use up, where the host can hold it to that."""
+    sandbox_disk: int = Field(default=4 * 1024**3, ge=1024**2)
+    """Bytes that one sandbox may write to its tree and its output together."""
+    sandbox_files: int = Field(default=500_000, ge=1000, le=5_000_000)
+    """Files and directories that it may have there."""
+    disk_floor: int = Field(default=2 * 1024**3, ge=0)
+    """Bytes free below which no round starts; at half of it running sandboxes are stopped."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("ladder")
@@ -251,37 +268,13 @@ def _refuse_unknown_variables() -> None:
             raise ConfigError(f"{name} is no setting; {cure}")
 
 
-def _sentence(exc: ValidationError) -> str:
-    first = exc.errors(include_input=False, include_url=False, include_context=False)[0]
-    field, *inner = (str(part) for part in first["loc"]) if first["loc"] else ("ladder",)
-    variable = field if field.isupper() else variable_of(field)
-    where = f" at {'.'.join(inner)}" if inner else ""
-    problem = first["msg"].removeprefix("Value error, ").removeprefix("Input ").splitlines()[0].rstrip(".")
-    return f"{variable} is wrong{where}: it {problem}; docs/operate.md says what it takes."
-
-
-def _refuse_an_unclear_identity(settings: Settings) -> None:
-    token, app = settings.github_token is not None, settings.github_app_id is not None
-    key = settings.github_app_key_file is not None
-    if token and (app or key):
-        raise ConfigError("GitHub is given a token and an App; unset ASHIGARU_GITHUB_TOKEN or ASHIGARU_GITHUB_APP_ID.")
-    if app != key:
-        lacking = "ASHIGARU_GITHUB_APP_ID" if key else "ASHIGARU_GITHUB_APP_KEY_FILE"
-        raise ConfigError(f"A GitHub App needs its id and its key; set {lacking} too.")
-    if not token and not app:
-        raise ConfigError(
-            "GitHub needs a credential: set ASHIGARU_GITHUB_TOKEN_FILE, or "
-            "ASHIGARU_GITHUB_APP_ID and ASHIGARU_GITHUB_APP_KEY_FILE."
-        )
-
-
 def load_settings(**overrides: Any) -> Settings:
     """The settings of this process; `overrides` beat the environment. Raises ConfigError with one sentence."""
     _refuse_unknown_variables()
     try:
         settings = Settings(**{**_secrets_from_files(), **overrides})
     except ValidationError as exc:
-        raise ConfigError(_sentence(exc)) from exc
+        raise ConfigError(sentence(exc, variable_of)) from exc
     except SettingsError as exc:
         named = re.search(r'field "(\w+)"', str(exc))
         variable = variable_of(named.group(1)) if named else "A setting"
@@ -291,7 +284,11 @@ def load_settings(**overrides: Any) -> Settings:
             f"Serving on {settings.host} needs a token: set ASHIGARU_MCP_TOKEN_FILE, or use --host 127.0.0.1."
         )
     if settings.forge == "github":
-        _refuse_an_unclear_identity(settings)
+        refuse_an_unclear_identity(
+            token=settings.github_token is not None,
+            app=settings.github_app_id is not None,
+            key=settings.github_app_key_file is not None,
+        )
     if len(str(settings.state_dir.absolute())) > _MAX_STATE_DIR:
         raise ConfigError(
             f"ASHIGARU_STATE_DIR is too long for the sockets below it; use at most {_MAX_STATE_DIR} characters."

@@ -7,13 +7,15 @@ from contextlib import AbstractContextManager, ExitStack
 
 from mcp_ashigaru.settings import Settings
 from runner.adapters.podman_containers import PodmanContainers
+from runner.adapters.podman_seccomp import write_profile
 from runner.adapters.podman_service import PodmanService, prepare_podman
+from runner.disk import Disk, DiskLimits
 from runner.gateway.access import Gateways, gateways, upstream_from
 from runner.gateway.egress import Egress
 from runner.gateway.metering import Price, PriceTable
 from runner.gateway.model_gateway import Credential
 from runner.images.build import ensure_images
-from runner.ports import Containers
+from runner.ports import Clock, Containers
 from runner.recipes import Recipes
 from runner.sandbox import Limits
 from runner.spending import Spending
@@ -34,7 +36,7 @@ def build_images(settings: Settings, progress: Callable[[str], None]) -> None:
 def podman_containers(settings: Settings, stack: ExitStack) -> PodmanContainers:
     """The daemon's podman, with a service of our own while `stack` is open where the settings name none."""
     url = settings.podman_url or stack.enter_context(PodmanService(settings.podman_dir)).url
-    return PodmanContainers(url)
+    return PodmanContainers(url, seccomp=write_profile(settings.state_dir))
 
 
 def recipes_of(settings: Settings, containers: Containers) -> Recipes:
@@ -45,12 +47,22 @@ def recipes_of(settings: Settings, containers: Containers) -> Recipes:
         agent_image=settings.agent_image,
         relay_image=settings.relay_image,
         gate_image=settings.gate_image,
-        agent_limits=Limits(memory=settings.agent_memory),
-        gate_limits=Limits(memory=settings.gate_memory),
+        agent_limits=_limits(settings, settings.agent_memory),
+        gate_limits=_limits(settings, settings.gate_memory),
         hold_s=settings.relay_hold_s,
         setup_environment=tuple(sorted(settings.setup_environment.items())),
         ca_bundle=settings.setup_ca_bundle,
     )
+
+
+def _limits(settings: Settings, memory: int) -> Limits:
+    return Limits(memory=memory, pids=settings.sandbox_pids, cpus=settings.sandbox_cpus, file=settings.sandbox_disk)
+
+
+def disk_of(settings: Settings, clock: Clock) -> Disk:
+    """What may be written to the host's disk, as the settings say."""
+    limits = DiskLimits(written=settings.sandbox_disk, entries=settings.sandbox_files, floor=settings.disk_floor)
+    return Disk(state_dir=settings.state_dir, clock=clock, limits=limits)
 
 
 def gateways_of(settings: Settings, spending: Spending) -> AbstractContextManager[Gateways]:

@@ -10,14 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from runner.agent_reading import EventReader
 from runner.agent_watch import AgentWatch
 from runner.ahead import Ahead
 from runner.barred import STOPPED, dated, not_begun
 from runner.brief import prompt, system_prompt
 from runner.conclusion import ExitReport, Stopped, conclude
+from runner.disk import DiskWatch
 from runner.facts import AgentEnded, RunAgent
 from runner.files import read_untrusted, remove_tree, write_whole
-from runner.guard import Guard
 from runner.launch import SYSTEM_PROMPT, claude_argv, claude_environment, launch_file, read_exit
 from runner.layout import AttemptDirs, Layout
 from runner.model import Ending, RoundInput, Tier
@@ -30,11 +31,9 @@ from runner.rounds import Interrupted
 from runner.sandbox import agent_name
 from runner.sandbox_run import Cancelled, SandboxRunner
 from runner.sandboxes import RunState, SandboxSpec
-from runner.transcript import Transcript, read_events
+from runner.transcript import Transcript
 
 _GRACE_S: Final = 5.0
-_CHUNK_BYTES: Final = 1024 * 1024
-_OVERLAP_BYTES: Final = 4096
 _GUIDANCE: Final = ("CLAUDE.md", "AGENTS.md")
 
 
@@ -52,7 +51,7 @@ class AgentRunner:
     model: ModelAccess
     limits: ChangeLimits
     early: Ahead
-    guard: Guard
+    reader: EventReader
 
     def ahead(self, run_id: str, attempt: int) -> None:
         """Begin to make the attempt's sandbox, beside what comes before it; `settle` when it will not come."""
@@ -80,7 +79,8 @@ class AgentRunner:
 
         started: told once the agent is at work, for what can be done beside it.
 
-        Raises Cancelled (the sandbox is stopped), Interrupted (it goes on), EngineDown, SandboxFault, ImageMissing.
+        Raises Cancelled (the sandbox is stopped), DiskLow (it is gone), Interrupted (it goes on), EngineDown,
+        SandboxFault, ImageMissing.
         """
         tier = round_input.ladder[step.tier]
         dirs = self.layout.attempt(round_input.run_id, step.attempt)
@@ -216,46 +216,36 @@ class AgentRunner:
         lively = partial(self.model.lively, attempt.run_id, attempt.attempt)
         watch = AgentWatch(self.clock, tier, attempt.started_at, lively)
         transcript = attempt.transcript or Transcript()
+        disk = self.sandboxes.disk.watch((dirs.tree, dirs.out))
         stopped: Stopped | None = None
         while True:
             ended = self.sandboxes.status(name).state is not RunState.RUNNING
-            grown, transcript = self._read(round_input.run_id, step.attempt, dirs, transcript, final=ended)
+            grown, transcript = self.reader.read(round_input.run_id, step.attempt, dirs, transcript, final=ended)
             if ended and not grown:
                 return stopped, transcript, False
-            if grown:
-                watch.heard()
+            if grown and not watch.heard():
                 continue
             if doomed():
                 self.containers.stop(name, _GRACE_S)
                 return None, transcript, True
             if cancelled():
                 self.containers.stop(name, _GRACE_S)
-                self._read(round_input.run_id, step.attempt, dirs, transcript, final=True)
+                self.reader.read(round_input.run_id, step.attempt, dirs, transcript, final=True)
                 raise Cancelled
             if self.sandboxes.stopping.is_set():
                 raise Interrupted
-            if stopped is None and (stopped := watch.over()) is not None:
-                self.containers.stop(name, _GRACE_S)
+            stopped = stopped or self._stop_if_over(name, watch, disk)
             if watch.heartbeat_due():
                 self.records.touch(round_input.run_id, self.clock.now())
             watch.rest(dirs.out / "exit.json")
 
-    def _read(
-        self, run_id: str, attempt: int, dirs: AttemptDirs, transcript: Transcript, *, final: bool
-    ) -> tuple[bool, Transcript]:
-        """Take in what was written since: whether anything was, and the transcript with it."""
-        chunk = read_untrusted(dirs.out / "events.jsonl", offset=transcript.offset, limit=_CHUNK_BYTES)
-        if not chunk:
-            return False, transcript
-        # Half of a secret may be in what was read last time.
-        last = min(transcript.offset, _OVERLAP_BYTES)
-        before = read_untrusted(dirs.out / "events.jsonl", offset=transcript.offset - last, limit=last) or b""
-        after, events = read_events(transcript, chunk, final=final and len(chunk) < _CHUNK_BYTES)
-        self.guard.heard(run_id, before, chunk, *(event.summary for event in events))
-        if after == transcript:
-            return False, transcript
-        self.records.append_events(run_id, attempt, events, after.offset, after, self.clock.now())
-        return True, after
+    def _stop_if_over(self, name: str, watch: AgentWatch, disk: DiskWatch) -> Stopped | None:
+        """Why the agent was stopped just now, by a clock or for what it wrote to the disk. Raises DiskLow."""
+        why = watch.over()
+        if why is not None:
+            self.containers.stop(name, _GRACE_S)
+            return why
+        return None if self.sandboxes.overran(name, disk, at_end=False) is None else Stopped.DISK
 
     # --- after ---
 

@@ -15,6 +15,7 @@ from runner.sandbox_run import pause_s
 _LOOKS: Final = 30
 _TICK_S: Final = 0.005
 _HEARTBEAT_S: Final = 5.0
+_LOOK_S: Final = 0.5
 
 
 class AgentWatch:
@@ -29,12 +30,8 @@ class AgentWatch:
         self._tier = tier
         self._lively = lively
         self._started_at = started_at
-        self._begun = self._heard = self._beat = clock.monotonic()
+        self._begun = self._heard = self._beat = self._looked = clock.monotonic()
         self._last_word: float | None = None
-
-    def heard(self) -> None:
-        """It said something."""
-        self._heard = self._clock.monotonic()
 
     def rest(self, last_word: Path) -> None:
         """Wait until the next look: only a moment where the entrypoint has left its last word, for then it ends."""
@@ -46,6 +43,17 @@ class AgentWatch:
                 self._clock.sleep(pause_s(now - self._last_word))
                 return
             self._clock.sleep(_TICK_S)
+
+    def heard(self) -> bool:
+        """It said something; True now and then, when clocks and flags are to be looked at although it goes on speaking.
+
+        Without that, whoever never falls silent would never be stopped.
+        """
+        now = self._heard = self._clock.monotonic()
+        if now - self._looked < _LOOK_S:
+            return False
+        self._looked = now
+        return True
 
     def heartbeat_due(self) -> bool:
         """Whether it is time to say that it is being watched; True once every few seconds."""

@@ -35,6 +35,7 @@ _CUT_SHORT: Final = MappingProxyType(
         Ending.REFUSED: "the model declined part of it",
         Ending.IDLE_TIMEOUT: "it stopped making progress",
         Ending.WALL_TIMEOUT: "it ran out of time",
+        Ending.DISK_LIMIT: "it used more of the disk than it may",
     }
 )
 

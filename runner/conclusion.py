@@ -23,6 +23,7 @@ class Stopped(StrEnum):
     REPO_BUDGET = "repo_budget"
     DAY_BUDGET = "day_budget"
     HALT = "halt"
+    DISK = "disk"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +119,8 @@ def _stopped_by_us(transcript: Transcript, stopped: Stopped, upstream: UpstreamF
             return _ended(Ending.DAY_BUDGET, "the money of the day is used up")
         case Stopped.HALT:
             return _ended(Ending.HALTED, "all spending is halted")
+        case Stopped.DISK:
+            return _ended(Ending.DISK_LIMIT, "it used more of the disk than it may and was stopped")
         case Stopped.CANCEL:
             return _ended(Ending.KILLED, "it was cancelled")
         case Stopped.IDLE | Stopped.WALL if upstream is not None or transcript.retrying:

@@ -11,6 +11,7 @@ from gates.verdict import Failed
 from runner.agent_run import AgentRunner
 from runner.base_run import BaseJudge
 from runner.closing import Closing
+from runner.disk import Disk
 from runner.errors import CheckoutFault, ImageMissing, Leaked, PushRejected, RunnerError, Unavailable, UnknownRepo
 from runner.facts import (
     BaseJudged,
@@ -65,6 +66,7 @@ class Engine:
     closing: Closing
     planner: Planner
     preparer: Preparer
+    disk: Disk
 
     def carry_out(self, round_input: RoundInput, step: Step) -> Fact:
         """Do `step` and say what happened. World trouble is a `Trouble` fact; anything raised is a fault of ours.
@@ -152,6 +154,7 @@ class Engine:
 
     def _prepare(self, round_input: RoundInput) -> Fact:
         run = self._run(round_input)
+        self.disk.fit_for_a_round()
         self.keeper.guard.plant(self.keeper.layout.run(run.run_id) / "canary", run.run_id)
         tier = round_input.ladder[round_input.start_tier].name
         # Whatever it waited for is over.

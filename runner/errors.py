@@ -66,6 +66,14 @@ class EngineDown(Unavailable):
     """The container engine did not answer."""
 
 
+class DiskLow(Unavailable):
+    """The host's disk has less room than is to be left free."""
+
+    def __init__(self, message: str) -> None:
+        """Say what there is; a person has to make room, so the next try is minutes away."""
+        super().__init__(message, retry_after_s=300.0)
+
+
 class SandboxFault(RunnerError):
     """A container could not be made to do its work."""
 

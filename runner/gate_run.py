@@ -76,7 +76,7 @@ class GateRunner:
             environment = self.set_up.made(run_id, base_sha, plan, image)
             if environment is None:
                 return None
-            for path in (dirs.tree, dirs.out, dirs.nothing):
+            for path in (dirs.tree, dirs.out):
                 path.mkdir(parents=True, exist_ok=True)
             return self.recipes.gate(
                 run_id=run_id,
@@ -185,7 +185,6 @@ class GateRunner:
                 self.containers.remove(name)
             remove_tree(dirs.root)
             dirs.out.mkdir(parents=True)
-            dirs.nothing.mkdir()
             self.checkouts.export(question.run_id, question.commit, dirs.tree)
             begun = self.clock.now()
             write_whole(dirs.root / "begun", json.dumps({"at": begun, "commit": question.commit}).encode())
@@ -213,8 +212,9 @@ class GateRunner:
         junit = None if gate.junit is None else read_untrusted(dirs.out / gate.junit, limit=_JUNIT_BYTES)
         return Observation(
             gate=gate,
-            exit_code=None if ran.timed_out else ran.status.exit_code,
+            exit_code=None if ran.timed_out or ran.overran else ran.status.exit_code,
             timed_out=ran.timed_out,
+            overran=ran.overran,
             oom=ran.status.oom,
             started=ran.status.state is not RunState.ABSENT,
             output=self.containers.output(spec.name, _TAIL_BYTES),

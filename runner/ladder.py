@@ -7,9 +7,7 @@ infrastructure trouble, and always ends. `docs/endings.md` shows the whole of it
 from __future__ import annotations
 
 from dataclasses import replace
-from enum import StrEnum
-from types import MappingProxyType
-from typing import Final, assert_never
+from typing import assert_never
 
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged, Verdict
 from runner import reasons
@@ -19,6 +17,7 @@ from runner.brief import (
     feedback_from_policy,
     with_earlier,
 )
+from runner.endings import ENDINGS, RETRY_AFTER_S, Reaction
 from runner.facts import (
     AgentEnded,
     BaseJudged,
@@ -48,61 +47,6 @@ from runner.model import Cause, Ending, RoundInput
 from runner.moves import LadderError, Move, Round, climb, close, end, run_agent, saved, start_of, step_to, wait
 
 __all__ = ["ENDINGS", "RETRY_AFTER_S", "LadderError", "Reaction", "Round", "advance", "begin", "most_steps"]
-
-
-class Reaction(StrEnum):
-    """What an agent's ending leads to."""
-
-    COLLECT = "collect"
-    COLLECT_LAST = "collect_last"
-    WAIT = "wait"
-    RETRY = "retry"
-    STOP = "stop"
-
-
-ENDINGS: Final = MappingProxyType(
-    {
-        Ending.COMPLETED: Reaction.COLLECT,
-        Ending.MAX_TURNS: Reaction.COLLECT,
-        Ending.TIER_BUDGET: Reaction.COLLECT,
-        Ending.RUN_BUDGET: Reaction.COLLECT_LAST,
-        Ending.PROMPT_TOO_LONG: Reaction.COLLECT,
-        Ending.REFUSED: Reaction.COLLECT,
-        Ending.IDLE_TIMEOUT: Reaction.COLLECT,
-        Ending.WALL_TIMEOUT: Reaction.COLLECT,
-        Ending.REPO_BUDGET: Reaction.WAIT,
-        Ending.DAY_BUDGET: Reaction.WAIT,
-        Ending.HALTED: Reaction.WAIT,
-        Ending.QUOTA: Reaction.WAIT,
-        Ending.OVERLOADED: Reaction.WAIT,
-        Ending.AUTH: Reaction.WAIT,
-        Ending.CREDIT: Reaction.WAIT,
-        Ending.NETWORK: Reaction.WAIT,
-        Ending.MODEL_UNKNOWN: Reaction.STOP,
-        Ending.BAD_REQUEST: Reaction.STOP,
-        Ending.NO_TURNS: Reaction.RETRY,
-        Ending.SESSION_LOST: Reaction.RETRY,
-        Ending.OUT_OF_MEMORY: Reaction.RETRY,
-        Ending.KILLED: Reaction.RETRY,
-        Ending.VANISHED: Reaction.RETRY,
-        Ending.UNREADABLE: Reaction.RETRY,
-    }
-)
-"""The one table: every ending there is, and what it leads to."""
-
-RETRY_AFTER_S: Final = MappingProxyType(
-    {
-        Ending.REPO_BUDGET: 86_400.0,
-        Ending.DAY_BUDGET: 86_400.0,
-        Ending.HALTED: 86_400.0,
-        Ending.QUOTA: 900.0,
-        Ending.OVERLOADED: 60.0,
-        Ending.AUTH: 1800.0,
-        Ending.CREDIT: 1800.0,
-        Ending.NETWORK: 60.0,
-    }
-)
-"""Seconds until the next try where the upstream named no time."""
 
 
 def begin(round_input: RoundInput) -> Move:

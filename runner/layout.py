@@ -25,12 +25,11 @@ class AttemptDirs:
 
 @dataclass(frozen=True, kw_only=True)
 class GateDirs:
-    """One gate on one tree. nothing: an empty directory, where something has to be shown and there is nothing."""
+    """One gate on one tree. Both directories are writable from inside."""
 
     root: Path
     tree: Path
     out: Path
-    nothing: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +71,7 @@ class Layout:
     def gate(self, run_id: str, name: str) -> GateDirs:
         """Directories of one gate's sandbox."""
         root = self.run(run_id) / name
-        return GateDirs(root=root, tree=root / "tree", out=root / "out", nothing=root / "nothing")
+        return GateDirs(root=root, tree=root / "tree", out=root / "out")
 
     def sockets(self, owner: str) -> Path:
         """Directory for the sockets granted to one sandbox."""

@@ -69,6 +69,7 @@ class Ending(StrEnum):
     REFUSED = "refused"
     IDLE_TIMEOUT = "idle_timeout"
     WALL_TIMEOUT = "wall_timeout"
+    DISK_LIMIT = "disk_limit"
     QUOTA = "quota"
     OVERLOADED = "overloaded"
     AUTH = "auth"

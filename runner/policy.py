@@ -25,6 +25,12 @@ _IGNORED_BY_HFS: Final = frozenset(
     [*map(chr, range(0x200C, 0x2010)), *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x206A, 0x2070)), "\ufeff"]
 )
 _NTFS_SHORT_GIT: Final = re.compile(r"git~[0-9]+")
+# The names that NTFS gives beside long ones: the first letters and a number; where many begin alike, two letters and a
+# hash, of which git itself knows these for `.gitmodules` and `.gitattributes`.
+_NTFS_SHORT: Final = re.compile(r"([^.~]{1,6})~[0-9]+(\.[^.]{0,3})?")
+_NTFS_HASHED: Final = re.compile(r"(gi7eba|gi7d29)~[0-9]+")
+_LFS_POINTER: Final = re.compile(rb"version https?://(git-lfs\.github\.com|hawser\.github\.com|git-media\.io)/")
+_LFS_MAX: Final = 1024
 
 _AT_ROOT: Final = (
     ".github",
@@ -39,6 +45,7 @@ _AT_ROOT: Final = (
 )
 _ANYWHERE: Final = ("claude.md", "claude.local.md", "agents.md", ".claude", ".claude.json", ".mcp.json")
 _PROGRAM_STARTERS: Final = frozenset({".gitmodules", ".gitattributes", ".gitconfig"})
+_SHORT_STEMS: Final = frozenset(name.lstrip(".")[:6] for name in _PROGRAM_STARTERS)
 _HARMLESS_GIT_FILES: Final = frozenset({".gitignore", ".gitkeep"})
 
 
@@ -97,7 +104,19 @@ def is_protected(path: str, limits: ChangeLimits) -> bool:
     folded = _folded(path)
     parts = folded.split("/")
     inside = any(folded == root or folded.startswith(f"{root}/") for root in limits.protected_paths)
-    return inside or any(part in limits.protected_names or _is_git_file(part) for part in parts)
+    if inside or any(part in limits.protected_names or _is_git_file(part) for part in parts):
+        return True
+    return any(_is_short_for(part, limits) for part in parts)
+
+
+def _is_short_for(part: str, limits: ChangeLimits) -> bool:
+    """Whether NTFS may take this name for a protected one."""
+    found = _NTFS_SHORT.fullmatch(part)
+    if found is None:
+        return False
+    longs = (*limits.protected_names, *(path.rsplit("/", 1)[-1] for path in limits.protected_paths))
+    stems = {long.lstrip(".").split(".")[0].replace(" ", "")[:6] for long in longs}
+    return found[1] in stems | _SHORT_STEMS or _NTFS_HASHED.fullmatch(part) is not None
 
 
 def _is_git_file(part: str) -> bool:
@@ -118,6 +137,7 @@ def _objections(snapshot: Snapshot, limits: ChangeLimits, existing: Collection[s
             yield objection
     yield from _twins(snapshot.changes, existing)
     yield from _nested(snapshot.changes)
+    yield from _bare_repositories(snapshot.changes, existing)
 
 
 def _too_much(changes: Sequence[FileChange], limits: ChangeLimits) -> Iterator[str]:
@@ -162,6 +182,8 @@ def _of_content(change: FileChange, limits: ChangeLimits) -> str | None:
     if len(change.content) > limits.file_bytes:
         size = len(change.content)
         return f"{_shown(change.path)} holds {size} bytes, and {limits.file_bytes} are allowed; make it smaller."
+    if len(change.content) <= _LFS_MAX and _LFS_POINTER.match(change.content):
+        return f"{_shown(change.path)} would be a pointer to content that nobody here sees; write the content itself."
     return None
 
 
@@ -215,6 +237,24 @@ def _nested(changes: Sequence[FileChange]) -> Iterator[str]:
             yield f"{_shown(change.path)} would be written through a symlink; write to the real place."
         elif parents:
             yield f"{_shown(change.path)} lies below a path that is a file; remove one of them."
+
+
+def _bare_repositories(changes: Sequence[FileChange], existing: Collection[str]) -> Iterator[str]:
+    """Folders that git would take for a repository, and run the hooks and settings of for whoever steps inside."""
+    written = [change.path for change in changes if change.kind is ChangeKind.WRITE]
+    gone = {change.path for change in changes if change.kind is ChangeKind.DELETE}
+    found: dict[str, set[str]] = {}
+    for path in (*written, *(path for path in existing if path not in gone)):
+        *above, last = _folded(path).split("/")
+        if last == "head":
+            found.setdefault("/".join(above), set()).add(last)
+        for depth, part in enumerate(above):
+            if part in {"objects", "refs"}:
+                found.setdefault("/".join(above[:depth]), set()).add(part)
+    bare = sorted(folder for folder, marks in found.items() if len(marks) == 3)
+    for folder in bare:
+        if any(not folder or _folded(path).startswith(f"{folder}/") for path in written):
+            yield f"{_shown(folder or '.')} would be a repository inside the repository; rename something in it."
 
 
 def _places(path: str) -> list[str]:

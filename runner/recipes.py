@@ -57,7 +57,7 @@ class Recipes:
         owner = Owner(run_id=run_id, attempt=0, host=self.host)
         return gate_spec(
             owner=owner,
-            beside=None if not services else self._beside(owner, what, take, dirs, services),
+            beside=None if not services else self._beside(owner, what, take, services),
             what=what,
             take=take,
             image=image,
@@ -68,10 +68,9 @@ class Recipes:
             limits=self.gate_limits,
         )
 
-    def _beside(self, owner: Owner, what: str, take: int, dirs: GateDirs, services: tuple[Service, ...]) -> Beside:
+    def _beside(self, owner: Owner, what: str, take: int, services: tuple[Service, ...]) -> Beside:
         return Beside(
             relay_image=self.image_id(self.relay_image),
-            nothing=str(dirs.nothing),
             services=tuple(
                 service_spec(owner=owner, what=what, take=take, image=self.image_id(one.image), service=one)
                 for one in services

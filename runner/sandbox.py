@@ -1,4 +1,4 @@
-"""The only recipes of sandboxes there are, as data: agent, gate and set-up. Pure.
+"""The only recipes of sandboxes there are, as data: agent, gate, set-up, service and relay. Pure.
 
 What all have in common (no network, no capability, read-only root, …) is not said here but done by every adapter of
 `runner.ports.Containers`: a recipe cannot ask for less.
@@ -18,6 +18,7 @@ IN_DIR = "/ashigaru/in"
 OUT_DIR = "/ashigaru/out"
 ENV_DIR = "/ashigaru/env"
 CA_DIR = "/ashigaru/ca"
+SOCKET_DIR = "/ashigaru/sockets"
 MODEL_PORT = 8080
 MODEL_SOCKET = "model.sock"
 EGRESS_PORT = 3128
@@ -37,25 +38,29 @@ LABEL_ROLE = "ashigaru.role"
 LABEL_HOST = "ashigaru.host"
 
 _MIB = 1024 * 1024
+_RELAY_MEMORY = 256 * _MIB
 _PLAIN = re.compile(r"[a-z0-9]+")
 _DASHED = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one sandbox may use: bytes of memory, processes, bytes of scratch memory in /tmp."""
+    """What one sandbox may use: bytes of memory, processes and threads, processors, bytes of scratch memory in /tmp,
+    and bytes in one file. What it may write to the host's disk in all is `runner.disk`'s.
+    """
 
     memory: int = 4096 * _MIB
     pids: int = 512
+    cpus: float = 2
     scratch: int = 512 * _MIB
+    file: int = 4096 * _MIB
 
 
 @dataclass(frozen=True, kw_only=True)
 class Beside:
-    """What a gate has beside it: its services, and what holds their pod. nothing: an empty directory of the host's."""
+    """What a gate has beside it: its services, and the image that holds their pod."""
 
     relay_image: str
-    nothing: str
     services: tuple[SandboxSpec, ...]
 
 
@@ -145,8 +150,8 @@ def gate_spec(  # noqa: PLR0913 - a recipe is said in full, by keyword
     )
     if beside is None:
         return alone
-    # A relay that relays nothing: it holds the namespace that has loopback alone.
-    holder = RelaySpec(image=beside.relay_image, socket_dir=beside.nothing, ports=(), hold_s=1)
+    # A pod without a relay: its namespace has loopback alone.
+    holder = RelaySpec(image=beside.relay_image, socket_dir="", ports=(), hold_s=1)
     return replace(alone, relay=holder, services=beside.services)
 
 
@@ -215,6 +220,32 @@ def setup_spec(  # noqa: PLR0913 - a recipe is said in full, by keyword
     )
 
 
+def relay_name(name: str) -> str:
+    """The name of the relay in the pod of the sandbox of that name."""
+    return f"{name}-relay"
+
+
+def relay_spec(spec: SandboxSpec, relay: RelaySpec) -> SandboxSpec:
+    """The relay of that sandbox: sealed as it is, shown the sockets and nothing else, with nowhere to write."""
+    routes = (f"{port}:{socket}" for port, socket in relay.ports)
+    return replace(
+        spec,
+        name=relay_name(spec.name),
+        role=Role.RELAY,
+        image=relay.image,
+        command=(*RELAY_COMMAND, "--hold", str(relay.hold_s), *routes),
+        workdir="/",
+        environment=_ENVIRONMENT,
+        mounts=(_shown(relay.socket_dir, SOCKET_DIR, read_only=True),),
+        tmpfs=(),
+        labels=tuple((dict(spec.labels) | {LABEL_ROLE: Role.RELAY.value}).items()),
+        memory=_RELAY_MEMORY,
+        file=0,
+        relay=None,
+        services=(),
+    )
+
+
 _ENVIRONMENT = (
     ("HOME", "/tmp"),  # noqa: S108 - inside the sandbox
     ("LANG", "C.UTF-8"),
@@ -254,6 +285,8 @@ def _sealed(
         ),
         memory=limits.memory,
         pids=limits.pids,
+        cpus=limits.cpus,
+        file=limits.file,
         relay=relay,
     )
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runner.errors import EngineDown, RunnerError
+from runner.disk import Disk, DiskWatch, writable_by
+from runner.errors import DiskLow, EngineDown, RunnerError
 from runner.files import remove_tree
 from runner.ports import Clock, Containers
 from runner.rounds import Interrupted
@@ -29,10 +30,11 @@ def pause_s(waited_s: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """How a sandbox came to its end."""
+    """How a sandbox came to its end. overran: that it used more of the disk than it may, fit to follow its name."""
 
     status: SandboxStatus
     timed_out: bool = False
+    overran: str | None = None
 
 
 class Cancelled(Exception):
@@ -46,6 +48,7 @@ class SandboxRunner:
     containers: Containers
     clock: Clock
     stopping: threading.Event
+    disk: Disk
     patience_s: float = 20.0
 
     def status(self, name: str) -> SandboxStatus:
@@ -83,6 +86,21 @@ class SandboxRunner:
         timer.daemon = True
         timer.start()
 
+    def overran(self, name: str, watch: DiskWatch, *, at_end: bool) -> str | None:
+        """Why the sandbox was killed, where it used more of the disk than it may.
+
+        Raises DiskLow where the host's disk is nearly full, whoever filled it; the sandbox is gone then, for in the
+        end that it found nobody could read what it would have said.
+        """
+        try:
+            overran = watch.over(at_end=at_end)
+        except DiskLow:
+            self.containers.remove(name)
+            raise
+        if overran is not None and not at_end:
+            self.containers.stop(name, 0)
+        return overran
+
     def may_wait(self, cancelled: Callable[[], bool]) -> None:
         """Nothing while waiting makes sense. Raises Cancelled, Interrupted."""
         if cancelled():
@@ -93,8 +111,10 @@ class SandboxRunner:
     def to_end(self, spec: SandboxSpec, *, started_at: float, timeout_s: float, cancelled: Callable[[], bool]) -> Ran:
         """Start or adopt `spec` and wait until it has exited; stopped `timeout_s` after `started_at` (UTC).
 
-        The sandbox is left in place for its output to be read. Raises Cancelled, Interrupted, EngineDown, SandboxFault.
+        Killed where it uses more of the disk than it may. The sandbox is left in place for its output to be read.
+        Raises Cancelled, Interrupted, EngineDown, SandboxFault; DiskLow, and then the sandbox is gone.
         """
+        watch = self.disk.watch(writable_by(spec))
         self.containers.start(spec)
         # A clock that is set back must not give a gate for ever: the monotonic bound counts from here.
         begun = self.clock.monotonic()
@@ -104,7 +124,11 @@ class SandboxRunner:
             if cancelled():
                 self.containers.stop(spec.name, _GRACE_S)
                 raise Cancelled
-            if status.state is not RunState.RUNNING:
+            ended = status.state is not RunState.RUNNING
+            overran = self.overran(spec.name, watch, at_end=ended)
+            if overran is not None:
+                return Ran(status=self.containers.status(spec.name), overran=overran)
+            if ended:
                 return Ran(status=status)
             if self.clock.now() >= started_at + timeout_s or self.clock.monotonic() >= begun + timeout_s:
                 self.containers.stop(spec.name, _GRACE_S)

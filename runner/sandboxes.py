@@ -52,11 +52,12 @@ class Tmpfs:
 
 @dataclass(frozen=True, kw_only=True)
 class RelaySpec:
-    """The relay of a sandbox's pod: the pod's infra container, joining loopback ports to sockets of the daemon.
+    """What a sandbox's pod has beside its members: a namespace of loopback alone, and a relay where there are ports.
 
-    socket_dir: host directory holding nothing but the sockets granted, mounted read-only at /ashigaru/sockets.
-    ports: (loopback TCP port inside, socket file name) pairs. hold_s: how long a connection is held while a
-    socket is away.
+    The relay is a sealed member like any other, and alone in being shown socket_dir: a host directory with nothing in
+    it but the sockets granted, mounted read-only at /ashigaru/sockets. ports: (loopback TCP port inside, socket file
+    name) pairs. hold_s: how long a connection is held while a socket is away. image: the relay's, which also holds the
+    pod's namespace.
     """
 
     image: str
@@ -72,6 +73,7 @@ class SandboxSpec:
     name: deterministic, so that a second start adopts. image: an image id. No network ever: with a relay the
     sandbox is a member of a pod whose namespace has loopback only, without one it is started with none at all.
     environment holds no secret: it is visible to `podman inspect`. command empty: what the image runs by itself.
+    memory: bytes. pids: processes and threads. cpus: processors' worth of time. file: bytes that one file may hold.
     services: sandboxes that live in its pod as long as it is there; they are started before it and go with it.
     """
 
@@ -86,6 +88,8 @@ class SandboxSpec:
     labels: tuple[tuple[str, str], ...]
     memory: int
     pids: int
+    cpus: float
+    file: int
     relay: RelaySpec | None = None
     services: tuple[SandboxSpec, ...] = ()
 

@@ -222,7 +222,8 @@ class Service:
     def recover(self) -> None:
         """Bring records and engine together after a start: a run that was claimed but never enqueued is enqueued."""
         for run in self._records.runs(phases=WORKING_PHASES, limit=_MOST_LIVE):
-            known = self._records.round_input(run.run_id, run.round) or first_round(run, self._policy.ladder, self._policy.bounds)
+            first = first_round(run, self._policy.ladder, self._policy.bounds)
+            known = self._records.round_input(run.run_id, run.round) or first
             match self._rounds.state(run.run_id, run.round):
                 case RoundState.ABSENT:
                     _LOG.info("enqueueing a round that a crash left out", extra={"run": run.run_id})

@@ -127,10 +127,11 @@ class SetUp:
             ran = self.sandboxes.to_end(
                 spec, started_at=float(begun["at"]), timeout_s=setup.timeout_s, cancelled=cancelled
             )
-            if ran.timed_out or ran.status.exit_code != 0:
+            if ran.timed_out or ran.overran or ran.status.exit_code != 0:
                 tail = plain(self.containers.output(name, _TAIL_BYTES).decode("utf-8", "replace"), keep_newlines=False)
                 refused = ", ".join(self.egress.refusals(name))
-                why = "did not finish in time" if ran.timed_out else f"exited {ran.status.exit_code}"
+                ended = "did not finish in time" if ran.timed_out else f"exited {ran.status.exit_code}"
+                why = ran.overran or ended
                 hint = f" (refused egress: {refused}; see ASHIGARU_SETUP_EGRESS)" if refused else ""
                 return Inconclusive(reason=f"the set-up step {why}{hint}: {tail[-600:]}")
             write_whole(root / "finished", key.encode())

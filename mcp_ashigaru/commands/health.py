@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from mcp_ashigaru.doctor import Question, Token, diagnose, healthy, render
+from mcp_ashigaru.doctor import Question, Token, diagnose
+from mcp_ashigaru.findings import healthy, render
 from mcp_ashigaru.settings import Settings, secret_file
 from mcp_ashigaru.stores import github_trouble, records_file
 from mcp_ashigaru.walls import build_images, podman_argv
@@ -27,6 +28,7 @@ def report(settings: Settings) -> int:
             ),
             needs_token=not settings.model_upstream.startswith("replay:"),
             database=records_file(settings),
+            disk_floor=settings.disk_floor,
             github=github_trouble(settings),
         )
     )

@@ -9,31 +9,37 @@ from __future__ import annotations
 import math
 import socket
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
-import podman.errors
 from podman import PodmanClient
 from podman.domain.containers import Container
 
-from runner.adapters.podman_faults import FAULTS, NO_IMAGE, short, translate
-from runner.adapters.podman_payloads import container_arguments, pod_arguments, pod_name, relay_name
-from runner.adapters.podman_races import despite_races, start_anyway
-from runner.errors import EngineDown, ImageMissing, SandboxFault
-from runner.sandbox import LABEL_ROLE, LABEL_RUN
+from runner.adapters.podman_faults import FAULTS, NO_IMAGE, translate
+from runner.adapters.podman_payloads import container_arguments, pod_name
+from runner.adapters.podman_pods import (
+    NEVER_STARTED,
+    RUNNING,
+    await_relay,
+    find,
+    foreign,
+    have_pod,
+    ours,
+    printed,
+    start_member,
+)
+from runner.adapters.podman_races import start_anyway
+from runner.adapters.podman_service import hard_limits
+from runner.errors import EngineDown, ImageMissing
+from runner.sandbox import LABEL_ROLE, LABEL_RUN, relay_spec
 from runner.sandboxes import Role, RunState, SandboxListing, SandboxSpec, SandboxStatus
 
-RELAY_READY = b"ready"
-RELAY_WAIT_S = 10.0
-POLL_S = 0.005
-
-_NEVER_STARTED = frozenset({"created", "configured", "initialized"})
-_RUNNING = frozenset({"running", "paused", "stopping", "restarting"})
 _GONE = (HTTPStatus.NOT_FOUND,)
 _GONE_OR_SETTLED = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.NOT_MODIFIED)
 
@@ -41,12 +47,15 @@ _GONE_OR_SETTLED = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.NOT_MO
 class PodmanContainers:
     """The sandboxes of the podman service at `url` ("unix:///…/podman.sock")."""
 
-    def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:
-        """Wait at most `timeout_s` for each answer of the service."""
+    def __init__(self, url: str, *, timeout_s: float = 60.0, seccomp: Path | None = None) -> None:
+        """Wait at most `timeout_s` for each answer of the service. seccomp: the profile; None: the service's own."""
         self._url = url
         self._timeout_s = timeout_s
+        self._seccomp = None if seccomp is None else str(seccomp)
         self._listening: dict[str, str] = {}
         """The relays that were heard to listen, by sandbox, until that is removed."""
+        self._bounds_cpu: bool | None = None
+        """Whether a sandbox can be held to a share of the processors here; asked in vain, podman starts nothing."""
         self._making = tuple(threading.Lock() for _ in range(64))
 
     @contextmanager
@@ -85,19 +94,20 @@ class PodmanContainers:
     def ready(self, spec: SandboxSpec) -> None:
         """As `Containers.ready` promises."""
         with self._one_at_a_time(spec.name), self._client() as client:
-            found = _find(client, spec.name)
+            found = find(client, spec.name)
             if found is not None:
-                return _ours(found, spec)
+                ours(found, spec)
+                return
             self._create(client, spec)
-            return self._have_relay(client, spec) if spec.relay is not None else None
+            self._have_relay(spec)
 
     def start(self, spec: SandboxSpec) -> bool:
         """As `Containers.start` promises."""
         with self._one_at_a_time(spec.name), self._client() as client:
-            found = _find(client, spec.name)
+            found = find(client, spec.name)
             if found is not None:
-                _ours(found, spec)
-            if found is None or found.status in _NEVER_STARTED:
+                ours(found, spec)
+            if found is None or found.status in NEVER_STARTED:
                 self._start_created(client, spec, found or self._create(client, spec))
             return found is None
 
@@ -105,74 +115,52 @@ class PodmanContainers:
         """The sandbox, not started; its relay is on its way up meanwhile."""
         beside_it = (spec.relay.image,) if spec.relay is not None else ()
         for image in (spec.image, *beside_it, *(service.image for service in spec.services)):
-            if not client.images.exists(image):  # before anything is made; for a relay podman would ask a registry
+            if not client.images.exists(image):  # before anything is made; for a pod podman would ask a registry
                 raise ImageMissing(NO_IMAGE)
         if spec.relay is None:
-            return client.containers.create(**container_arguments(spec))
-        self._have_pod(client, spec)
+            return client.containers.create(**self._arguments(client, spec))
+        have_pod(client, spec)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="relay") as beside:
             relay = beside.submit(self._start_relay, spec)
-            made = client.containers.create(**container_arguments(spec))
+            made = client.containers.create(**self._arguments(client, spec))
             relay.result()
         return made
 
-    def _start_relay(self, spec: SandboxSpec) -> None:
+    def _arguments(self, client: PodmanClient, spec: SandboxSpec, pod_of: str | None = None) -> dict[str, Any]:
+        if self._bounds_cpu is None:
+            self._bounds_cpu = _has_cpu(client.system.info())
+        return container_arguments(
+            spec, pod_of=pod_of, bounds_cpu=self._bounds_cpu, most=hard_limits(), seccomp=self._seccomp
+        )
+
+    def _start_relay(self, spec: SandboxSpec) -> Container | None:
+        """The relay, started; None where nothing is to be relayed."""
+        if spec.relay is None or not spec.relay.ports:
+            return None
+        relay = relay_spec(spec, spec.relay)
         with self._client() as client:
-            relay = client.containers.get(relay_name(spec.name))
-            if relay.status in _NEVER_STARTED:
-                start_anyway(relay)
+            return start_member(client, relay, lambda: self._arguments(client, relay, spec.name))
 
     def _start_created(self, client: PodmanClient, spec: SandboxSpec, container: Container) -> None:
-        if spec.relay is not None:
-            self._have_relay(client, spec)
+        self._have_relay(spec)
         for service in spec.services:
-            beside = _find(client, service.name)
-            if beside is None:
-                beside = client.containers.create(**container_arguments(service, pod_of=spec.name))
-            _ours(beside, service)
-            if beside.status in _NEVER_STARTED:
-                start_anyway(beside)
+            start_member(client, service, partial(self._arguments, client, service, spec.name))
         start_anyway(container)
 
-    def _have_pod(self, client: PodmanClient, spec: SandboxSpec) -> None:
-        """A pod with nothing but loopback is there, its relay made."""
-        pod = pod_name(spec.name)
-        if client.pods.exists(pod):
-            labels = client.pods.get(pod).attrs.get("Labels") or {}
-            if labels.get(LABEL_RUN) != dict(spec.labels).get(LABEL_RUN):
-                raise _foreign(spec.name)
-            if not client.containers.exists(relay_name(spec.name)):
-                client.pods.remove(pod, force=True)  # the service ended between making the pod and making its relay
-                client.pods.create(**pod_arguments(spec))
-        else:
-            client.pods.create(**pod_arguments(spec))
-
-    def _have_relay(self, client: PodmanClient, spec: SandboxSpec) -> None:
-        """The relay listens: a sandbox that starts before it would find its ports closed."""
-        relay = client.containers.get(relay_name(spec.name))
-        if relay.status in _RUNNING and self._listening.get(spec.name) == relay.id:
-            return  # it was heard already, and it is started once
-        if relay.status not in _RUNNING:
-            start_anyway(relay)
-        deadline = time.monotonic() + RELAY_WAIT_S
-        while True:
-            relay.reload()  # first: what it said in the end is among what is read now
-            printed = b"".join(_printed(relay))
-            if RELAY_READY in printed.split(b"\n"):
-                self._listening[spec.name] = str(relay.id)
-                return
-            if relay.status not in _RUNNING or time.monotonic() >= deadline:
-                said = short(printed.decode("utf-8", "replace"))
-                raise SandboxFault(f"The relay of {spec.name} did not come up; it said: {said}")
-            time.sleep(POLL_S)
+    def _have_relay(self, spec: SandboxSpec) -> None:
+        """The relay listens, where there is to be one."""
+        relay = self._start_relay(spec)
+        if relay is not None and self._listening.get(spec.name) != relay.id:
+            await_relay(relay, spec.name)
+            self._listening[spec.name] = str(relay.id)
 
     def status(self, name: str) -> SandboxStatus:
         """As `Containers.status` promises; one that was never started counts as absent."""
         with self._client() as client:
-            found = _find(client, name)
-        if found is None or found.status in _NEVER_STARTED:
+            found = find(client, name)
+        if found is None or found.status in NEVER_STARTED:
             return SandboxStatus(state=RunState.ABSENT)
-        if found.status in _RUNNING:
+        if found.status in RUNNING:
             return SandboxStatus(state=RunState.RUNNING)
         state: dict[str, Any] = found.attrs["State"]
         return SandboxStatus(
@@ -184,10 +172,10 @@ class PodmanContainers:
         kept: deque[bytes] = deque()
         size = 0
         with self._client() as client:
-            found = _find(client, name)
-            if found is None or found.status in _NEVER_STARTED:
+            found = find(client, name)
+            if found is None or found.status in NEVER_STARTED:
                 return b""
-            for piece in _printed(found):
+            for piece in printed(found):
                 kept.append(piece)
                 size += len(piece)
                 while kept and size - len(kept[0]) >= max_bytes:
@@ -197,8 +185,8 @@ class PodmanContainers:
     def stop(self, name: str, grace_s: float) -> None:
         """As `Containers.stop` promises."""
         with self._client() as client:
-            found = _find(client, name)
-            if found is None or found.status not in _RUNNING:
+            found = find(client, name)
+            if found is None or found.status not in RUNNING:
                 return
             seconds = math.ceil(max(0.0, grace_s))
             # podman-py's own stop() gives up waiting after one and a half times the grace, whatever the client allows
@@ -212,9 +200,9 @@ class PodmanContainers:
         """As `Containers.remove` promises."""
         with self._one_at_a_time(name), self._client() as client:
             self._listening.pop(name, None)
-            found = _find(client, name)
+            found = find(client, name)
             if found is not None and LABEL_RUN not in found.labels:
-                raise _foreign(name)
+                raise foreign(name)
             pod = pod_name(name)
             if found is not None:
                 # Killed first: a plain forced removal waits ten seconds for whoever does not heed SIGTERM.
@@ -247,32 +235,14 @@ class PodmanContainers:
         return tuple(listed[name] for name in sorted(listed))
 
 
+def _has_cpu(info: dict[str, Any]) -> bool:
+    return "cpu" in (info.get("host", {}).get("cgroupControllers") or ())
+
+
 def _state(status: str) -> RunState:
-    if status in _RUNNING:
+    if status in RUNNING:
         return RunState.RUNNING
-    return RunState.ABSENT if status in _NEVER_STARTED else RunState.EXITED
-
-
-def _find(client: PodmanClient, name: str) -> Container | None:
-    try:
-        return despite_races(lambda: client.containers.get(name))
-    except podman.errors.NotFound:
-        return None
-
-
-def _printed(container: Container) -> Iterator[bytes]:
-    """Frame by frame what the container has printed so far."""
-    frames: Iterator[bytes] = container.logs(stream=True, follow=False)  # type: ignore[assignment] # as it streams
-    return frames
-
-
-def _ours(found: Container, spec: SandboxSpec) -> None:
-    if found.labels.get(LABEL_RUN) != dict(spec.labels).get(LABEL_RUN):
-        raise _foreign(spec.name)
-
-
-def _foreign(name: str) -> SandboxFault:
-    return SandboxFault(f"A container named {name} is there that is not ours; remove it and try again.")
+    return RunState.ABSENT if status in NEVER_STARTED else RunState.EXITED
 
 
 def _settle(answer: Any, *, not_running: bool = False) -> None:

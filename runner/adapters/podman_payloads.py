@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from runner.sandbox import LABEL_ROLE, RELAY_COMMAND
+from runner.sandbox import LABEL_ROLE
 from runner.sandboxes import Role, SandboxSpec
 
-SOCKETS = "/ashigaru/sockets"
+HOLD = ("/bin/sleep", "infinity")
+"""What a pod's infra container runs: podman makes it with a writable root, so it does nothing and is shown nothing."""
 LOG_BYTES = 32 * 1024 * 1024
 """What is kept of a sandbox's output. Podman starts the log anew when it is full, so a flood costs its own tail."""
+OPEN_FILES = 16_384
+SHARED_MEMORY = 64 * 1024 * 1024
+CPU_PERIOD = 100_000
+"""Microseconds (the kernel's own default)."""
 
 
 def pod_name(name: str) -> str:
@@ -17,14 +23,24 @@ def pod_name(name: str) -> str:
     return f"{name}-pod"
 
 
-def relay_name(name: str) -> str:
-    """The relay, its pod's infra container."""
-    return f"{name}-relay"
+def infra_name(name: str) -> str:
+    """The container that holds its pod's namespaces."""
+    return f"{name}-infra"
 
 
-def container_arguments(spec: SandboxSpec, *, pod_of: str | None = None) -> dict[str, Any]:
-    """Keyword arguments for podman-py's `containers.create`. pod_of: the sandbox in whose pod it is, if
-    that is another's.
+def container_arguments(
+    spec: SandboxSpec,
+    *,
+    pod_of: str | None = None,
+    bounds_cpu: bool = False,
+    most: Mapping[str, int] | None = None,
+    seccomp: str | None = None,
+) -> dict[str, Any]:
+    """Keyword arguments for podman-py's `containers.create`.
+
+    pod_of: the sandbox in whose pod it is, if that is another's. bounds_cpu: whether this host lets a sandbox be held
+    to a share of its processors; asked in vain, podman starts nothing. most: the hard limits of this account, by
+    rlimit, which no sandbox's may exceed. seccomp: the file with the profile of system calls; None: the service's own.
 
     Three traps of it: `security_opt` is not what it is called, `tmpfs=` is refused, and podman 4.3 takes no binds
     beside a sized tmpfs in `mounts=`, so binds go through `volumes=`.
@@ -43,6 +59,8 @@ def container_arguments(spec: SandboxSpec, *, pod_of: str | None = None) -> dict
         "pids_limit": spec.pids,
         "mem_limit": spec.memory,
         "memswap_limit": spec.memory,
+        "shm_size": SHARED_MEMORY,
+        "ulimits": _ulimits(spec, most or {}),
         "use_config_proxy": False,  # podman would copy the service's own proxy variables in
         "image_volume_mode": "ignore",
         "log_config": {"Type": "k8s-file", "Config": {"size": LOG_BYTES}},
@@ -54,6 +72,10 @@ def container_arguments(spec: SandboxSpec, *, pod_of: str | None = None) -> dict
             for scratch in spec.tmpfs
         ],
     }
+    if bounds_cpu:
+        arguments |= {"cpu_period": CPU_PERIOD, "cpu_quota": int(spec.cpus * CPU_PERIOD)}
+    if seccomp is not None:
+        arguments["seccomp_profile_path"] = seccomp
     if not spec.command:
         del arguments["entrypoint"]  # the image's own: a service that says nothing else
     if pod_of is None and spec.relay is not None:
@@ -63,12 +85,21 @@ def container_arguments(spec: SandboxSpec, *, pod_of: str | None = None) -> dict
     return arguments | {"network_mode": "none", "userns_mode": "keep-id"}
 
 
+def _ulimits(spec: SandboxSpec, most: Mapping[str, int]) -> list[dict[str, Any]]:
+    """What the kernel holds a sandbox to whether or not it lets cgroups do so.
+
+    Processes are counted for each user namespace (Linux 5.14 and newer), so for each pod by itself.
+    """
+    wanted = {"core": 0, "fsize": spec.file, "nofile": OPEN_FILES, "nproc": spec.pids}
+    held = {name: min(limit, most.get(name, limit)) for name, limit in wanted.items()}
+    return [{"Name": name, "Soft": limit, "Hard": limit} for name, limit in held.items()]
+
+
 def pod_arguments(spec: SandboxSpec) -> dict[str, Any]:
-    """Keyword arguments for podman-py's `pods.create`: loopback only, with the relay as the infra container."""
+    """Keyword arguments for podman-py's `pods.create`: a namespace with loopback only, and nothing at work in it."""
     relay = spec.relay
     if relay is None:
         raise ValueError(f"{spec.name} has no relay, so it has no pod")
-    routes = [f"{port}:{socket}" for port, socket in relay.ports]
     return {
         "name": pod_name(spec.name),
         "labels": {**dict(spec.labels), LABEL_ROLE: Role.RELAY.value},
@@ -76,8 +107,6 @@ def pod_arguments(spec: SandboxSpec) -> dict[str, Any]:
         "userns": {"nsmode": "keep-id"},
         "security_opt": ["no-new-privileges"],
         "infra_image": relay.image,
-        "infra_name": relay_name(spec.name),
-        "infra_command": [*RELAY_COMMAND, "--hold", str(relay.hold_s), *routes],
-        # Members of the pod see this too: it holds nothing that they may not have.
-        "mounts": [{"type": "bind", "source": relay.socket_dir, "destination": SOCKETS, "options": ["ro", "rbind"]}],
+        "infra_name": infra_name(spec.name),
+        "infra_command": list(HOLD),
     }

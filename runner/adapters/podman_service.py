@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from runner.adapters.podman_seccomp import write_profile
 from runner.errors import EngineDown
 
 PROBE_S = 60.0
@@ -57,7 +58,7 @@ def storage_drivers(traits: HostTraits) -> tuple[StorageDriver, ...]:
     return (StorageDriver(name="overlay"), *fuse, StorageDriver(name="vfs"))
 
 
-def containers_conf(traits: HostTraits, private: Path, runtime: Path) -> str:
+def containers_conf(traits: HostTraits, private: Path, runtime: Path, seccomp: Path | None = None) -> str:
     """Text of containers.conf. crun refuses hybrid cgroups; podman's own ulimits exceed a low hard limit.
 
     `static_dir` stays podman's own, below graphroot: with another one podman 4.3 waits 20 s at each container's exit.
@@ -67,9 +68,12 @@ def containers_conf(traits: HostTraits, private: Path, runtime: Path) -> str:
     cgroups = "systemd" if traits.cgroups_v2 and traits.user_bus else "cgroupfs"
     files, processes = min(MAX_OPEN_FILES, traits.open_files), min(MAX_PROCESSES, traits.processes)
     scratch = runtime / "tmp"
+    filtered = f'seccomp_profile = "{seccomp}"\n' if seccomp is not None else ""
     return f"""[containers]
+{filtered}host_containers_internal_ip = "none"
 default_ulimits = ["nofile={files}:{files}", "nproc={processes}:{processes}"]
 log_driver = "k8s-file"
+http_proxy = false
 
 [engine]
 cgroup_manager = "{cgroups}"
@@ -108,6 +112,14 @@ def host_traits() -> HostTraits:
 def _hard_limit(which: int) -> int:
     limit = resource.getrlimit(which)[1]
     return 1_048_576 if limit == resource.RLIM_INFINITY else limit
+
+
+def hard_limits() -> dict[str, int]:
+    """What this account may ask for at most, by rlimit; podman's service is its child, and can raise none of them."""
+    known = {"core": resource.RLIMIT_CORE, "fsize": resource.RLIMIT_FSIZE}
+    known |= {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+    found = {name: resource.getrlimit(which)[1] for name, which in known.items()}
+    return {name: limit for name, limit in found.items() if limit != resource.RLIM_INFINITY}
 
 
 def _runtime_root() -> Path:
@@ -158,7 +170,7 @@ def prepare_podman(state_dir: Path) -> PodmanHome:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     home = PodmanHome(private=private, runtime=runtime)
     traits = host_traits()
-    _write(private / "containers.conf", containers_conf(traits, private, runtime))
+    _write(private / "containers.conf", containers_conf(traits, private, runtime, write_profile(private)))
     if not (private / "storage.conf").exists():
         _choose_driver(home, traits)
     return home

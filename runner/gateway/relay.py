@@ -1,6 +1,6 @@
 """Join loopback TCP ports inside a sealed pod to the daemon's Unix sockets: `relay.py --hold 300 8080:model.sock`.
 
-Standard library only, one file: it is PID 1 of the pod's infra container. While a socket is missing or refuses, a
+Standard library only, one file: it is PID 1 of a sealed member of the pod. While a socket is missing or refuses, a
 connection is held and retried for the hold time, so that a daemon that restarts does not kill the agent. It prints
 `ready` once every port listens, and ends at once on SIGTERM.
 """

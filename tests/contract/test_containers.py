@@ -120,7 +120,7 @@ class World:
             tree=str(self.directory("tree")),
             out_dir=str(self.directory("out")),
             script=program.script,
-            beside=Beside(relay_image=self.relay_image, nothing=str(self.directory("nothing")), services=(beside,)),
+            beside=Beside(relay_image=self.relay_image, services=(beside,)),
         )
         self.programs |= {spec.name: program, beside.name: service}
         return spec

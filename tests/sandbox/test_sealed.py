@@ -1,371 +1,214 @@
-"""What a sandbox may reach, asserted from inside it; and the real agent at work in one."""
+"""Every recipe, looked at from inside: one probe and one table of what it is to find (`tests.sandbox.inside`)."""
 
 from __future__ import annotations
 
 import json
 import shlex
-import socket
-import socketserver
-import threading
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from podman import PodmanClient
 
-from runner.launch import SYSTEM_PROMPT, AgentExit, ExitReason, claude_argv, claude_environment, launch_file, read_exit
-from runner.model import Tier
-from runner.sandbox import MODEL_PORT, Owner, agent_spec, gate_spec, setup_spec
-from runner.sandboxes import RunState, SandboxSpec, SandboxStatus
+from gates.services import Service
+from runner.launch import claude_environment
+from runner.sandbox import Beside, gate_spec, relay_name, service_spec, setup_spec
+from runner.sandboxes import RunState, SandboxSpec
+from tests.sandbox.inside import (
+    ASSERTIONS,
+    NEIGHBOUR,
+    OF_THE_ENGINE,
+    OF_THE_ENGINE_MAYBE,
+    PROBE,
+    broken,
+    secrets_in,
+    shown,
+)
 from tests.sandbox.podman_lab import PodmanLab
+from tests.sandbox.scenes import OWNER, PLACEHOLDER, agent, ended, gate, inside, listening
 
 pytestmark = pytest.mark.podman
 
-OWNER = Owner(run_id="sealed", attempt=1, host="h1")
-TIER = Tier(name="sonnet", model="sonnet", effort="medium", max_turns=10, max_micro_usd=1_000_000, wall_s=60, idle_s=60)
-PLACEHOLDER = "placeholder-of-this-attempt"
+SAYS_IT = f"exec python3 -I -c {shlex.quote(PROBE)}"
+SECRET = "worth-much-on-the-host"
+SERVE = "exec python3 -I -m http.server --bind 127.0.0.1 --directory /tmp 8000"
 
-PROBE = r"""
-import glob, json, os, socket, stat
-def attempt(deed):
-    try:
-        deed()
-        return "done"
-    except OSError as fault:
-        return type(fault).__name__ + " " + str(fault.errno)
-def reach(host, port):
-    with socket.create_connection((host, port), 2): pass
-def touch(path):
-    with open(path, "w"): pass
-status = dict(line.split(":\t") for line in open("/proc/self/status") if ":\t" in line)
-sockets = []
-for top, folders, files in os.walk("/"):
-    folders[:] = [f for f in folders if os.path.join(top, f) not in ("/proc", "/sys", "/usr")]
-    for name in files:
-        try:
-            if stat.S_ISSOCK(os.lstat(os.path.join(top, name)).st_mode): sockets.append(os.path.join(top, name))
-        except OSError: pass
-print(json.dumps({
-    "caps": [int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")],
-    "no_new_privs": int(status["NoNewPrivs"]), "seccomp": int(status["Seccomp"]),
-    "uid": os.getuid(),
-    "interfaces": sorted(line.split(":")[0].strip() for line in open("/proc/net/dev").readlines()[2:]),
-    "routes": len(open("/proc/net/route").readlines()) - 1,
-    "dns": attempt(lambda: socket.getaddrinfo("example.com", 443)),
-    "outside": attempt(lambda: reach("192.0.2.1", 443)),
-    "root": [attempt(lambda p=p: touch(p + "/x")) for p in ("", "/etc", "/usr", "/var/tmp", "/run", "/ashigaru")],
-    "tmp": attempt(lambda: touch("/tmp/x")),
-    "granted": {p: attempt(lambda p=p: touch(p + "/x")) for p in
-        ("/workspace", "/ashigaru/in", "/ashigaru/out", "/ashigaru/env", "/ashigaru/sockets") if os.path.isdir(p)},
-    "sockets": sorted(sockets),
-    "mounts": sorted(line.split()[1] for line in open("/proc/mounts")
-        if not line.split()[1].startswith(("/proc", "/sys", "/dev"))),
-    "tmp_options": [line.split()[3] for line in open("/proc/mounts") if line.split()[1] == "/tmp"][0].split(","),
-    "environ": dict(os.environ), "first_environ": open("/proc/1/environ").read(),
-}))
+
+def in_a_gate(lab: PodmanLab) -> tuple[SandboxSpec, dict[str, Any]]:
+    spec = gate(lab, SAYS_IT, env_dir=lab.directory("env"))
+    return spec, told(lab, spec, spec.name)
+
+
+def in_an_agent(lab: PodmanLab) -> tuple[SandboxSpec, dict[str, Any]]:
+    spec = agent(lab, ("/usr/bin/python3", "-I", "-c", PROBE), claude_environment("api_key", PLACEHOLDER))
+    with listening(lab.directory("sockets") / "model.sock"):
+        lab.containers.start(spec)
+        status = ended(lab, spec)
+    events = lab.directory("out") / "events.jsonl"
+    assert status.exit_code == 0, (events.parent / "stderr.txt").read_text(encoding="utf-8")
+    seen: dict[str, Any] = json.loads(events.read_text(encoding="utf-8"))
+    return spec, seen
+
+
+def in_a_set_up(lab: PodmanLab, script: str = SAYS_IT) -> tuple[SandboxSpec, dict[str, Any]]:
+    spec = setup(lab, script)
+    with listening(lab.directory("sockets") / "egress.sock"):
+        return spec, told(lab, spec, spec.name)
+
+
+def in_a_relay(lab: PodmanLab) -> tuple[SandboxSpec, dict[str, Any]]:
+    spec = setup(lab, "exec sleep 60")
+    with listening(lab.directory("sockets") / "egress.sock"):
+        lab.containers.start(spec)
+        code, printed = inside(lab, relay_name(spec.name), SAYS_IT)
+    assert code == 0, printed
+    return spec, json.loads(printed)
+
+
+def in_a_service(lab: PodmanLab) -> tuple[SandboxSpec, dict[str, Any]]:
+    spec = served(lab, "exec sleep 20", SAYS_IT)
+    return spec, told(lab, spec, spec.services[0].name)
+
+
+def in_a_gate_beside_a_service(lab: PodmanLab) -> tuple[SandboxSpec, dict[str, Any]]:
+    spec = served(lab, SAYS_IT, SERVE)
+    return spec, told(lab, spec, spec.name)
+
+
+Looks = Callable[[PodmanLab], tuple[SandboxSpec, dict[str, Any]]]
+RECIPES: dict[Looks, tuple[dict[str, str], set[str], set[str]]] = {
+    in_an_agent: (
+        {"/workspace": "done", "/ashigaru/in": "EROFS", "/ashigaru/out": "done"},
+        {"/workspace", "/ashigaru/out", "/tmp"},  # noqa: S108 - inside
+        set(),
+    ),
+    in_a_gate: (
+        {"/workspace": "done", "/ashigaru/out": "done", "/ashigaru/env": "EROFS"},
+        {"/workspace", "/ashigaru/out", "/tmp"},  # noqa: S108 - inside
+        set(),
+    ),
+    in_a_gate_beside_a_service: (
+        {"/workspace": "done", "/ashigaru/out": "done"},
+        {"/workspace", "/ashigaru/out", "/tmp"},  # noqa: S108 - inside
+        set(),
+    ),
+    in_a_set_up: (
+        {"/workspace": "done", "/ashigaru/env": "done"},
+        {"/workspace", "/ashigaru/env", "/tmp"},  # noqa: S108 - inside
+        set(),
+    ),
+    in_a_service: ({}, {"/tmp", "/var/lib/www"}, set()),  # noqa: S108 - inside
+    in_a_relay: ({"/ashigaru/sockets": "EROFS"}, set(), {"/ashigaru/sockets/egress.sock"}),
+}
+"""For each recipe: what of the host's it is shown and what touching a file there comes to; where it can write; the
+sockets it is granted.
 """
-
-ENGINE_FILES = {"/", "/tmp", "/etc/hosts", "/etc/hostname", "/etc/passwd", "/etc/group", "/run/.containerenv"}  # noqa: S108
-READ_ONLY = "OSError 30"
+OWN_DEVICES = {"/dev/shm", "/dev/mqueue"}  # noqa: S108 - inside
 
 
-def ended(lab: PodmanLab, spec: SandboxSpec, within_s: float = 60) -> SandboxStatus:
-    """The status once the sandbox has ended."""
-    pause = threading.Event()
-    for _ in range(int(within_s / 0.05)):
-        status = lab.containers.status(spec.name)
-        if status.state is not RunState.RUNNING:
-            return status
-        pause.wait(0.05)
-    raise AssertionError(lab.said())
+@pytest.mark.parametrize("looks", RECIPES, ids=lambda looks: str(looks.__name__).removeprefix("in_a_"))
+def test_every_recipe_is_sealed(podman_host: PodmanLab, looks: Looks) -> None:
+    (podman_host.directory("elsewhere") / NEIGHBOUR).write_text("theirs", encoding="utf-8")
+    (podman_host.home / NEIGHBOUR).write_text("theirs", encoding="utf-8")
+    spec, seen = looks(podman_host)
+    granted, writable, sockets = RECIPES[looks]
+    assert broken(seen) == [], shown(seen)
+    assert seen["granted"] == granted
+    assert {path for path in seen["writable"] if not path.startswith("/tmp/")} - OWN_DEVICES == writable  # noqa: S108
+    assert set(seen["sockets"]) == sockets
+    places = granted.keys() | {path for path in writable if path not in granted}
+    assert set(seen["mounts"]) - OF_THE_ENGINE_MAYBE == OF_THE_ENGINE | places
+    assert PLACEHOLDER not in spoken_of(podman_host, spec)
+    podman_host.containers.remove(spec.name)
 
 
-def eventually(condition: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(600):
-        if condition():
-            return
-        pause.wait(0.05)
-    raise AssertionError("it did not come to pass")
+def test_what_holds_a_pod_together_is_shown_nothing_and_does_nothing(podman_host: PodmanLab) -> None:
+    spec = setup(podman_host, "exec sleep 60")
+    with listening(podman_host.directory("sockets") / "egress.sock"):
+        podman_host.containers.start(spec)
+    code, printed = inside(podman_host, f"{spec.name}-infra", SAYS_IT)
+    assert code == 0, printed
+    seen = json.loads(printed)
+    # Podman gives it a writable root, and the capabilities that a process without privileges cannot take up.
+    held = set(ASSERTIONS) - {"the root is read-only", "no capability, not even in the bounding set", "no core dumps"}
+    assert held & set(broken(seen)) == set(), shown(seen)
+    assert seen["first"]["caps"][2] == 0
+    assert (seen["granted"], seen["sockets"]) == ({}, [])
+    assert set(seen["mounts"]) - OF_THE_ENGINE_MAYBE == OF_THE_ENGINE
+    assert {text for path, text in seen["said"].items() if path == "/proc/1/cmdline"} == {"/bin/sleep\0infinity\0"}
+    podman_host.containers.remove(spec.name)
 
 
-def gate(lab: PodmanLab, script: str, env_dir: Path | None = None) -> SandboxSpec:
-    return gate_spec(
-        owner=OWNER,
-        what="probe",
-        take=1,
-        image=lab.gate_image,
-        tree=str(lab.directory("tree")),
-        out_dir=str(lab.directory("out")),
-        env_dir=str(env_dir) if env_dir is not None else None,
-        script=script,
-    )
+def test_an_agents_placeholder_is_in_its_own_process_alone(podman_host: PodmanLab) -> None:
+    spec, seen = in_an_agent(podman_host)
+    assert set(seen["environ"]) <= {*claude_environment("api_key", PLACEHOLDER), "PWD", "LC_CTYPE"}
+    assert "/proc/1/environ" not in secrets_in(seen, PLACEHOLDER)
+    assert not [path for path in secrets_in(seen, PLACEHOLDER) if path.endswith("cmdline")]
+    podman_host.containers.remove(spec.name)
 
 
-def agent(lab: PodmanLab, argv: tuple[str, ...], environment: dict[str, str], prompt: str = "Say it.") -> SandboxSpec:
-    folder = lab.directory("in")
-    (folder / "launch.json").write_bytes(launch_file(argv, environment))
-    (folder / "prompt.txt").write_text(prompt, encoding="utf-8")
-    return agent_spec(
-        owner=OWNER,
-        image=lab.agent_image,
-        relay_image=lab.relay_image,
-        tree=str(lab.directory("tree")),
-        in_dir=str(folder),
-        out_dir=str(lab.directory("out")),
-        socket_dir=str(lab.directory("sockets")),
-        hold_s=30,
-    )
-
-
-def assert_sealed(seen: dict[str, Any]) -> None:
-    assert seen["caps"] == [0, 0, 0, 0, 0]
-    assert (seen["no_new_privs"], seen["seccomp"]) == (1, 2)
-    assert seen["uid"] != 0
-    assert (seen["interfaces"], seen["routes"]) == (["lo"], 0)
-    assert seen["dns"].startswith("gaierror")
-    assert seen["outside"] == "OSError 101"
-    assert set(seen["root"]) <= {READ_ONLY, "PermissionError 13"}
-    assert READ_ONLY in seen["root"]
-    assert seen["tmp"] == "done"
-    assert {"nosuid", "nodev"} <= set(seen["tmp_options"])
-
-
-def test_a_gate_is_sealed(podman_host: PodmanLab) -> None:
-    spec = gate(podman_host, f"python3 -c {shlex.quote(PROBE)}", env_dir=podman_host.directory("env"))
-    podman_host.containers.start(spec)
-    status = ended(podman_host, spec)
-    assert status.exit_code == 0
-    seen = json.loads(podman_host.containers.output(spec.name, 100_000))
-    assert_sealed(seen)
-    assert seen["granted"] == {"/workspace": "done", "/ashigaru/out": "done", "/ashigaru/env": READ_ONLY}
-    assert seen["sockets"] == []
-    extra = {"/workspace", "/ashigaru/out", "/ashigaru/env"}
-    assert set(seen["mounts"]) - {"/etc/resolv.conf"} == ENGINE_FILES | extra
-    allowed = {"HOME", "HOSTNAME", "LANG", "PATH", "PWD", "TERM", "TMPDIR", "container"}
+def test_a_gates_environment_is_the_recipes(podman_host: PodmanLab) -> None:
+    spec, seen = in_a_gate(podman_host)
+    allowed = {"HOME", "HOSTNAME", "LANG", "PATH", "PWD", "TERM", "TMPDIR", "container", "LC_CTYPE"}
     assert set(seen["environ"]) <= allowed
     podman_host.containers.remove(spec.name)
 
 
-def test_an_agent_is_sealed(podman_host: PodmanLab) -> None:
-    environment = claude_environment("api_key", PLACEHOLDER)
-    spec = agent(podman_host, ("/usr/bin/python3", "-c", PROBE), environment)
-    with listening(podman_host.directory("sockets") / "model.sock"):
-        podman_host.containers.start(spec)
-        status = ended(podman_host, spec)
-    events = podman_host.directory("out") / "events.jsonl"
-    assert status.exit_code == 0, (events.parent / "stderr.txt").read_text(encoding="utf-8")
-    seen = json.loads(events.read_text(encoding="utf-8"))
-    assert_sealed(seen)
-    assert seen["granted"] == {
-        "/workspace": "done",
-        "/ashigaru/in": READ_ONLY,
-        "/ashigaru/out": "done",
-        "/ashigaru/sockets": READ_ONLY,
-    }
-    assert seen["sockets"] == ["/ashigaru/sockets/model.sock"]
-    extra = {"/workspace", "/ashigaru/in", "/ashigaru/out", "/ashigaru/sockets"}
-    assert set(seen["mounts"]) - {"/etc/resolv.conf"} == ENGINE_FILES | extra
-    assert set(seen["environ"]) <= {*environment, "PWD"}
-    assert PLACEHOLDER not in seen["first_environ"]
-    podman_host.containers.remove(spec.name)
-
-
-def test_the_relay_is_sealed_too(podman_host: PodmanLab) -> None:
-    script = "python3 -c 'import time; time.sleep(60)'"
-    spec = setup_spec(
+def setup(lab: PodmanLab, script: str) -> SandboxSpec:
+    return setup_spec(
         owner=OWNER,
-        key="relay",
-        image=podman_host.gate_image,
-        relay_image=podman_host.relay_image,
-        tree=str(podman_host.directory("tree")),
-        env_dir=str(podman_host.directory("env")),
-        socket_dir=str(podman_host.directory("sockets")),
+        key="probe",
+        image=lab.gate_image,
+        relay_image=lab.relay_image,
+        tree=str(lab.directory("tree")),
+        env_dir=str(lab.directory("env")),
+        socket_dir=str(lab.directory("sockets")),
         script=script,
     )
-    podman_host.containers.start(spec)
-    code, printed = inside(podman_host, f"{spec.name}-relay", "grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/1/status")
-    assert code == 0
-    assert dict(line.split(":\t") for line in printed.splitlines()) == {
-        "CapEff": "0" * 16,
-        "NoNewPrivs": "1",
-        "Seccomp": "2",
-    }
-    podman_host.containers.remove(spec.name)
 
 
-def inside(lab: PodmanLab, name: str, script: str) -> tuple[int, str]:
-    """Run a shell script in a container that is up."""
-    with PodmanClient(base_url=lab.url, timeout=30) as client:
-        code, printed = client.containers.get(name).exec_run(["sh", "-c", script], demux=True)
-    assert isinstance(printed, tuple)
-    return int(code or 0), (printed[0] or b"").decode("utf-8")
-
-
-@contextmanager
-def listening(path: Path) -> Iterator[None]:
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-        server.listen()
-        yield
-    path.unlink()
-
-
-# --- the real agent ------------------------------------------------------------------------------------------
-
-TURNS: tuple[tuple[str, dict[str, Any]] | None, ...] = (
-    ("Read", {"file_path": "/workspace/calc.py"}),
-    ("Edit", {"file_path": "/workspace/calc.py", "old_string": "a - b", "new_string": "a + b"}),
-    ("mcp__ash__delete_file", {"path": "/workspace/old.py"}),
-    ("mcp__ash__rename_file", {"source": "notes.txt", "destination": "docs/notes.txt"}),
-    ("mcp__ash__set_executable", {"path": "run.sh", "executable": True}),
-    ("Read", {"file_path": "/etc/passwd"}),
-    ("Write", {"file_path": "/tmp/outside.txt", "content": "x"}),  # noqa: S108 - it must be refused
-    ("Bash", {"command": "id"}),
-    None,
-)
-
-
-def sse(turn: tuple[str, dict[str, Any]] | None, number: int, model: str) -> bytes:
-    """One assistant message as the Messages API streams it."""
-    usage = {"input_tokens": 100, "output_tokens": 1}
-    message: dict[str, Any] = {
-        "id": f"msg_{number}",
-        "type": "message",
-        "role": "assistant",
-        "model": model,
-        "content": [],
-        "stop_reason": None,
-        "stop_sequence": None,
-        "usage": usage,
-    }
-    if turn is None:
-        block: dict[str, Any] = {"type": "text", "text": ""}
-        delta = {"type": "text_delta", "text": "Done."}
-    else:
-        block = {"type": "tool_use", "id": f"toolu_{number}", "name": turn[0], "input": {}}
-        delta = {"type": "input_json_delta", "partial_json": json.dumps(turn[1])}
-    stop = "end_turn" if turn is None else "tool_use"
-    events = (
-        {"type": "message_start", "message": message},
-        {"type": "content_block_start", "index": 0, "content_block": block},
-        {"type": "content_block_delta", "index": 0, "delta": delta},
-        {"type": "content_block_stop", "index": 0},
-        {
-            "type": "message_delta",
-            "delta": {"stop_reason": stop, "stop_sequence": None},
-            "usage": {"output_tokens": 20},
-        },
-        {"type": "message_stop"},
+def served(lab: PodmanLab, script: str, run: str) -> SandboxSpec:
+    """A gate that runs `script`, with a service that runs `run` beside it."""
+    wanted = Service(
+        name="web",
+        image=lab.gate_image,
+        run=run,
+        environment=(),
+        writable=("/var/lib/www",),
+        ready=None,
+        ready_timeout_s=30,
+        memory=256 * 1024 * 1024,
     )
-    return b"".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events)
+    beside = service_spec(owner=OWNER, what="g", take=1, image=lab.gate_image, service=wanted)
+    return gate_spec(
+        owner=OWNER,
+        what="g",
+        take=1,
+        image=lab.gate_image,
+        tree=str(lab.directory("tree")),
+        out_dir=str(lab.directory("out")),
+        script=script,
+        beside=Beside(relay_image=lab.relay_image, services=(beside,)),
+    )
 
 
-@contextmanager
-def scripted_model(path: Path, *, dies_in_turn: int | None = None) -> Iterator[list[dict[str, Any]]]:
-    """A Messages API on a Unix socket that plays TURNS; the requests it has had.
-
-    In `dies_in_turn` it answers by half and drops the connection.
-    """
-    requests: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            requests.append({"path": self.path, "key": self.headers.get("x-api-key"), "body": body})
-            said = sum(1 for message in body["messages"] if message["role"] == "assistant")
-            answer = sse(TURNS[min(said, len(TURNS) - 1)] if body.get("tools") else None, said, body["model"])
-            self.send_response(200)
-            self.send_header("Content-Type", "text/event-stream")
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            if said == dies_in_turn:
-                self.wfile.write(answer[: len(answer) // 2])
-                self.close_connection = True
-                return
-            self.wfile.write(answer)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name for it
-            pass
-
-        def address_string(self) -> str:
-            return "relay"
-
-    class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-        daemon_threads = True
-
-    with Server(str(path), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield requests
-        finally:
-            server.shutdown()
-            thread.join()
-    path.unlink()
+def told(lab: PodmanLab, spec: SandboxSpec, name: str) -> dict[str, Any]:
+    """What the probe said in that sandbox, once it has ended."""
+    lab.containers.start(spec)
+    status = ended(lab, spec if name == spec.name else spec.services[0])
+    said = lab.containers.output(name, 1_000_000)
+    assert (status.state, status.exit_code) == (RunState.EXITED, 0), said
+    seen: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return seen
 
 
-def test_the_real_agent_works_through_the_relay(podman_host: PodmanLab) -> None:
-    tree = podman_host.directory("tree")
-    (tree / "calc.py").write_text("def add(a, b):\n    return a - b\n", encoding="utf-8")
-    (tree / "old.py").write_text("gone = True\n", encoding="utf-8")
-    (tree / "notes.txt").write_text("notes\n", encoding="utf-8")
-    (tree / "run.sh").write_text("#!/bin/sh\n", encoding="utf-8")
-    (podman_host.directory("in") / "system.md").write_text("Guidance of the base commit.", encoding="utf-8")
-    argv = claude_argv(TIER, session_id=str(uuid.uuid4()), max_micro_usd=500_000, system_prompt_file=SYSTEM_PROMPT)
-    spec = agent(podman_host, argv, claude_environment("api_key", PLACEHOLDER), prompt="Please mend the sum.")
-    with scripted_model(podman_host.directory("sockets") / "model.sock") as requests:
-        podman_host.containers.start(spec)
-        status = ended(podman_host, spec)
-    out = podman_host.directory("out")
-    events = [json.loads(line) for line in (out / "events.jsonl").read_text(encoding="utf-8").splitlines()]
-    told = json.dumps(events[-12:], indent=1) + (out / "stderr.txt").read_text(encoding="utf-8")
-    assert status == SandboxStatus(state=RunState.EXITED, exit_code=0), told
-    assert read_exit((out / "exit.json").read_bytes()) == AgentExit(code=0, signal=None, reason=ExitReason.EXITED)
-    result = [event for event in events if event["type"] == "result"]
-    assert [(event["is_error"], event["terminal_reason"]) for event in result] == [(False, "completed")], told
-    assert (tree / "calc.py").read_text(encoding="utf-8") == "def add(a, b):\n    return a + b\n", told
-    assert not (tree / "old.py").exists(), told
-    assert (tree / "docs" / "notes.txt").read_text(encoding="utf-8") == "notes\n", told
-    assert (tree / "run.sh").stat().st_mode & 0o777 == 0o755, told
-    assert {request["key"] for request in requests} == {PLACEHOLDER}
-    assert "Guidance of the base commit." in json.dumps(requests[-1]["body"]["system"])
-    answers = [
-        (block["tool_use_id"], bool(block.get("is_error")))
-        for event in events
-        if event["type"] == "user"
-        for block in event["message"]["content"]
-    ]
-    assert answers == [(f"toolu_{number}", number >= 5) for number in range(8)], told
-    podman_host.containers.remove(spec.name)
-
-
-def test_the_real_agent_lives_through_a_restart_of_the_daemon(podman_host: PodmanLab) -> None:
-    tree = podman_host.directory("tree")
-    (tree / "calc.py").write_text("def add(a, b):\n    return a - b\n", encoding="utf-8")
-    (tree / "old.py").write_text("gone = True\n", encoding="utf-8")
-    path = podman_host.directory("sockets") / "model.sock"
-    argv = claude_argv(TIER, session_id=str(uuid.uuid4()), max_micro_usd=500_000)
-    spec = agent(podman_host, argv, claude_environment("oauth", PLACEHOLDER), prompt="Please mend the sum.")
-    with scripted_model(path, dies_in_turn=1) as before:
-        podman_host.containers.start(spec)
-        eventually(lambda: len(before) >= 2)
-    # The socket is gone now: the agent's next try is a connection that the relay holds.
-    held = f"grep -c ':{MODEL_PORT:04X} [0-9A-F]*:[0-9A-F]* 01 ' /proc/net/tcp"
-    eventually(lambda: inside(podman_host, f"{spec.name}-relay", held)[0] == 0)
-    assert podman_host.containers.status(spec.name).state is RunState.RUNNING
-    assert podman_host.containers.start(spec) is False
-    with scripted_model(path) as after:
-        status = ended(podman_host, spec)
-    events = (podman_host.directory("out") / "events.jsonl").read_text(encoding="utf-8")
-    assert status.exit_code == 0, events[-4000:]
-    assert (tree / "calc.py").read_text(encoding="utf-8") == "def add(a, b):\n    return a + b\n"
-    assert len(before) >= 2
-    assert len(after) >= len(TURNS) - 2
-    podman_host.containers.remove(spec.name)
+def spoken_of(lab: PodmanLab, spec: SandboxSpec) -> str:
+    """Everything that podman tells of the sandbox and its pod when asked, the logs of those beside it among it."""
+    parts = []
+    with PodmanClient(base_url=lab.url, timeout=30) as client:
+        for found in client.containers.list(all=True, filters={"label": f"ashigaru.run={OWNER.run_id}"}):
+            parts.append(json.dumps(client.containers.get(found.id).attrs))
+            if found.name != spec.name:
+                parts.extend(piece.decode("utf-8", "replace") for piece in found.logs(stream=True, follow=False))
+        parts.extend(json.dumps(pod.attrs) for pod in client.pods.list())
+    return "\n".join(parts)

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from mcp_ashigaru import doctor
-from mcp_ashigaru.doctor import Finding, Level, Question, Token
+from mcp_ashigaru import doctor, host_limits
+from mcp_ashigaru.doctor import Question, Token
+from mcp_ashigaru.findings import Finding, Level, healthy, render
 
 TOKEN = Token(name="ANTHROPIC_API_KEY", present=True, file=Path("/k"))
 GIB = 1024**3
@@ -37,19 +38,35 @@ def test_storage_by_copies_is_a_warning() -> None:
     assert doctor.judge_podman({**_info(), "store": {"graphDriverName": "vfs"}}).level is Level.WARN
 
 
+V1 = {"cgroupVersion": "v1", "cgroupControllers": []}
+
+
 @pytest.mark.parametrize(
-    ("host", "level"),
+    ("host", "kernel", "lacking"),
     [
-        ({}, Level.OK),
-        ({"cgroupVersion": "v1", "cgroupControllers": []}, Level.WARN),
-        ({"cgroupControllers": ["cpu", "memory"]}, Level.WARN),
-        ({"cgroupControllers": None}, Level.WARN),
+        ({}, "6.1.0-13-amd64", ()),
+        ({}, "5.4.0", ()),
+        (V1, "6.18.5", ("memory", "cpu")),
+        (V1, "5.10.0-28-amd64", ("memory", "cpu", "pids")),
+        (V1, "who knows", ("memory", "cpu", "pids")),
+        (V1 | {"cgroupControllers": ["memory", "pids", "cpu"]}, "6.1.0", ("memory", "cpu")),
+        ({"cgroupControllers": ["memory", "pids"]}, "5.10.0", ("cpu",)),
+        ({"cgroupControllers": None}, "6.1.0", ("memory", "cpu")),
     ],
 )
-def test_limits_that_are_not_enforced_are_never_called_enforced(host: dict[str, Any], level: Level) -> None:
-    (finding,) = doctor.judge_cgroups(_info(**host))
-    assert finding.level is level
-    assert bool(finding.cure) is (level is Level.WARN)
+def test_limits_that_are_not_enforced_are_never_called_enforced(
+    host: dict[str, Any], kernel: str, lacking: tuple[str, ...]
+) -> None:
+    info = _info(**host)
+    assert host_limits.unenforceable(info, kernel) == lacking
+    findings = host_limits.judge_limits(info, kernel)
+    assert [finding.level for finding in findings].count(Level.WARN) == len(lacking)
+    assert all(bool(finding.cure) is (finding.level is Level.WARN) for finding in findings)
+    assert all("not enforced" in finding.text for finding in findings if finding.level is Level.WARN)
+
+
+def test_of_limits_without_podman_nothing_is_said() -> None:
+    assert host_limits.judge_limits("gone", "6.1.0") == ()
 
 
 def test_sub_ids_must_be_there_in_both_files() -> None:
@@ -73,10 +90,14 @@ def test_no_token_is_a_warning_only_where_a_real_model_answers() -> None:
 
 @pytest.mark.parametrize(
     ("free", "level"),
-    [(5 * GIB, Level.OK), (5 * GIB - 1, Level.WARN), (GIB, Level.WARN), (GIB - 1, Level.FAIL), (0, Level.FAIL)],
+    [(5 * GIB, Level.OK), (5 * GIB - 1, Level.WARN), (2 * GIB, Level.WARN), (2 * GIB - 1, Level.FAIL), (0, Level.FAIL)],
 )
 def test_the_disk_warns_before_it_fails(free: int, level: Level) -> None:
-    assert doctor.judge_disk(Path("/s"), free).level is level
+    assert doctor.judge_disk(Path("/s"), free, 2 * GIB).level is level
+
+
+def test_where_nothing_is_kept_free_no_disk_is_too_full() -> None:
+    assert doctor.judge_disk(Path("/s"), 0, 0).level is Level.OK
 
 
 def test_a_state_path_too_long_for_sockets_fails() -> None:
@@ -86,7 +107,7 @@ def test_a_state_path_too_long_for_sockets_fails() -> None:
 
 
 def test_every_finding_that_is_not_ok_brings_its_cure_in_the_picture() -> None:
-    text = doctor.render(
+    text = render(
         [
             Finding(level=Level.OK, subject="disk", text="plenty"),
             Finding(level=Level.FAIL, subject="podman", text="gone", cure="install it"),
@@ -117,16 +138,16 @@ def test_a_whole_diagnosis_is_made_from_what_podman_answers(tmp_path: Path) -> N
     podman = f"import sys\nif sys.argv[1] == 'info': print({json.dumps(_info())!r})\nelse: sys.exit(1)"
     findings = doctor.diagnose(_question(tmp_path, podman))
     assert _of("podman", findings).text == "5.8.0, rootless, crun, storage overlay"
-    assert _of("cgroups", findings).level is Level.OK
+    assert _of("limits", findings).level is Level.OK
     assert _of("image", findings).cure == "run `make images`"
-    assert not doctor.healthy(findings)
+    assert not healthy(findings)
 
 
 @pytest.mark.parametrize("podman", ["raise SystemExit('Error: no')", "print('not json')", "print('[]')"])
 def test_a_podman_that_does_not_work_is_one_failing_line(tmp_path: Path, podman: str) -> None:
     findings = doctor.diagnose(_question(tmp_path, podman))
     assert _of("podman", findings).level is Level.FAIL
-    assert [finding for finding in findings if finding.subject == "cgroups"] == []
+    assert [finding for finding in findings if finding.subject == "limits"] == []
 
 
 def test_a_missing_podman_is_one_failing_line(tmp_path: Path) -> None:

@@ -149,6 +149,62 @@ def test_protected_paths_are_left_alone(path: str) -> None:
     assert isinstance(judged(linked(path, "elsewhere")), Refused)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "GITMOD~1",
+        "gitmod~4",
+        "gi7eba~1",
+        "sub/GITATT~1",
+        "GI7D29~1",
+        "GITHUB~1/workflows/ci.yml",
+        "CLAUDE~1/settings.json",
+        "CODEOW~1",
+        "ASHIGA~1.TOM",
+        "GITLAB~1.YML",
+        "MCP~1.JSO",
+        "husky~1/pre-commit",
+    ],
+)
+def test_a_short_name_of_a_protected_path_is_protected_too(path: str) -> None:
+    assert is_protected(path, LIMITS)
+    assert isinstance(judged(wrote(path)), Refused)
+
+
+@pytest.mark.parametrize("path", ["agit~1", "report~1.txt", "backup~", "a~b~1", "src/x~2"])
+def test_other_names_with_a_tilde_are_anyone_s(path: str) -> None:
+    assert isinstance(judged(wrote(path)), Allowed)
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d" * 32 + b"\nsize 12345\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [POINTER, POINTER.replace(b"git-lfs.github", b"hawser.github"), b"version http://git-media.io/v/2\nx\n"],
+)
+def test_a_pointer_to_content_elsewhere_is_refused(content: bytes) -> None:
+    assert isinstance(judged(wrote("model.bin", content)), Refused)
+
+
+def test_text_that_only_speaks_of_pointers_is_allowed() -> None:
+    assert isinstance(judged(wrote("docs/lfs.md", b"# LFS\n" + POINTER)), Allowed)
+    assert isinstance(judged(wrote("long.txt", POINTER + b"x" * 1024)), Allowed)
+    assert isinstance(judged(gone("model.bin")), Allowed)
+
+
+def test_a_folder_that_git_would_take_for_a_repository_is_refused() -> None:
+    bare = (wrote("x/HEAD", b"ref: refs/heads/main"), wrote("x/objects/info/x"), wrote("x/refs/heads/main"))
+    assert isinstance(judged(*bare), Refused)
+    assert isinstance(judged(wrote("x/hooks/post-checkout"), existing=tuple(one.path for one in bare)), Refused)
+    assert isinstance(judged(wrote("X/head"), existing=("x/Objects/a", "x/refs/b")), Refused)
+    assert isinstance(judged(wrote("HEAD"), wrote("objects/a"), wrote("refs/b")), Refused)
+    assert isinstance(judged(*bare[:2]), Allowed)
+    assert isinstance(judged(bare[0], wrote("x/objects"), wrote("x/refs")), Allowed)
+    assert isinstance(judged(wrote("y"), existing=tuple(one.path for one in bare)), Allowed)
+    assert isinstance(judged(gone("x/refs/heads/main"), *bare[:2], existing=("x/refs/heads/main",)), Allowed)
+
+
 def test_an_operator_s_protected_path_is_left_alone() -> None:
     limits = ChangeLimits(protected_paths=("migrations",), protected_names=("secret.txt",))
     assert isinstance(judged(wrote("migrations/0001.sql"), limits=limits), Refused)

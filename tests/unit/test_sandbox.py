@@ -22,6 +22,7 @@ from runner.sandbox import (
     agent_spec,
     gate_name,
     gate_spec,
+    relay_spec,
     service_spec,
     setup_name,
     setup_spec,
@@ -126,7 +127,38 @@ def test_every_sandbox_is_asked_for_hardened(spec: SandboxSpec) -> None:
         assert asked["pod"] == pod["name"]
         assert pod["netns"] == {"nsmode": "none"}
         assert pod["security_opt"] == ["no-new-privileges"]
-        assert [mount["options"] for mount in pod["mounts"]] == [["ro", "rbind"]]
+        assert not {"mounts", "volumes", "devices"} & set(pod), "members of a pod inherit what it is shown"
+
+
+@pytest.mark.parametrize("spec", [AGENT, SETUP])
+def test_a_relay_is_sealed_like_what_it_serves_and_is_shown_its_sockets_alone(spec: SandboxSpec) -> None:
+    assert spec.relay is not None
+    relay = relay_spec(spec, spec.relay)
+    assert [(mount.source, mount.target, mount.read_only) for mount in relay.mounts] == [
+        (spec.relay.socket_dir, "/ashigaru/sockets", True)
+    ]
+    assert (relay.tmpfs, relay.file, relay.relay, relay.services) == ((), 0, None, ())
+    assert dict(relay.labels) == dict(spec.labels) | {"ashigaru.role": "relay"}
+    asked = container_arguments(relay, pod_of=spec.name)
+    assert asked["pod"] == pod_arguments(spec)["name"]
+    assert (asked["cap_drop"], asked["no_new_privileges"], asked["read_only"]) == (["all"], True, True)
+    assert not any(mount.target == "/ashigaru/sockets" for mount in spec.mounts)
+
+
+def test_rlimits_hold_where_cgroups_do_not_and_never_ask_for_more_than_the_account_has() -> None:
+    def held(asked: dict[str, Any]) -> dict[str, int]:
+        assert all(limit["Soft"] == limit["Hard"] for limit in asked["ulimits"])
+        return {limit["Name"]: limit["Hard"] for limit in asked["ulimits"]}
+
+    assert held(container_arguments(GATE)) == {"core": 0, "fsize": GATE.file, "nofile": 16_384, "nproc": GATE.pids}
+    assert held(container_arguments(GATE, most={"nofile": 1024, "nproc": 64}))["nofile"] == 1024
+    assert held(container_arguments(GATE, most={"nofile": 1024, "nproc": 10**6}))["nproc"] == GATE.pids
+
+
+def test_processors_are_asked_for_only_where_the_host_can_hold_a_sandbox_to_them() -> None:
+    assert "cpu_quota" not in container_arguments(GATE)
+    asked = container_arguments(GATE, bounds_cpu=True)
+    assert asked["cpu_quota"] / asked["cpu_period"] == GATE.cpus
 
 
 def test_a_sandbox_without_a_relay_has_no_pod() -> None:

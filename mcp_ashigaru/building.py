@@ -1,0 +1,130 @@
+"""What carries rounds out, built of the parts that the daemon was given or has made."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from mcp_ashigaru.secrecy import guard_of
+from mcp_ashigaru.settings import Settings
+from mcp_ashigaru.stores import ci_policy_of
+from mcp_ashigaru.walls import disk_of, recipes_of
+from runner.agent_reading import EventReader
+from runner.agent_run import AgentRunner
+from runner.ahead import Ahead
+from runner.base_run import BaseJudge
+from runner.closing import Closing
+from runner.engine import Engine
+from runner.gate_run import GateRunner
+from runner.keeping import Keeper
+from runner.layout import Layout
+from runner.model import RoundInput
+from runner.model_access import ModelAccess
+from runner.planning import Planner
+from runner.policy import ChangeLimits
+from runner.ports import Checkouts, Clock, Containers, Forge
+from runner.preparing import Preparer
+from runner.publishing import Publisher
+from runner.records import Records
+from runner.sandbox_run import SandboxRunner
+from runner.setup_run import Egress, SetUp
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """The ports, and the settings that say how they are used."""
+
+    settings: Settings
+    containers: Containers
+    checkouts: Checkouts
+    forge: Forge
+    records: Records
+    clock: Clock
+    model: ModelAccess
+    egress: Egress
+    stopping: threading.Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What the rest of the daemon uses of it."""
+
+    engine: Engine
+    keeper: Keeper
+    closing: Closing
+
+
+def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput, float], None]) -> Built:
+    """Everything that a step of a round needs. pool: judges bases beside agents; resubmit: after so many seconds."""
+    settings, containers, checkouts, clock = world.settings, world.containers, world.checkouts, world.clock
+    records, forge, model = world.records, world.forge, world.model
+    layout = Layout(state_dir=settings.state_dir)
+    early = Ahead(containers=containers)
+    disk = disk_of(settings, clock)
+    sandboxes = SandboxRunner(containers=containers, clock=clock, stopping=world.stopping, disk=disk)
+    recipes = recipes_of(settings, containers)
+    gates = GateRunner(
+        containers=containers,
+        checkouts=checkouts,
+        records=records,
+        clock=clock,
+        layout=layout,
+        recipes=recipes,
+        sandboxes=sandboxes,
+        set_up=SetUp(
+            containers=containers,
+            checkouts=checkouts,
+            clock=clock,
+            layout=layout,
+            recipes=recipes,
+            sandboxes=sandboxes,
+            egress=world.egress,
+        ),
+        early=early,
+    )
+    limits = ChangeLimits()
+    guard = guard_of(settings, records, clock)
+    keeper = Keeper(
+        checkouts=checkouts,
+        forge=forge,
+        records=records,
+        clock=clock,
+        layout=layout,
+        limits=limits,
+        guard=guard,
+    )
+    closing = Closing(
+        containers=containers, records=records, clock=clock, layout=layout, model=model, resubmit=resubmit
+    )
+    ci = ci_policy_of(settings)
+    planner = Planner(checkouts=checkouts, service_images=settings.service_images)
+    engine = Engine(
+        checkouts=checkouts,
+        forge=forge,
+        records=records,
+        clock=clock,
+        agents=AgentRunner(
+            containers=containers,
+            checkouts=checkouts,
+            records=records,
+            clock=clock,
+            layout=layout,
+            recipes=recipes,
+            sandboxes=sandboxes,
+            model=model,
+            limits=limits,
+            early=early,
+            reader=EventReader(records=records, clock=clock, guard=guard),
+        ),
+        gates=gates,
+        base=BaseJudge(gates, pool),
+        keeper=keeper,
+        publisher=Publisher(checkouts=checkouts, forge=forge, records=records, clock=clock, ci=ci, guard=guard),
+        closing=closing,
+        planner=planner,
+        preparer=Preparer(checkouts=checkouts, forge=forge, records=records, clock=clock, planner=planner),
+        disk=disk,
+    )
+    return Built(engine=engine, keeper=keeper, closing=closing)
