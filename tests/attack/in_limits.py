@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shlex
 import threading
 from collections.abc import Callable, Iterator
@@ -12,15 +13,18 @@ from typing import Any
 
 from podman import PodmanClient
 
-from mcp_ashigaru.doctor import Level, judge_cgroups
+from mcp_ashigaru.host_limits import unenforceable
 from runner.adapters import podman_payloads
 from runner.adapters.podman_containers import PodmanContainers
+from runner.adapters.system_clock import SystemClock
+from runner.disk import Disk, DiskLimits, DiskWatch
 from runner.sandbox import Limits, Owner, gate_spec
+from runner.sandbox_run import SandboxRunner
 from runner.sandboxes import RunState, SandboxSpec, SandboxStatus
 from tests.attack.case import Case, Chapter, Defence, Outcome, Stopped, Through, Unenforceable
 from tests.attack.ground import Ground
 from tests.attack.in_sandbox import dropped, without_arguments
-from tests.attack.taking_out import replaced
+from tests.attack.taking_out import answering, out, replaced
 from tests.sandbox.podman_lab import PodmanLab
 
 _MIB = 1024 * 1024
@@ -40,6 +44,29 @@ try:
 except OSError:
     pass
 print(made)
+"""
+_SHARE = """
+import glob
+names = ("cpu.max", "cpu/cpu.cfs_quota_us", "cpu,cpuacct/cpu.cfs_quota_us")
+print([open(path).read().split()[0] for name in names for path in glob.glob("/sys/fs/cgroup/" + name)])
+"""
+_LARGE = """
+with open("/workspace/large", "wb") as handle:
+    handle.writelines(b"x" * 1048576 for _ in range(64))
+print("all of it")
+"""
+_MANY_BYTES = """
+import time
+for number in range(32):
+    with open(f"/workspace/{number}", "wb") as handle:
+        handle.write(b"x" * 1048576)
+time.sleep(60)
+"""
+_MANY_FILES = """
+import time
+for number in range(2000):
+    open(f"/workspace/{number}", "wb").close()
+time.sleep(60)
 """
 _DEAF = """
 import signal, sys, time
@@ -104,33 +131,65 @@ def _ended(containers: PodmanContainers, name: str) -> SandboxStatus:
     return containers.status(name)
 
 
-def _told_by_doctor(lab: PodmanLab, otherwise: str) -> Outcome:
+def _told_by_doctor(lab: PodmanLab, limit: str, otherwise: str) -> Outcome:
     """What the operator is told where the kernel does not keep a limit; else it should have been kept."""
     with PodmanClient(base_url=lab.url, timeout=30) as client:
-        findings = judge_cgroups(client.info())
-    untold = all(finding.level is Level.OK for finding in findings)
-    return Through(what=otherwise) if untold else Unenforceable(why=f"doctor says: {findings[0].text}")
+        lacking = unenforceable(client.system.info(), platform.release())
+    if limit in lacking:
+        return Unenforceable(why=f"this kernel does not keep {limit}, and doctor says so")
+    return Through(what=otherwise)
+
+
+def _printed(lab: PodmanLab, name: str, program: str, limits: Limits) -> tuple[SandboxStatus, str]:
+    spec = _spec(lab, name, program, limits)
+    with _running(lab, spec) as containers:
+        return _ended(containers, spec.name), containers.output(spec.name, 1000).decode("utf-8", "replace")
 
 
 def _balloon(ground: Ground) -> Outcome:
-    lab = ground.podman
-    spec = _spec(lab, "balloon", _BALLOON, Limits(memory=64 * _MIB))
-    with _running(lab, spec) as containers:
-        status = _ended(containers, spec.name)
-        if b"all of it" in containers.output(spec.name, 1000):
-            return _told_by_doctor(lab, "200 MiB were taken where 64 are allowed")
+    status, said = _printed(ground.podman, "balloon", _BALLOON, Limits(memory=64 * _MIB))
+    if "all of it" in said:
+        return _told_by_doctor(ground.podman, "memory", "200 MiB were taken where 64 are allowed")
     return Stopped(by=f"the kernel ended it: exit {status.exit_code}, out of memory: {status.oom}")
 
 
 def _forks(ground: Ground) -> Outcome:
-    lab = ground.podman
-    spec = _spec(lab, "forks", _FORKS, Limits(pids=32))
-    with _running(lab, spec) as containers:
-        _ended(containers, spec.name)
-        made = int(containers.output(spec.name, 1000).split()[-1])
+    _, said = _printed(ground.podman, "forks", _FORKS, Limits(pids=32))
+    made = int(said.split()[-1])
     if made >= 100:
-        return _told_by_doctor(lab, f"{made} processes were made where 32 are allowed")
+        return _told_by_doctor(ground.podman, "pids", f"{made} processes were made where 32 are allowed")
     return Stopped(by=f"after {made} processes the kernel gave no more")
+
+
+def _share(ground: Ground) -> Outcome:
+    _, said = _printed(ground.podman, "share", _SHARE, Limits(cpus=0.5))
+    if "50000" not in said:
+        return _told_by_doctor(ground.podman, "cpu", "all processors are its own")
+    return Stopped(by="half of one processor is its share")
+
+
+def _large_file(ground: Ground) -> Outcome:
+    status, said = _printed(ground.podman, "file", _LARGE, Limits(file=8 * _MIB))
+    if "all of it" in said:
+        return Through(what="64 MiB were written where 8 are allowed")
+    return Stopped(by=f"the kernel gave no more: exit {status.exit_code} {said.strip()[-40:]}")
+
+
+def _disk(program: str, ground: Ground) -> Outcome:
+    lab, clock = ground.podman, SystemClock()
+    spec = _spec(lab, "disk", program, Limits())
+    limits = DiskLimits(written=8 * _MIB, entries=1000, floor=0)
+    runner = SandboxRunner(
+        containers=lab.containers,
+        clock=clock,
+        stopping=threading.Event(),
+        disk=Disk(state_dir=lab.home, clock=clock, limits=limits),
+    )
+    try:
+        ran = runner.to_end(spec, started_at=clock.now(), timeout_s=12, cancelled=lambda: False)
+    finally:
+        lab.containers.remove(spec.name)
+    return Stopped(by=f"it was stopped: it {ran.overran}") if ran.overran else Through(what="it filled the disk")
 
 
 def _told_to_end(program: str, ground: Ground) -> Outcome:
@@ -186,7 +245,22 @@ _DEFENCES = (
     Defence(
         name="process-limit",
         sentence="A sandbox's processes are bounded.",
-        without=without_arguments(dropped("pids_limit")),
+        without=without_arguments(dropped("pids_limit", "ulimits")),
+    ),
+    Defence(
+        name="processor-share",
+        sentence="A sandbox has its share of the processors.",
+        without=without_arguments(dropped("cpu_period", "cpu_quota")),
+    ),
+    Defence(
+        name="file-size",
+        sentence="A file that a sandbox writes is of bounded size.",
+        without=without_arguments(dropped("ulimits")),
+    ),
+    Defence(
+        name="disk-watch",
+        sentence="What a sandbox writes to the host's disk is counted while it runs.",
+        without=out(DiskWatch, "over", answering(None)),
     ),
     Defence(
         name="killed-in-the-end",
@@ -203,6 +277,10 @@ _DEFENCES = (
 _CASES = (
     _case("memory-limit", "balloon", "take 200 MiB where 64 are allowed", _balloon),
     _case("process-limit", "forks", "make 100 processes where 32 are allowed", _forks),
+    _case("processor-share", "quota", "have more than half a processor where that is allowed", _share),
+    _case("file-size", "large", "write 64 MiB to one file where 8 are allowed", _large_file),
+    _case("disk-watch", "bytes", "write 32 MiB to the tree where 8 are allowed", partial(_disk, _MANY_BYTES)),
+    _case("disk-watch", "files", "make 2000 files where 1000 are allowed", partial(_disk, _MANY_FILES)),
     _case("killed-in-the-end", "deaf-to-sigterm", "ignore SIGTERM", partial(_told_to_end, _DEAF)),
     _case("killed-in-the-end", "daemonised", "leave a daemon of its own behind", partial(_told_to_end, _DAEMON)),
     _case("bounded-log", "flood", "print 8 MiB where 1 is kept", _flood),

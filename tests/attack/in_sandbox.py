@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from runner.adapters import podman_containers
+from runner.sandboxes import SandboxSpec
 from tests.attack.case import Case, Chapter, Defence, Outcome, Stopped, Through
 from tests.attack.ground import Ground
 from tests.attack.sealed_world import HOSTS, PLACEHOLDER, Seen, seen_by
 from tests.attack.taking_out import replaced
 
 _DONE = "done"
+_SOCKETS = "/ashigaru/sockets"
 _ROLES = ("gate", "agent", "setup", "relay", "service")
 
 
@@ -44,8 +46,8 @@ def _true(held: bool, by: str, reached: str) -> Outcome:  # noqa: FBT001 - what 
 
 
 def _filtered(word: str) -> Outcome:
-    """The calls are made with arguments that the kernel itself would find wrong: EPERM is the filter's word."""
-    return _true(word == "PermissionError 1", word, f"the kernel looked at the call: {word}")
+    """Each call is made so that the kernel would say something else: EPERM and ENOSYS are the filter's words."""
+    return _true(word in {"PermissionError 1", "OSError 38"}, word, f"the kernel looked at the call: {word}")
 
 
 def without_arguments(
@@ -103,6 +105,19 @@ def _more_mounts() -> Callable[[dict[str, Any]], dict[str, Any]]:
     return change
 
 
+def _sockets_for_all() -> AbstractContextManager[None]:
+    """As where the members of a pod inherit what its infra container is shown."""
+    real = podman_containers.container_arguments
+
+    def changed(spec: SandboxSpec, **named: Any) -> dict[str, Any]:
+        told = real(spec, **named)
+        if spec.relay is None or not spec.relay.ports:
+            return told
+        return told | {"volumes": told["volumes"] | {spec.relay.socket_dir: {"bind": _SOCKETS, "mode": "ro"}}}
+
+    return replaced((podman_containers, "container_arguments", changed))
+
+
 def _secret_in_environment(arguments: dict[str, Any]) -> dict[str, Any]:
     if "environment" not in arguments:
         return arguments
@@ -154,6 +169,11 @@ _DEFENCES = (
         without=without_arguments(_more_mounts()),
     ),
     Defence(
+        name="sockets-of-the-relay",
+        sentence="The relay alone is shown the daemon's sockets.",
+        without=_sockets_for_all,
+    ),
+    Defence(
         name="no-secret-in-configuration",
         sentence="Not even the placeholder is in a container's configuration or first process.",
         without=without_arguments(_secret_in_environment),
@@ -167,13 +187,12 @@ _DEFENCES = (
 
 
 def _cases_of(role: str) -> tuple[Case, ...]:
-    sockets = "/ashigaru/sockets/x"
     read_only = {
         "gate": ("/ashigaru/env/x",),
-        "agent": ("/ashigaru/in/launch.json", sockets),
-        "setup": ("/ashigaru/ca/x", sockets),
-        "relay": (sockets,),
-        "service": (sockets,),
+        "agent": ("/ashigaru/in/launch.json",),
+        "setup": ("/ashigaru/ca/x",),
+        "relay": ("/ashigaru/sockets/x",),
+        "service": (),
     }
     return (
         *(
@@ -238,7 +257,7 @@ def _cases_of(role: str) -> tuple[Case, ...]:
                 f"call {name}",
                 lambda seen, name=name: _filtered(seen.said["calls"][name]),  # type: ignore[misc]
             )
-            for name in ("bpf", "perf", "by-handle")
+            for name in ("bpf", "perf", "by-handle", "keyctl", "unshare-user", "unshare-mount")
         ),
         _case(
             "read-only-root",
@@ -271,13 +290,6 @@ def _cases_of(role: str) -> tuple[Case, ...]:
             "read a file of the daemon's",
             lambda seen: _word(seen.said["files"][seen.daemon_file], "it was read"),
         ),
-        _case(
-            "bounded-scratch",
-            "fill-tmp",
-            role,
-            "write twice as much to /tmp as it may hold",
-            lambda seen: _word(seen.said["filled"], "all of it was taken"),
-        ),
     )
 
 
@@ -296,6 +308,26 @@ _CASES = (
             lambda seen: _word(seen.said["files"]["/workspace/link"], "it was read"),
         )
         for role in ("gate", "agent", "setup")
+    ),
+    *(
+        _case(
+            "bounded-scratch",
+            "fill-tmp",
+            role,
+            "write twice as much to /tmp as it may hold",
+            lambda seen: _word(seen.said["filled"], "all of it was taken"),
+        )
+        for role in ("gate", "agent", "setup", "service")
+    ),
+    *(
+        _case(
+            "sockets-of-the-relay",
+            "not-shown",
+            role,
+            "see the daemon's sockets",
+            lambda seen: _true(_SOCKETS not in seen.said["mounts"], "they are not there", f"{_SOCKETS} is there"),
+        )
+        for role in ("agent", "setup")
     ),
     _case(
         "no-secret-in-configuration",

@@ -72,6 +72,11 @@ _DEFENCES = (
         without=out(policy, "_too_much", answering(())),
     ),
     Defence(
+        name="no-bare-repository",
+        sentence="No folder is made that git would take for a bare repository.",
+        without=out(policy, "_bare_repositories", answering(())),
+    ),
+    Defence(
         name="plain-content",
         sentence="What is written is a plain file of bounded size or a symlink.",
         without=out(policy, "_of_content", answering(None)),
@@ -130,6 +135,14 @@ _CASES = (
     _case("change-size", "too-many-bytes", *(_write(f"n/{number}", b"x" * 4_000_000) for number in range(5))),
     _case("plain-content", "huge-file", _write("big", b"x" * (4 * 1024 * 1024 + 1))),
     _case("plain-content", "gitlink", _write("sub", b"a" * 40, "160000")),
+    _case("plain-content", "lfs-pointer", _write("a.bin", b"version https://git-lfs.github.com/spec/v1\noid x\n")),
+    _case(
+        "no-bare-repository",
+        "in-a-folder",
+        _write("vendor/HEAD", b"ref: refs/heads/main\n"),
+        _write("vendor/objects/x"),
+        _write("vendor/refs/x"),
+    ),
     _case("plain-content", "setuid-mode", _write("tool", b"x", "104755")),
 )
 

@@ -132,6 +132,9 @@ def main() -> None:
         "writes": {path: tried(lambda path=path: write(path)) for path in told["writes"]},
         "filled": tried(lambda: fill("/tmp/filled", told["fill"])),  # noqa: S108 - inside the sandbox
         "calls": {
+            "keyctl": in_child(call(250, 0, -3, 1)),
+            "unshare-user": in_child(call(272, 0x10000000)),
+            "unshare-mount": in_child(call(272, 0x10000000 | 0x00020000)),
             "bpf": in_child(call(321, 0, 0, 0)),
             "perf": in_child(call(298, 0, 0, -1, -1, 0)),
             "by-handle": in_child(call(304, -1, 0, 0)),

@@ -15,9 +15,8 @@ from typing import Any, Final
 from podman import PodmanClient
 
 from gates.services import Service
-from runner.adapters.podman_payloads import relay_name
 from runner.launch import claude_environment, launch_file
-from runner.sandbox import Beside, Limits, Owner, agent_spec, gate_spec, service_spec, setup_spec
+from runner.sandbox import Beside, Limits, Owner, agent_spec, gate_spec, relay_name, service_spec, setup_spec
 from runner.sandboxes import RunState, SandboxSpec
 from tests.attack.ground import Ground
 from tests.sandbox.podman_lab import PodmanLab
@@ -139,11 +138,7 @@ def _gate(lab: PodmanLab, role: str, owner: Owner, tree: Path, script: str) -> S
         )
         service = service_spec(owner=owner, what="probe", take=1, image=lab.gate_image, service=wanted)
         # What a service writes is its memory, so its scratch is as large as its memory; that is not asked of here.
-        beside = Beside(
-            relay_image=lab.relay_image,
-            nothing=str(lab.directory("nothing")),
-            services=(replace(service, memory=_LIMITS.memory),),
-        )
+        beside = Beside(relay_image=lab.relay_image, services=(replace(service, memory=_LIMITS.memory),))
     return gate_spec(
         owner=owner,
         what="probe",
