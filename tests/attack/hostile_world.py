@@ -22,6 +22,7 @@ from runner.model import Tier
 from runner.sandbox import Owner, agent_spec
 from runner.sandboxes import RunState
 from tests.attack.ground import Ground
+from tests.attack.podman_ground import NoAnswer, undisturbed
 from tests.fakes.spending import MemorySpending
 from tests.git_rig import write
 from tests.sandbox.podman_lab import PodmanLab
@@ -99,12 +100,13 @@ class Worked:
 
 def worked(ground: Ground) -> Worked:
     """The hostile attempt, once for a ground."""
-    return ground.world("hostile-agent", lambda: _worked(ground.podman))
+    return ground.world("hostile-agent", lambda: undisturbed(lambda: _worked(ground.podman)))
 
 
 def _worked(lab: PodmanLab) -> Worked:
     tree, inputs, out, sockets = (lab.directory(f"{name}-hostile") for name in ("tree", "in", "out", "sock"))
     write(tree, _REPOSITORY)
+    (tree / "link").unlink(missing_ok=True)
     (tree / "link").symlink_to("/ashigaru/in/launch.json")
     argv = launch.claude_argv(_TIER, session_id=str(uuid.uuid4()), max_micro_usd=500_000)
     (inputs / "launch.json").write_bytes(launch_file(argv, claude_environment("api_key", PLACEHOLDER)))
@@ -161,7 +163,7 @@ def _wait(lab: PodmanLab, name: str) -> None:
         if lab.containers.status(name).state is not RunState.RUNNING:
             return
         pause.wait(0.1)
-    raise AssertionError(f"the agent did not end: {lab.said()}")
+    raise NoAnswer(f"the agent did not end: {lab.said()}")
 
 
 def _answers(events: str) -> dict[str, tuple[bool, str]]:
@@ -173,5 +175,5 @@ def _answers(events: str) -> dict[str, tuple[bool, str]]:
             found += [block for block in told["message"]["content"] if block.get("type") == "tool_result"]
     shown = [(bool(block.get("is_error")), json.dumps(block.get("content"))) for block in found]
     if len(shown) != len(TURNS):
-        raise AssertionError(f"{len(shown)} of {len(TURNS)} turns were answered: {events[-1500:]}")
+        raise NoAnswer(f"{len(shown)} of {len(TURNS)} turns were answered: {events[-1500:]}")
     return dict(zip(TURNS, shown, strict=True))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from runner.adapters.podman_containers import PodmanContainers
+from runner.errors import RunnerError
 from tests.sandbox.podman_lab import PodmanLab, residue
 
 MARK: Final = "attack"
@@ -18,6 +19,14 @@ MARK: Final = "attack"
 _URL: Final = "ASHIGARU_TEST_PODMAN_URL"
 _REASON: Final = "ASHIGARU_TEST_PODMAN_REASON"
 _IMAGES: Final = ("ASHIGARU_TEST_GATE_IMAGE", "ASHIGARU_TEST_RELAY_IMAGE", "ASHIGARU_TEST_AGENT_IMAGE")
+
+
+_Seen = TypeVar("_Seen")
+_TRIES: Final = 3
+
+
+class NoAnswer(Exception):
+    """A sandbox did not say what it was made to say."""
 
 
 class SomethingLeft(Exception):
@@ -47,3 +56,16 @@ def podman_lab() -> Iterator[PodmanLab]:
         left += [line for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines() if home in line]
     if left:
         raise SomethingLeft(", ".join(left))
+
+
+def undisturbed(look: Callable[[], _Seen]) -> _Seen:
+    """What `look` sees, looked for again where somebody else's clean-up took the sandbox away. Raises what it raises.
+
+    An attack is never repeated until it is stopped: only what gave no answer at all is.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return look()
+        except (NoAnswer, RunnerError, OSError):
+            continue
+    return look()

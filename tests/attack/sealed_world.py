@@ -19,6 +19,7 @@ from runner.launch import claude_environment, launch_file
 from runner.sandbox import Beside, Limits, Owner, agent_spec, gate_spec, relay_name, service_spec, setup_spec
 from runner.sandboxes import RunState, SandboxSpec
 from tests.attack.ground import Ground
+from tests.attack.podman_ground import NoAnswer, undisturbed
 from tests.sandbox.podman_lab import PodmanLab
 
 PLACEHOLDER: Final = "placeholder-of-this-attempt"
@@ -52,7 +53,7 @@ class Seen:
 
 def seen_by(ground: Ground, role: str) -> Seen:
     """The probe's answer from a sandbox of that role: gate, agent, setup, relay or service."""
-    return ground.world(f"sealed-{role}", lambda: _probed(ground.podman, role))
+    return ground.world(f"sealed-{role}", lambda: undisturbed(lambda: _probed(ground.podman, role)))
 
 
 def _probed(lab: PodmanLab, role: str) -> Seen:
@@ -176,7 +177,7 @@ def _wait(lab: PodmanLab, name: str) -> None:
         if lab.containers.status(name).state is not RunState.RUNNING:
             return
         pause.wait(0.05)
-    raise AssertionError(f"the probe did not end: {lab.said()}")
+    raise NoAnswer(f"the probe did not end: {lab.said()}")
 
 
 def _said(lab: PodmanLab, role: str, spec: SandboxSpec, argv: tuple[str, ...]) -> dict[str, Any]:
@@ -193,7 +194,7 @@ def _said(lab: PodmanLab, role: str, spec: SandboxSpec, argv: tuple[str, ...]) -
     try:
         told: dict[str, Any] = json.loads(printed)
     except ValueError as exc:
-        raise AssertionError(f"the probe said no JSON but {printed[-600:]!r}") from exc
+        raise NoAnswer(f"the probe said no JSON but {printed[-600:]!r}") from exc
     return told
 
 
