@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from runner.adapters import podman_containers
+from runner.adapters import podman_containers, podman_pods
 from runner.sandboxes import SandboxSpec
 from tests.attack.case import Case, Chapter, Defence, Outcome, Stopped, Through
 from tests.attack.ground import Ground
@@ -57,7 +57,7 @@ def without_arguments(
 
     @contextmanager
     def taken_out() -> Iterator[None]:
-        container, pod = podman_containers.container_arguments, podman_containers.pod_arguments
+        container, pod = podman_containers.container_arguments, podman_pods.pod_arguments
 
         def changed(*arguments: Any, **named: Any) -> dict[str, Any]:
             return change(container(*arguments, **named))
@@ -65,9 +65,7 @@ def without_arguments(
         def changed_pod(*arguments: Any, **named: Any) -> dict[str, Any]:
             return change(pod(*arguments, **named))
 
-        with replaced(
-            (podman_containers, "container_arguments", changed), (podman_containers, "pod_arguments", changed_pod)
-        ):
+        with replaced((podman_containers, "container_arguments", changed), (podman_pods, "pod_arguments", changed_pod)):
             yield
 
     return taken_out
@@ -84,12 +82,10 @@ def dropped(*names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 
 def _all_writable(arguments: dict[str, Any]) -> dict[str, Any]:
-    changed = dict(arguments)
-    if "volumes" in changed:
-        changed["volumes"] = {source: {**told, "mode": "rw"} for source, told in changed["volumes"].items()}
-    if "infra_image" in changed:
-        changed["mounts"] = [{**one, "options": ["rw", "rbind"]} for one in changed["mounts"]]
-    return changed
+    if "volumes" not in arguments:
+        return arguments
+    volumes = {source: {**told, "mode": "rw"} for source, told in arguments["volumes"].items()}
+    return arguments | {"volumes": volumes}
 
 
 def _more_mounts() -> Callable[[dict[str, Any]], dict[str, Any]]:

@@ -59,7 +59,7 @@ _LOST: tuple[tuple[str, str, Callable[[Failing], object], Callable[[Failing], in
 )
 
 
-def _blindly(self: GithubClient, _look: Callable[[], Any], tell: Callable[[], Any]) -> Any:
+def _blindly(self: GithubClient, _look: Callable[[], Any], tell: Callable[[], Any], *, named: Any = None) -> Any:  # noqa: ARG001 - its signature
     return self._again(tell)
 
 

@@ -73,7 +73,7 @@ _REACHING: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-_TWICE = b'{"model": "claude-x", "max_tokens": 1, "tools": [{"type": "web_search_20250305"}], "tools": []}'
+_TWICE = b'{"model": "claude-sonnet-5-5", "max_tokens": 1, "tools": [{"type": "web_search_20250305"}], "tools": []}'
 
 
 def _header_up(name: str, ground: Ground) -> Outcome:
