@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from tests.attack.case import Broken, Case, Outcome, Stopped, Through, Unenforceable
 from tests.attack.ground import Ground
+
+_LETTING_GO_S: Final = 6.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,8 @@ def _outcome(case: Case, ground: Ground) -> Outcome:
     thread = threading.Thread(target=attempt, name=case.name, daemon=True)
     thread.start()
     thread.join(case.deadline_s)
+    # What was held up lets go of its sockets by itself; the ground stays until then, or for a while.
+    ground.stack.callback(thread.join, _LETTING_GO_S)
     return told[0] if told else Through(what=f"it held us up for more than {case.deadline_s:g} s")
 
 

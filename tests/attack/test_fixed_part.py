@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from tests.attack.case import Defence, Stopped, Through
 from tests.attack.ground import ground
 from tests.attack.registry import CASES, DEFENCES, cases_of
 from tests.attack.running import carried_out, line
+
+pytestmark = pytest.mark.slow
 
 FAST = tuple(case for case in CASES if not case.podman)
 FAST_DEFENCES = tuple(one for one in DEFENCES.values() if any(not case.podman for case in cases_of(one.name)))
@@ -19,10 +23,13 @@ def test_the_attacks_that_need_no_container_are_all_stopped() -> None:
     assert [line(one) for one in ended if not isinstance(one.outcome, Stopped)] == []
 
 
+# A part whose way of closing was taken out leaves its sockets behind; they are told of here, not in another's test.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("defence", FAST_DEFENCES, ids=lambda defence: defence.name)
 def test_every_case_of_a_defence_goes_through_without_it(defence: Defence) -> None:
     with ground() as here, defence.without():
         ended = list(carried_out([case for case in cases_of(defence.name) if not case.podman], here))
+    gc.collect()
     assert [line(one) for one in ended if not isinstance(one.outcome, Through)] == []
 
 
