@@ -18,6 +18,7 @@ from mcp_ashigaru import __version__
 from mcp_ashigaru.commands import deeds, halt, health, looks
 from mcp_ashigaru.commands import demo as demo_command
 from mcp_ashigaru.commands import forge as forge_commands
+from mcp_ashigaru.commands import token as token_commands
 from mcp_ashigaru.commands.asking import UNREAD
 from mcp_ashigaru.serving import serve as serve_daemon
 from mcp_ashigaru.settings import ConfigError, load_settings
@@ -62,6 +63,7 @@ def _read() -> Iterator[None]:
 
 app = typer.Typer(cls=People, no_args_is_help=True, add_completion=False, rich_markup_mode=None, epilog=_STATUS)
 app.add_typer(forge_commands.app, name="forge")
+app.add_typer(token_commands.app, name="token")
 
 
 def _tell_version(asked: bool) -> None:  # noqa: FBT001 - typer's callbacks are given the value

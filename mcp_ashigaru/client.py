@@ -38,14 +38,18 @@ class Caller:
 
 @asynccontextmanager
 async def connect(url: str, token: str | None) -> AsyncIterator[Caller]:
-    """A caller of the daemon at base URL `url`. Raises DaemonAway."""
+    """A caller of the daemon at base URL `url`. Raises DaemonAway, CallRefused where the token opens nothing."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     timeout = httpx2.Timeout(30.0, read=360.0)
     try:
         async with httpx2.AsyncClient(timeout=timeout) as probe:
             (await probe.get(f"{url}/healthz")).raise_for_status()
+            # Whatever is not named open wants a token: the sentence is better than the SDK's of a failed handshake.
+            greeting = await probe.get(f"{url}/", headers=headers)
     except httpx2.HTTPError as exc:
         raise DaemonAway(f"No daemon answers at {url}; start one with `mcp-ashigaru serve`.") from exc
+    if greeting.status_code == httpx2.codes.UNAUTHORIZED:
+        raise CallRefused(greeting.text)
     try:
         async with (
             httpx2.AsyncClient(headers=headers, timeout=timeout) as http,

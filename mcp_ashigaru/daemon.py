@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
@@ -17,12 +16,13 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from mcp_ashigaru.building import World, build
+from mcp_ashigaru.listening import door_of
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
-from mcp_ashigaru.stores import ci_policy_of, forge_of, github_of, records_url, spending_of
+from mcp_ashigaru.stores import ci_policy_of, forge_of, github_of, keyring_of, records_url, spending_of
 from mcp_ashigaru.walls import gateways_of, podman_containers
-from mcp_ashigaru.web.doorkeeper import Door, Doorkeeper
+from mcp_ashigaru.web.doorkeeper import Doorkeeper
 from mcp_ashigaru.web.pages import PullPages, routes
 from mcp_ashigaru.web.webhooks import webhook_routes
 from runner import ladder
@@ -34,6 +34,7 @@ from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.system_clock import SystemClock
 from runner.allowed import Policy
+from runner.desk import Desk
 from runner.facts import Fact, Step
 from runner.halting import HaltWatch
 from runner.layout import Layout
@@ -48,6 +49,9 @@ from runner.watch import Watch
 _LOG = logging.getLogger(__name__)
 _STEPS_S = 2.5
 """How long steps have to leave; with the last requests and the gateways it makes five seconds."""
+
+
+_MOST_SESSIONS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +95,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         records_engine = open_engine(records_url(settings))
         stack.callback(records_engine.dispose)
         migrate(records_engine)
+        door = door_of(settings, keyring_of(settings, records_engine, clock))
         records = SqlRecords(records_engine)
         spending = spending_of(settings, records_engine, clock)
         local = forge_of(settings, records_engine)
@@ -150,7 +155,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         late.service, late.rounds = service, rounds
         server = build_server(service, stopping)
         watch = Watch(records, service.follower.look, clock, every_s=settings.watch_s)
-        app = _asgi(settings, server, local if settings.forge == "local" else None, layout, watch)
+        app = _asgi(settings, server, local if settings.forge == "local" else None, layout, watch, service)
         rounds.launch()
         stack.callback(_leave, rounds, stopping)
         service.recover()
@@ -159,7 +164,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         halts = HaltWatch(records=records, rounds=rounds, spending=spending)
         stack.callback(halts.close, 1.0)
         halts.start()
-        yield Daemon(app=app, server=server, service=service, forge=local, stopping=stopping)
+        yield Daemon(app=Doorkeeper(app, door), server=server, service=service, forge=local, stopping=stopping)
 
 
 def _witnessed(
@@ -200,10 +205,16 @@ def _leave(rounds: DbosRounds, stopping: threading.Event) -> None:
 
 
 def _asgi(
-    settings: Settings, server: MCPServer[Any], forge: LocalForge | None, layout: Layout, watch: Watch
+    settings: Settings,
+    server: MCPServer[Any],
+    forge: LocalForge | None,
+    layout: Layout,
+    watch: Watch,
+    service: Service,
 ) -> ASGIApp:
-    """/mcp, the local forge's git and pages or GitHub's webhooks, and one layer around all of it."""
+    """/mcp, the local forge's git and pages or GitHub's webhooks: all that stands behind the door."""
     app = server.streamable_http_app(
+        max_sessions=_MOST_SESSIONS,
         # One layer checks Host and Origin for every route, /mcp among them.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
@@ -212,12 +223,12 @@ def _asgi(
         if settings.github_webhook_secret is not None:
             app.router.routes.extend(webhook_routes(settings.github_webhook_secret.get_secret_value(), watch.nudge))
     else:
-        app.router.routes.extend(routes(PullPages(pull=forge.pull, diff=forge.diff, talk=forge.operator.talk)))
+        pages = PullPages(
+            pull=forge.pull,
+            diff=forge.diff,
+            talk=forge.operator.talk,
+            sees=lambda caller, repo, number: Desk(service, caller).sees_pull(repo, number),
+        )
+        app.router.routes.extend(routes(pages))
         app.router.routes.append(Mount("/forge", git_http_app(layout.forge, forge_secret(settings.state_dir))))
-    return Doorkeeper(
-        app, Door.for_listener(settings.host, (*settings.allowed_hosts, *_public_host(settings)), settings.bearer)
-    )
-
-
-def _public_host(settings: Settings) -> tuple[str, ...]:
-    return () if settings.public_url is None else (urlsplit(settings.public_url).netloc,)
+    return app

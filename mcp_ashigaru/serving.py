@@ -18,6 +18,7 @@ from mcp_ashigaru.daemon import Daemon, Parts, running
 from mcp_ashigaru.secrecy import Redacting, marked_of
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import ConfigError, Settings
+from mcp_ashigaru.web.patience import PatientHttp
 
 _LOG = logging.getLogger(__name__)
 _LAST_REQUESTS_S = 1
@@ -40,7 +41,7 @@ def serve(settings: Settings, transport: Literal["streamable-http", "stdio"], pa
     with _listener(settings) as listener:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         with running(settings, parts) as daemon:
-            web = _web_server(daemon, settings)
+            web = web_server(daemon, settings)
             if transport == "stdio":
                 _speak_on_stdio(daemon, web)
             for name in (signal.SIGTERM, signal.SIGINT):
@@ -92,11 +93,16 @@ def _let_go() -> None:
         os._exit(0)
 
 
-def _web_server(daemon: Daemon, settings: Settings) -> uvicorn.Server:
+def web_server(daemon: Daemon, settings: Settings) -> uvicorn.Server:
+    """A server of the daemon's app that bears with slow clients, and with many, up to a point."""
     config = uvicorn.Config(
         daemon.app,
         log_level=logging.getLevelName(settings.log_level.upper()),
         access_log=False,
+        http=PatientHttp,
+        ws="none",
+        # Nothing here asks where a request came from; a proxy's word on it would be anybody's word.
+        proxy_headers=False,
         timeout_graceful_shutdown=_LAST_REQUESTS_S,
         server_header=False,
         # Our logging is set up already; uvicorn's would write to stdout, which stdio needs for itself.

@@ -78,9 +78,9 @@ class Settings(BaseSettings):
     public_url: str | None = None
     """How a person's browser reaches the daemon; default http://host:port."""
     allowed_hosts: Names = ()
-    """Host header values accepted besides loopback and `host`, each `name` or `name:port`."""
+    """Host header values accepted besides loopback and `host`, each `name` or `name:port`; needed off loopback."""
     mcp_token: SecretStr | None = None
-    """Bearer token for /mcp. Required where `host` is not loopback."""
+    """The operator's bearer token, with every scope. Off loopback this or one of `mcp-ashigaru token` is needed."""
     host_id: str = Field(default_factory=lambda: socket.gethostname().split(".")[0].lower() or "host")
     slots: int = Field(default=5, ge=1, le=64)
     database_url: str | None = None
@@ -279,10 +279,6 @@ def load_settings(**overrides: Any) -> Settings:
         named = re.search(r'field "(\w+)"', str(exc))
         variable = variable_of(named.group(1)) if named else "A setting"
         raise ConfigError(f"{variable} is wrong: it is not valid JSON; docs/operate.md says what it takes.") from exc
-    if not settings.is_loopback and settings.mcp_token is None:
-        raise ConfigError(
-            f"Serving on {settings.host} needs a token: set ASHIGARU_MCP_TOKEN_FILE, or use --host 127.0.0.1."
-        )
     if settings.forge == "github":
         refuse_an_unclear_identity(
             token=settings.github_token is not None,

@@ -16,9 +16,12 @@ from runner.adapters.github_forge import GithubForge, github_forge
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_spending import SqlSpending
+from runner.adapters.sql_tokens import SqlTokens
 from runner.adapters.system_clock import SystemClock
+from runner.callers import Tokens, digest_of
 from runner.ci import CiPolicy
 from runner.errors import RunnerError
+from runner.keyring import Keyring
 from runner.layout import Layout
 from runner.ports import Clock
 from runner.spending import DayBudgets, Spending
@@ -34,6 +37,20 @@ def open_forge(settings: Settings) -> LocalForge:
     engine = open_engine(records_url(settings))
     migrate(engine)
     return forge_of(settings, engine)
+
+
+def open_tokens(settings: Settings) -> Tokens:
+    """The tokens that open the daemon, usable with or without a running one."""
+    make_state_dir(settings.state_dir)
+    engine = open_engine(records_url(settings))
+    migrate(engine)
+    return SqlTokens(engine)
+
+
+def keyring_of(settings: Settings, records: Engine, clock: Clock) -> Keyring:
+    """What opens the daemon: the operator's token, kept as its digest, and those on record."""
+    own = None if settings.bearer is None else digest_of(settings.bearer)
+    return Keyring(tokens=SqlTokens(records), clock=clock, operator_digest=own)
 
 
 def forge_of(settings: Settings, records: Engine) -> LocalForge:

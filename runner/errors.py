@@ -6,6 +6,7 @@ RunnerError                 str(e) is one sentence with a cure, fit to show a ca
     UnknownRun              no run has that id
     UnknownRepo             the forge has no such repository
     RepoNotAllowed          the repository is not on the operator's allow-list
+    NotPermitted            the caller's token lacks a scope
     NotPossible             the run is not in a state that allows it
   Unavailable               the world's fault: the same call may work later (retry_after_s)
     ForgeDown               the forge did not answer, or answered with a fault of its own
@@ -43,6 +44,10 @@ class UnknownRepo(Rejected):
 
 class RepoNotAllowed(Rejected):
     """The repository is not on the operator's allow-list."""
+
+
+class NotPermitted(Rejected):
+    """The caller's token lacks a scope."""
 
 
 class NotPossible(Rejected):

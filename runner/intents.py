@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
+from runner.callers import OPERATOR_NAME
 from runner.errors import BadIntent
 
 MAX_BRIEF_CHARS: Final = 20_000
@@ -22,12 +23,16 @@ _SHA: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 @dataclass(frozen=True, kw_only=True)
 class WorkTicket:
-    """Work one issue of one repository. `brief` is all the agent is told of it; `model` pins the starting tier."""
+    """Work one issue of one repository. `brief` is all the agent is told of it; `model` pins the starting tier.
+
+    owner: who has it worked.
+    """
 
     repo: str
     issue: int
     brief: str
     model: str | None = None
+    owner: str = OPERATOR_NAME
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,9 +57,7 @@ class Promoter:
         run = self.records.run_of_pull(intent.repo, intent.pull)
         pull = self.forge.pull(intent.repo, intent.pull)
         if pull is None or run is None:
-            return NotPromoted(
-                repo=intent.repo, pull=intent.pull, reason="No run of ours owns that pull request; see list_runs."
-            )
+            return not_ours(intent)
         match promotion.review(
             run=run,
             pull=pull,
@@ -136,3 +134,10 @@ class Promoter:
         self.records.save_checks(run.run_id, seen, now)
         required = self.forge.required_checks(run.repo, pull.base_branch)
         return weigh(seen, required, self.ci, since=run.published_at or run.updated_at, now=now)
+
+
+def not_ours(intent: Promote) -> NotPromoted:
+    """What is said of a pull request that no run owns."""
+    return NotPromoted(
+        repo=intent.repo, pull=intent.pull, reason="No run of ours owns that pull request; see list_runs."
+    )

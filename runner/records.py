@@ -12,6 +12,7 @@ from typing import Protocol, TypedDict
 
 from gates.judge import Counts
 from gates.verdict import Verdict
+from runner.callers import OPERATOR_NAME
 from runner.model import Check, Phase, RoundInput
 from runner.transcript import Event, Transcript
 
@@ -24,7 +25,7 @@ class RunRecord:
     was. waits: consecutive rounds that ended waiting. retry_at: when the next try is due, while waiting. published_at:
     when the head there is was pushed. ci, pipeline: a `runner.ci.CiState`, of the head and of the merged commit.
     ci_rounds, review_rounds: how many of them there were. ci_repaired: the last head that a round was to repair.
-    fruitless: consecutive rounds of review that changed nothing.
+    fruitless: consecutive rounds of review that changed nothing. owner: the name of who dispatched it.
     """
 
     run_id: str
@@ -62,6 +63,7 @@ class RunRecord:
     fruitless: int = 0
     pipeline: str | None = None
     merged_at: float | None = None
+    owner: str = OPERATOR_NAME
     quarantined: str | None = None
     cursor: int = 1
 
@@ -205,9 +207,14 @@ class Records(Protocol):
         """The run that owns the pull request, or None."""
 
     def runs(
-        self, *, repo: str | None = None, phases: frozenset[Phase] | None = None, limit: int = 50
+        self,
+        *,
+        repo: str | None = None,
+        phases: frozenset[Phase] | None = None,
+        owner: str | None = None,
+        limit: int = 50,
     ) -> list[RunRecord]:
-        """Newest first, at most `limit`."""
+        """Newest first, at most `limit`; only those of a repository, in some phases, of an owner, where given."""
 
     def change(self, run_id: str, change: RunChange, at: float) -> None:
         """Write the fields given and advance the cursor."""

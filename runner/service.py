@@ -15,7 +15,7 @@ from runner.cancelling import Canceller
 from runner.changed import RunDiff, diff_of
 from runner.closing import Closing
 from runner.digest import Digest, describe
-from runner.errors import BadIntent, NotPossible, UnknownRun
+from runner.errors import BadIntent, NotPossible
 from runner.follower import Follower, FollowPolicy
 from runner.guard import sound
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
@@ -29,6 +29,7 @@ from runner.model import (
     Phase,
     RoundInput,
 )
+from runner.owners import Owners, unknown_run
 from runner.ports import Checkouts, Clock, Forge
 from runner.promoting import NotPromoted, Promoted, Promoter
 from runner.records import Records, RunChange, RunRecord
@@ -73,6 +74,7 @@ class Service:
         self._keeper = keeper
         self._spending = spending
         self._turns = Turns()
+        self.owners = Owners(records=records)
         self._canceller = Canceller(records=records, rounds=rounds, clock=clock, keeper=keeper)
         self._retrier = Retrier(records=records, checkouts=checkouts, ladder=policy.ladder, bounds=policy.bounds)
         self._promoter = Promoter(
@@ -120,6 +122,7 @@ class Service:
             updated_at=now,
             start_tier=tier,
             tier=self._policy.ladder[tier].name,
+            owner=intent.owner,
         )
         run = self._records.claim(fresh)
         if run.run_id == run_id:
@@ -204,10 +207,15 @@ class Service:
         return self._known(run_id).cursor
 
     def list_runs(
-        self, *, repo: str | None = None, phases: frozenset[Phase] | None = None, limit: int = 20
+        self,
+        *,
+        repo: str | None = None,
+        phases: frozenset[Phase] | None = None,
+        owner: str | None = None,
+        limit: int = 20,
     ) -> list[RunRecord]:
         """The newest runs first."""
-        return self._records.runs(repo=repo, phases=phases, limit=limit)
+        return self._records.runs(repo=repo, phases=phases, owner=owner, limit=limit)
 
     def logs(self, run_id: str, wanted: Wanted) -> Log:
         """What happened in the run (`runner.logs`). Raises UnknownRun."""
@@ -251,7 +259,7 @@ class Service:
     def _known(self, run_id: str) -> RunRecord:
         run = self._records.run(run_id)
         if run is None:
-            raise UnknownRun(f"No run is called {run_id}; list_runs shows the ones there are.")
+            raise unknown_run(run_id)
         return run
 
     def _start_tier(self, model: str | None) -> int:

@@ -39,6 +39,7 @@ class RunLine(_Answer):
     pr: int | None
     pr_url: str | None
     reason: str | None
+    owner: str = Field(description="Who dispatched it: a token's name, or operator.")
     updated_at: float = Field(description="UTC seconds since the epoch.")
 
 

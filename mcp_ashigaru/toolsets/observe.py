@@ -6,11 +6,12 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar
 
 import anyio.to_thread
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from mcp_ashigaru.toolsets.answers import DiffAnswer, FileChanged, LogEntry, LogsAnswer, RunLine, RunsAnswer
+from mcp_ashigaru.toolsets.asking import desk_of
 from mcp_ashigaru.toolsets.speaking import speaking
 from runner import intents
 from runner.errors import BadIntent
@@ -36,6 +37,7 @@ def _register_runs(server: MCPServer[Any], service: Service) -> None:
     @server.tool(annotations=_looking("List runs"))
     @speaking
     async def list_runs(
+        ctx: Context[Any, Any],
         repo: Annotated[str | None, Field(description="Only this repository's runs.")] = None,
         phase: Annotated[str | None, Field(description="Only runs in this phase, for example escalated.")] = None,
         limit: Annotated[int, Field(description="How many, 1 to 100.")] = 20,
@@ -44,8 +46,9 @@ def _register_runs(server: MCPServer[Any], service: Service) -> None:
         wanted = None if repo is None else intents.repo_name(repo)
         phases = None if phase is None else frozenset({_one_of(Phase, phase, "phase")})
         _within("limit", limit, 1, _MAX_RUNS)
-        found = await anyio.to_thread.run_sync(lambda: service.list_runs(repo=wanted, phases=phases, limit=limit))
-        today = await anyio.to_thread.run_sync(service.today)
+        desk = desk_of(ctx, service)
+        found = await anyio.to_thread.run_sync(lambda: desk.list_runs(repo=wanted, phases=phases, limit=limit))
+        today = await anyio.to_thread.run_sync(desk.today)
         return RunsAnswer(
             runs=[
                 RunLine(
@@ -57,6 +60,7 @@ def _register_runs(server: MCPServer[Any], service: Service) -> None:
                     pr=run.pull,
                     pr_url=run.pull_url,
                     reason=run.reason,
+                    owner=run.owner,
                     updated_at=run.updated_at,
                 )
                 for run in found
@@ -71,6 +75,7 @@ def _register_work(server: MCPServer[Any], service: Service) -> None:
     @server.tool(annotations=_looking("Logs"))
     @speaking
     async def logs(
+        ctx: Context[Any, Any],
         run_id: Annotated[str, Field(description="A run's id.")],
         attempt: Annotated[int | None, Field(description="Only this attempt; 0 for the judgement of the base.")] = None,
         source: Annotated[str | None, Field(description="Only agent, gate or notice.")] = None,
@@ -90,7 +95,7 @@ def _register_work(server: MCPServer[Any], service: Service) -> None:
             since=None if since is None else cursor_of(since),
             limit=limit,
         )
-        log = await anyio.to_thread.run_sync(lambda: service.logs(identity, wanted))
+        log = await anyio.to_thread.run_sync(lambda: desk_of(ctx, service).logs(identity, wanted))
         entries = [
             LogEntry(
                 at=one.at,
@@ -107,13 +112,14 @@ def _register_work(server: MCPServer[Any], service: Service) -> None:
     @server.tool(annotations=_looking("Diff"))
     @speaking
     async def diff(
+        ctx: Context[Any, Any],
         run_id: Annotated[str, Field(description="A run's id.")],
         max_bytes: Annotated[int, Field(description="Bytes of diff at most, 256 to 1048576.")] = 65536,
     ) -> DiffAnswer:
         """Show a run's work as a unified diff against its base, and the lines added and removed in each file."""
         identity = intents.run_identity(run_id)
         _within("max_bytes", max_bytes, _LEAST_DIFF, _MAX_DIFF)
-        found = await anyio.to_thread.run_sync(lambda: service.diff(identity, max_bytes=max_bytes))
+        found = await anyio.to_thread.run_sync(lambda: desk_of(ctx, service).diff(identity, max_bytes=max_bytes))
         files = [
             FileChanged(path=one.path, added=one.added, removed=one.removed, binary=one.binary) for one in found.files
         ]

@@ -13,6 +13,7 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from mcp_ashigaru.toolsets.answers import PromoteAnswer, TicketAnswer
+from mcp_ashigaru.toolsets.asking import desk_of
 from mcp_ashigaru.toolsets.speaking import speaking
 from runner import intents
 from runner.digest import Digest
@@ -50,6 +51,7 @@ def _register_writes(server: MCPServer[Any], service: Service) -> None:
     )
     @speaking
     async def work_ticket(
+        ctx: Context[Any, Any],
         repo: Repo,
         issue: Annotated[int, Field(description="The issue's number, 1 or more.")],
         brief: Annotated[str, Field(description="All the agent is told of the issue: what is wrong, what is wanted.")],
@@ -60,20 +62,21 @@ def _register_writes(server: MCPServer[Any], service: Service) -> None:
         Returns at once; follow it with status. A second call for the same live (repo, issue) returns the same run.
         """
         intent = intents.work_ticket(repo, issue, brief, model)
-        return _ticket(await _off_loop(lambda: service.work_ticket(intent)))
+        return _ticket(await _off_loop(lambda: desk_of(ctx, service).work_ticket(intent)))
 
     @server.tool(
         annotations=ToolAnnotations(title="Promote", read_only_hint=False, destructive_hint=True, idempotent_hint=True)
     )
     @speaking
     async def promote(
+        ctx: Context[Any, Any],
         repo: Repo,
         pr: Annotated[int, Field(description="The pull request's number.")],
         head_sha: Annotated[str | None, Field(description="The head you reviewed, to merge only that.")] = None,
     ) -> PromoteAnswer:
         """Squash-merge exactly the head that the gates judged, or say in one sentence why not."""
         intent = intents.promote(repo, pr, head_sha)
-        match await _off_loop(lambda: service.promote(intent)):
+        match await _off_loop(lambda: desk_of(ctx, service).promote(intent)):
             case Promoted(repo=where, pull=number, sha=sha):
                 detail = f"Merged as {sha[:12]}."
                 return PromoteAnswer(repo=where, pr=number, promoted=True, sha=sha, detail=detail)
@@ -83,15 +86,18 @@ def _register_writes(server: MCPServer[Any], service: Service) -> None:
     @server.tool(annotations=ToolAnnotations(title="Request changes", read_only_hint=False, destructive_hint=False))
     @speaking
     async def request_changes(
-        run_id: RunId, notes: Annotated[str, Field(description="What the reviewer wants changed.")]
+        ctx: Context[Any, Any],
+        run_id: RunId,
+        notes: Annotated[str, Field(description="What the reviewer wants changed.")],
     ) -> TicketAnswer:
         """Start a new round on the run's branch and pull request, at the tier it reached."""
         intent = intents.request_changes(run_id, notes)
-        return _ticket(await _off_loop(lambda: service.request_changes(intent)))
+        return _ticket(await _off_loop(lambda: desk_of(ctx, service).request_changes(intent)))
 
     @server.tool(annotations=ToolAnnotations(title="Retry", read_only_hint=False, destructive_hint=False))
     @speaking
     async def retry(
+        ctx: Context[Any, Any],
         run_id: RunId,
         *,
         from_start: Annotated[bool, Field(description="Forget the work so far; start on the newest base.")] = False,
@@ -101,16 +107,16 @@ def _register_writes(server: MCPServer[Any], service: Service) -> None:
         Work that no gate could judge is judged again; where the base was red, the run starts on the base as it is now.
         """
         identity = intents.run_identity(run_id)
-        return _ticket(await _off_loop(lambda: service.retry(identity, from_start=from_start)))
+        return _ticket(await _off_loop(lambda: desk_of(ctx, service).retry(identity, from_start=from_start)))
 
     @server.tool(
         annotations=ToolAnnotations(title="Cancel", read_only_hint=False, destructive_hint=True, idempotent_hint=True)
     )
     @speaking
-    async def cancel(run_id: RunId) -> TicketAnswer:
+    async def cancel(ctx: Context[Any, Any], run_id: RunId) -> TicketAnswer:
         """Stop a run. Its work so far is kept on its branch."""
         intent = intents.cancel(run_id)
-        return _ticket(await _off_loop(lambda: service.cancel(intent)))
+        return _ticket(await _off_loop(lambda: desk_of(ctx, service).cancel(intent)))
 
 
 def _register_status(server: MCPServer[Any], service: Service, stopping: threading.Event) -> None:
@@ -128,7 +134,8 @@ def _register_status(server: MCPServer[Any], service: Service, stopping: threadi
         identity = intents.run_identity(run_id)
         if not 0 <= wait_s <= intents.MAX_WAIT_S:
             raise BadIntent(f"wait_s must be from 0 to {intents.MAX_WAIT_S:.0f} seconds.")
-        seen = await _off_loop(lambda: service.status(identity))
+        desk = desk_of(ctx, service)
+        seen = await _off_loop(lambda: desk.status(identity))
         reference = seen.cursor if since is None else since
         with anyio.move_on_after(wait_s):
             told = 0.0
@@ -138,8 +145,8 @@ def _register_status(server: MCPServer[Any], service: Service, stopping: threadi
                 if told >= _PROGRESS_S:
                     told = 0.0
                     await ctx.report_progress(seen.cursor, message=seen.headline)
-                if await _off_loop(lambda: service.cursor(identity)) > reference:
-                    seen = await _off_loop(lambda: service.status(identity))
+                if await _off_loop(lambda: desk.cursor(identity)) > reference:
+                    seen = await _off_loop(lambda: desk.status(identity))
                     await ctx.report_progress(seen.cursor, message=seen.headline)
         return seen
 

@@ -1,80 +1,40 @@
-"""The one layer around the whole ASGI app: Host, Origin and bearer token, before any route is reached.
+"""The one layer around the whole ASGI app, before any route is reached: Host, Origin, token, body.
 
 The SDK guards /mcp only; its custom routes and everything mounted beside it would otherwise answer a foreign Host
-(DNS rebinding).
+(DNS rebinding), nobody in particular, and a body without end. Nothing of a body is read for who may not come in.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
-import re
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+import anyio.to_thread
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_PAGE = re.compile(r"/forge/.+/pulls/[0-9]+/?")
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+from mcp_ashigaru.toolsets.asking import CALLER
+from mcp_ashigaru.web.body import BODY_S, Lacking, Whole, impatient, replayed, whole_body
+from mcp_ashigaru.web.door import Guard, Names, Terms, shown_token, terms_of
+from runner import callers
+from runner.callers import OPERATOR, Caller
+from runner.errors import RunnerError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Door:
-    """Who may come in.
+    """Who may come in. caller: whose token that is, None for nobody's; it may block, and raise RunnerError.
 
-    hosts: accepted Host names in lower case, without port or with one. token: if not None, /mcp wants it as a bearer
-    token, and the forge's pages want it so or as the password that a browser asks for. The forge's git has a
-    credential of its own.
+    ask_nobody: whoever shows no token is the operator (on loopback, where no token of the daemon's own is set).
     """
 
-    hosts: frozenset[str]
-    token: str | None
-
-    @classmethod
-    def for_listener(cls, host: str, extra: Sequence[str], token: str | None) -> Door:
-        """The door of a daemon listening on `host`."""
-        named = {f"[{host}]" if ":" in host else host} - {"0.0.0.0", "[::]"}  # noqa: S104 - recognised, not bound
-        return cls(hosts=frozenset(one.lower() for one in (*_LOOPBACK, *named, *extra)), token=token)
-
-    def admits_host(self, host: str) -> bool:
-        """Whether the Host header names us."""
-        named = host.lower()
-        bare = named.rsplit(":", 1)[0] if not named.endswith("]") else named
-        return named in self.hosts or bare in self.hosts
-
-    def admits_origin(self, origin: str | None) -> bool:
-        """Whether a browser's page may ask: no Origin at all, or one of our own hosts."""
-        if origin is None:
-            return True
-        try:
-            return self.admits_host(urlsplit(origin).netloc)
-        except ValueError:
-            return False
-
-    def admits_token(self, authorization: str | None, *, password: bool = False) -> bool:
-        """Whether the Authorization header holds the token; with `password`, as a Basic password too."""
-        if self.token is None:
-            return True
-        scheme, _, given = (authorization or "").partition(" ")
-        match scheme.lower():
-            case "bearer":
-                shown = given.strip().encode()
-            case "basic" if password:
-                shown = _password(given.strip())
-            case _:
-                return False
-        return hmac.compare_digest(shown, self.token.encode())
-
-
-def _password(credential: str) -> bytes:
-    try:
-        return base64.b64decode(credential, validate=True).partition(b":")[2]
-    except (binascii.Error, ValueError):
-        return b""
+    names: Names
+    caller: Callable[[str], Caller | None]
+    ask_nobody: bool
+    body_s: float = BODY_S
 
 
 class Doorkeeper:
@@ -82,35 +42,81 @@ class Doorkeeper:
 
     def __init__(self, app: ASGIApp, door: Door) -> None:
         """Stand before `app`."""
-        self._app = app
+        self.app = app
         self._door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request in, or answer 421 (Host), 403 (Origin) or 401 (token)."""
-        if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            refusal = self._refusal(headers, scope["path"])
-            if refusal is not None:
-                await refusal(scope, receive, send)
+        """Let the request in, or answer 421 (Host), 403 (Origin, scope), 401 (token), 413 or 408 (body)."""
+        match scope["type"]:
+            case "lifespan":
+                await self.app(scope, receive, send)
+            case "http":
+                refusal = await self._serve(scope, receive, send)
+                if refusal is not None:
+                    await refusal(scope, receive, send)
+            case "websocket":
+                await send({"type": "websocket.close", "code": 1008, "reason": "There are no websockets here."})
+            case _:
                 return
-        elif scope["type"] == "websocket":
-            return
-        await self._app(scope, receive, send)
 
-    def _refusal(self, headers: Headers, path: str) -> PlainTextResponse | None:
-        if not self._door.admits_host(headers.get("host", "")):
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> PlainTextResponse | None:
+        headers, terms = Headers(scope=scope), terms_of(scope["path"])
+        if not self._door.names.admit_host(headers.getlist("host")):
             return PlainTextResponse("This daemon does not answer to that Host; set ASHIGARU_ALLOWED_HOSTS.", 421)
-        if not self._door.admits_origin(headers.get("origin")):
+        if not self._door.names.admit_origin(headers.getlist("origin")):
             return PlainTextResponse("Requests from that Origin are refused.", 403)
-        shown = headers.get("authorization")
-        if (path == "/mcp" or path.startswith("/mcp/")) and not self._door.admits_token(shown):
-            return _wanted("Bearer")
-        if _PAGE.fullmatch(path) and not self._door.admits_token(shown, password=True):
-            return _wanted('Basic realm="ashigaru", charset="UTF-8"')
-        return None
+        inner = scope
+        if terms.guard in {Guard.TOKEN, Guard.PAGE}:
+            caller = await self._caller(shown_token(headers.getlist("authorization"), terms.guard), terms)
+            if isinstance(caller, PlainTextResponse):
+                return caller
+            inner = {**scope, CALLER: caller, "user": _principal(caller)}
+        if terms.max_body is None:
+            await self.app(inner, impatient(receive, self._door.body_s), send)
+            return None
+        declared = headers.get("content-length")
+        match await whole_body(receive, declared, max_bytes=terms.max_body, within_s=self._door.body_s):
+            case Whole(body=body):
+                await self.app(inner, replayed(body, receive), send)
+                return None
+            case Lacking.TOO_LARGE:
+                return _ending(f"The body is too large; {terms.max_body} bytes are taken here.", 413)
+            case Lacking.TOO_SLOW:
+                return _ending("The body did not come in time; send it again.", 408)
+            case Lacking.GONE:
+                return None
+
+    async def _caller(self, shown: str | None, terms: Terms) -> Caller | PlainTextResponse:
+        """Who asks, or what they are answered."""
+        if shown is None:
+            return OPERATOR if self._door.ask_nobody else _unknown(terms, wrong=False)
+        try:
+            caller = await anyio.to_thread.run_sync(self._door.caller, shown)
+        except RunnerError as exc:
+            return PlainTextResponse(str(exc), 503, {"Retry-After": "10"})
+        if caller is None:
+            return _unknown(terms, wrong=True)
+        if terms.guard is Guard.PAGE and callers.Scope.READ not in caller.scopes:
+            challenge = 'Bearer error="insufficient_scope", scope="read"'
+            return PlainTextResponse("Your token lacks the scope read.", 403, {"WWW-Authenticate": challenge})
+        return caller
 
 
-def _wanted(challenge: str) -> PlainTextResponse:
+def _principal(caller: Caller) -> AuthenticatedUser:
+    """Who the SDK takes the caller for: a session is of no use to anybody but who began it."""
+    return AuthenticatedUser(AccessToken(token="", client_id=caller.name, scopes=sorted(caller.scopes)))
+
+
+def _unknown(terms: Terms, *, wrong: bool) -> PlainTextResponse:
+    challenge = 'Bearer error="invalid_token"' if wrong else "Bearer"
+    if terms.guard is Guard.PAGE:
+        challenge = 'Basic realm="ashigaru", charset="UTF-8"'
+    text = "That token is unknown, expired or revoked" if wrong else "A bearer token is needed"
     return PlainTextResponse(
-        "A bearer token is needed; see ASHIGARU_MCP_TOKEN_FILE.", 401, {"WWW-Authenticate": challenge}
+        f"{text}; see `mcp-ashigaru token` and ASHIGARU_MCP_TOKEN_FILE.", 401, {"WWW-Authenticate": challenge}
     )
+
+
+def _ending(text: str, status: int) -> PlainTextResponse:
+    """An answer after which the connection, with what is still on its way, is closed."""
+    return PlainTextResponse(text, status, {"Connection": "close"})

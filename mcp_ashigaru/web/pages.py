@@ -12,6 +12,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from mcp_ashigaru.talk_words import at, verb, where
+from mcp_ashigaru.toolsets.asking import CALLER
+from mcp_ashigaru.web.door import HEALTH
+from runner.callers import Caller
 from runner.errors import RunnerError
 from runner.model import Check, Pull
 from runner.talk import Said, Talk
@@ -42,6 +45,8 @@ class PullPages:
     pull: Callable[[str, int], Pull | None]
     diff: Callable[[str, int], str]
     talk: Callable[[str, int], Talk]
+    sees: Callable[[Caller, str, int], bool]
+    """Whether the pull request exists for the caller."""
 
 
 def routes(pages: PullPages | None) -> list[Route]:
@@ -55,7 +60,8 @@ def routes(pages: PullPages | None) -> list[Route]:
             return PlainTextResponse("This daemon has no local forge.", 404)
         repo, number = request.path_params["repo"], request.path_params["number"]
         try:
-            pull = await anyio.to_thread.run_sync(pages.pull, repo, number)
+            seen = await anyio.to_thread.run_sync(pages.sees, request.scope[CALLER], repo, number)
+            pull = await anyio.to_thread.run_sync(pages.pull, repo, number) if seen else None
             if pull is None:
                 return PlainTextResponse("No such pull request.", 404)
             diff = await anyio.to_thread.run_sync(pages.diff, repo, number)
@@ -65,7 +71,7 @@ def routes(pages: PullPages | None) -> list[Route]:
         return HTMLResponse(render(pull, diff, talk), headers=_HEADERS)
 
     return [
-        Route("/healthz", healthz, methods=["GET"]),
+        Route(HEALTH, healthz, methods=["GET"]),
         Route("/forge/{repo:path}/pulls/{number:int}", show, methods=["GET"]),
     ]
 

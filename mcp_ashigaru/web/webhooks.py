@@ -12,12 +12,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from mcp_ashigaru.web.door import WEBHOOK_BODY, WEBHOOKS
 from runner.errors import BadIntent
 from runner.intents import repo_name
 
-PATH: Final = "/webhooks/github"
+PATH: Final = WEBHOOKS
 # GitHub sends up to 25 MB; the events below are far smaller, and what is missed is seen at the next look.
-MAX_BODY: Final = 1024 * 1024
+MAX_BODY: Final = WEBHOOK_BODY
 EVENTS: Final = frozenset(
     {
         "check_run",

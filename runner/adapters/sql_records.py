@@ -78,7 +78,12 @@ class SqlRecords(SqlFollowing):
         return None if row is None else run_of(row)
 
     def runs(
-        self, *, repo: str | None = None, phases: frozenset[Phase] | None = None, limit: int = 50
+        self,
+        *,
+        repo: str | None = None,
+        phases: frozenset[Phase] | None = None,
+        owner: str | None = None,
+        limit: int = 50,
     ) -> list[RunRecord]:
         """See `Records.runs`."""
         query = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.run_id).limit(limit)
@@ -86,6 +91,8 @@ class SqlRecords(SqlFollowing):
             query = query.where(_named(repo))
         if phases is not None:
             query = query.where(runs.c.phase.in_(sorted(phases)))
+        if owner is not None:
+            query = query.where(runs.c.owner == owner)
         with self._transaction() as db:
             return [run_of(row) for row in db.execute(query).mappings()]
 

@@ -68,6 +68,7 @@ runs = Table(
     Column("pipeline", String(16)),
     Column("merged_at", Float),
     Column("quarantined", Text),
+    Column("owner", String(64), nullable=False, server_default="operator"),
     Column("cursor", BigInteger, nullable=False),
     Index("runs_by_phase", "phase", "updated_at"),
     Index("runs_by_repo", "repo", "created_at"),
@@ -179,6 +180,19 @@ remarks = Table(
     Column("number", Integer, nullable=False),
     Column("at", Float, nullable=False),
     Column("answered_at", Float),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("scopes", String(64), nullable=False),
+    Column("own_runs", Boolean, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("revoked_at", Float),
 )
 
 spending = Table(

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
 from mcp import Client
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent, Tool
 
 from mcp_ashigaru.server import INSTRUCTIONS, build_server, sentence
+from mcp_ashigaru.toolsets.asking import CALLER, desk_of
 from runner.errors import ForgeDown
 from runner.intents import WorkTicket
 from runner.model import Phase
+from runner.promoting import NotPromoted, Promoted
 from runner.records import RunRecord
-from runner.service import NotPromoted, Promoted, Service
+from runner.service import Service
+from runner.spending import Today
 
 WIRES: list[Literal["legacy", "2026-07-28"]] = ["legacy", "2026-07-28"]
 WRITES = {"work_ticket", "promote", "request_changes", "retry", "cancel"}
@@ -55,9 +60,13 @@ class Told(Service):
         *,
         repo: str | None = None,  # noqa: ARG002 - same
         phases: frozenset[Phase] | None = None,  # noqa: ARG002 - same
+        owner: str | None = None,  # noqa: ARG002 - same
         limit: int = 20,  # noqa: ARG002 - same
     ) -> list[RunRecord]:
         return self.answer()  # type: ignore[no-any-return]
+
+    def today(self, repo: str | None = None) -> Today:  # noqa: ARG002 - same
+        return Today(spent=0, bound=0)
 
 
 def fails(fault: BaseException) -> Callable[[], Any]:
@@ -125,6 +134,13 @@ def test_the_seeds_three_tools_keep_their_names_and_arguments() -> None:
     assert takes["work_ticket"][1] == ["repo", "issue", "brief"]
     assert takes["status"][1] == ["run_id"]
     assert list(takes["promote"][0])[:2] == takes["promote"][1] == ["repo", "pr"]
+
+
+@pytest.mark.parametrize("left", [{}, {CALLER: None}, {CALLER: "operator"}, {"user": "operator"}])
+def test_a_request_that_passed_no_door_is_nobodys(left: dict[str, object]) -> None:
+    ctx: Any = SimpleNamespace(request_context=SimpleNamespace(request=SimpleNamespace(scope=left)))
+    with pytest.raises(ToolError, match="who asks"):
+        desk_of(ctx, Told(list))
 
 
 @pytest.mark.parametrize("wire", WIRES)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mcp_ashigaru.listening import refuse_an_open_door
 from mcp_ashigaru.settings import ConfigError, Settings, known_variables, load_settings, variable_of
 
 SECRETS = (
@@ -91,7 +92,6 @@ def test_what_the_tests_are_told_is_no_setting_and_no_typo(monkeypatch: pytest.M
         ("ASHIGARU_REPOS", "[1", ""),
         ("ASHIGARU_SETUP_ENVIRONMENT", "A=b", "JSON"),
         ("ASHIGARU_STATE_DIR", "/" + "x" * 80, "70"),
-        ("ASHIGARU_HOST", "192.0.2.7", "token"),
     ],
 )
 def test_a_bad_value_is_one_sentence_that_names_the_variable(
@@ -99,7 +99,7 @@ def test_a_bad_value_is_one_sentence_that_names_the_variable(
 ) -> None:
     sentence = refused(monkeypatch, **{name: value})
     assert about in sentence
-    assert (name if name != "ASHIGARU_HOST" else "ASHIGARU_MCP_TOKEN_FILE") in sentence
+    assert name in sentence
 
 
 def test_an_effort_that_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,14 +157,23 @@ def test_a_secret_file_that_is_not_there_or_is_empty_is_refused(
 def test_an_empty_token_is_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASHIGARU_MCP_TOKEN", "")
     assert load_settings().bearer is None
-    assert "token" in refused(monkeypatch, ASHIGARU_HOST="0.0.0.0")  # noqa: S104 - to see it refused
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "::", "box.example"])  # noqa: S104 - same
-def test_only_with_a_token_does_it_leave_loopback(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    refused(monkeypatch, ASHIGARU_HOST=host)
-    monkeypatch.setenv("ASHIGARU_MCP_TOKEN", "t")
-    assert load_settings().host == host
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "::", "box.example"])  # noqa: S104 - to see it refused
+def test_only_with_a_token_and_with_names_does_it_leave_loopback(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("ASHIGARU_HOST", host)
+    with pytest.raises(ConfigError, match="ASHIGARU_MCP_TOKEN_FILE"):
+        refuse_an_open_door(load_settings(), has_a_token=False)
+    with pytest.raises(ConfigError, match="ASHIGARU_ALLOWED_HOSTS"):
+        refuse_an_open_door(load_settings(), has_a_token=True)
+    monkeypatch.setenv("ASHIGARU_ALLOWED_HOSTS", "gateway.example")
+    refuse_an_open_door(load_settings(), has_a_token=True)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "::1"])
+def test_on_loopback_neither_is_needed(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("ASHIGARU_HOST", host)
+    refuse_an_open_door(load_settings(), has_a_token=False)
 
 
 @pytest.mark.parametrize(
