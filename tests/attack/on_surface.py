@@ -13,8 +13,10 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from mcp_ashigaru.web.door import Names
 from mcp_ashigaru.web.doorkeeper import Door, Doorkeeper
 from runner import intents
+from runner.callers import OPERATOR, Caller
 from runner.errors import BadIntent
 from tests.attack.case import Case, Chapter, Defence, Outcome, Stopped, Through
 from tests.attack.ground import Ground
@@ -42,7 +44,11 @@ def _asked(path: str, door: Door, shown: dict[str, str], _ground: Ground) -> Out
 
 
 def _web(defence: str, vector: str, path: str = "/mcp", *, token: str | None = None, **shown: str) -> Case:
-    door = Door.for_listener("127.0.0.1", ("box.example:8443",), token)
+    door = Door(
+        names=Names.of_listener("127.0.0.1", ("box.example:8443",)),
+        caller=lambda shown: OPERATOR if shown == token else None,
+        ask_nobody=token is None,
+    )
     said = ", ".join(f"{name}: {value}" for name, value in shown.items()) or "nothing shown"
     return Case(
         group="A",
@@ -91,23 +97,27 @@ def _sha(vector: str, sha: str) -> Case:
     return _intent("full-commit-ids", vector, lambda: intents.promote("a/b", 1, sha), sha)
 
 
+async def _anybody(*_arguments: object) -> Caller:
+    return OPERATOR
+
+
 _ANY = re.compile(r"(?s).*")
 
 _DEFENCES = (
     Defence(
         name="host-check",
         sentence="Whatever route is asked for, the Host must be one of ours.",
-        without=out(Door, "admits_host", answering(True)),  # noqa: FBT003 - what it answers
+        without=out(Names, "admit_host", answering(True)),  # noqa: FBT003 - what it answers
     ),
     Defence(
         name="origin-check",
         sentence="A page of another origin is answered by no route.",
-        without=out(Door, "admits_origin", answering(True)),  # noqa: FBT003 - what it answers
+        without=out(Names, "admit_origin", answering(True)),  # noqa: FBT003 - what it answers
     ),
     Defence(
         name="bearer-token",
         sentence="Where a token is set, /mcp and the pages want it.",
-        without=out(Door, "admits_token", answering(True)),  # noqa: FBT003 - what it answers
+        without=out(Doorkeeper, "_caller", _anybody),
     ),
     Defence(
         name="repo-names",

@@ -6,6 +6,7 @@ from tests.attack import (
     in_agent,
     in_limits,
     in_sandbox,
+    on_callers,
     on_doors,
     on_egress,
     on_files,
@@ -27,6 +28,7 @@ from tests.attack.case import Case, Defence
 
 _CHAPTERS = (
     on_surface,
+    on_callers,
     on_doors,
     on_records,
     on_text,
