@@ -104,7 +104,9 @@ def worked(ground: Ground) -> Worked:
 
 
 def _worked(lab: PodmanLab) -> Worked:
-    tree, inputs, out, sockets = (lab.directory(f"{name}-hostile") for name in ("tree", "in", "out", "sock"))
+    tree, inputs, out, sockets = (
+        lab.directory(f"{name}-{uuid.uuid4().hex[:6]}") for name in ("tree", "in", "out", "sock")
+    )
     write(tree, _REPOSITORY)
     (tree / "link").unlink(missing_ok=True)
     (tree / "link").symlink_to("/ashigaru/in/launch.json")

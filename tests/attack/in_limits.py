@@ -200,7 +200,11 @@ def _disk(program: str, ground: Ground) -> Outcome:
         ran = runner.to_end(spec, started_at=clock.now(), timeout_s=12, cancelled=lambda: False)
     finally:
         lab.containers.remove(spec.name)
-    return Stopped(by=f"it was stopped: it {ran.overran}") if ran.overran else Through(what="it filled the disk")
+    if ran.overran:
+        return Stopped(by=f"it was stopped: it {ran.overran}")
+    if not ran.timed_out:
+        raise NoAnswer("it ended by itself")
+    return Through(what="it filled the disk")
 
 
 def _told_to_end(program: str, ground: Ground) -> Outcome:

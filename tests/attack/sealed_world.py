@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -61,6 +62,8 @@ def _probed(lab: PodmanLab, role: str) -> Seen:
     (others / "work.txt").write_text(OTHERS, encoding="utf-8")
     (lab.home / "daemon.key").write_text("a key of the daemon's", encoding="utf-8")
     tree = lab.directory(f"tree-{role}")
+    # An agent's entrypoint never begins twice where it has written before.
+    shutil.rmtree(lab.home / "out-agent", ignore_errors=True)
     podman_socket = lab.url.removeprefix("unix://")
     planted = tree / "link"
     planted.unlink(missing_ok=True)
