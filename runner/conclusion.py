@@ -176,8 +176,9 @@ def _failed_by_api(transcript: Transcript, upstream: UpstreamFailure | None, det
     error = transcript.api_error or ""
     if result is not None:
         status = result.api_error_status
-    elif upstream is not None:
-        status, error = upstream.status, upstream.type
+    if upstream is not None and (result is None or status is None):
+        # An answer that breaks down in its middle has no status that the CLI could tell of; the gateway saw why.
+        status, error = upstream.status, upstream.type or error
     ending = _api_ending(status, error)
     retry_at = None
     if ending is Ending.QUOTA:

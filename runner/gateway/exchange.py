@@ -137,7 +137,9 @@ class Exchange:
         try:
             return await self._answered(request, send, body, question, me)
         finally:
-            self.silent_since.pop(me, None)
+            if self._too_long(self.silent_since.pop(me, None)):
+                # Whoever gave up waiting, or was made to, did so for the upstream's silence.
+                self.failure = Failure(status=None, type="", retry_at=None)
 
     async def _answered(
         self, request: Request, send: Send, body: bytes, question: Question, me: object
@@ -194,8 +196,10 @@ class Exchange:
 
     def stalled(self) -> bool:
         """Whether a question has had no byte of its answer for too long. On the loop's thread only."""
-        now = asyncio.get_running_loop().time()
-        return any(now - since > self.grant.patience_s for since in self.silent_since.values())
+        return any(self._too_long(since) for since in self.silent_since.values())
+
+    def _too_long(self, since: float | None) -> bool:
+        return since is not None and asyncio.get_running_loop().time() - since > self.grant.patience_s
 
     def lively(self) -> bool:
         """Whether a question is under way, and none has been silent for too long. On the loop's thread only."""

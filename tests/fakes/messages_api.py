@@ -79,8 +79,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._head(200, "text/event-stream", {"content-length": "1000000"})
         self.wfile.write(as_events(whole)[:300])
 
-    def breaks_down(self, _asked: dict[str, Any]) -> None:
-        """Say in the middle of an answer that there is no more."""
+    def breaks_down(self, asked: dict[str, Any]) -> None:
+        """Say in the middle of an answer that there is no more; at once where the answer is to come whole."""
+        if not asked.get("stream"):
+            self._fail(*ERRORS["case-529"])
+            return
         told = {"type": "error", "error": {"type": "overloaded_error", "message": "scripted"}}
         self._send(200, "text/event-stream", f"event: error\ndata: {json.dumps(told)}\n\n".encode())
 

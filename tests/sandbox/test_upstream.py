@@ -82,9 +82,9 @@ def test_whatever_the_upstream_does_a_run_waits_at_its_tier(daemon: RealDaemon, 
         told = dict(zip(runs, pool.map(daemon.at_rest, runs.values()), strict=True))
     for case, ending in ENDINGS.items():
         tried = [(one["tier"], one["ending"]) for one in told[case]["tiers_tried"]]
-        assert tried == [("small", ending)], (case, told[case], daemon.log())
+        assert tried == [("small", ending)], f"{case}: {told[case]}\n{daemon.log()}"
         wanted = "awaiting_review" if case == "case-well" else "waiting"
-        assert told[case]["phase"] == wanted, (case, told[case])
+        assert told[case]["phase"] == wanted, f"{case}: {told[case]}"
     assert "credential" in told["case-401"]["reason"]
     assert api.keys == {KEY}
     assert KEY not in daemon.log()

@@ -530,6 +530,20 @@ def test_what_a_dead_gateway_left_is_counted_when_the_next_one_starts() -> None:
         assert (books.spent("r"), books.held) == (40, {})
 
 
+def test_who_gives_up_on_a_silent_upstream_leaves_its_failure_behind(tmp_path: Path) -> None:
+    upstream = HeldUpstream(chunks=(START,), headers=SSE)
+    with house(tmp_path, upstream) as one:
+        for grant in (one.grant(patience_s=0.0), one.grant(attempt=2)):
+            with (
+                one.client(grant) as client,
+                client.stream("POST", "/v1/messages", content=STREAMED, headers=SHOWN) as response,
+            ):
+                assert next(response.iter_raw()) == START
+        one.gateway.close()
+        assert one.gateway.failure("r", 1) == Failure(status=None, type="", retry_at=None)
+        assert one.gateway.failure("r", 2) is None
+
+
 # --- sockets ---
 
 
