@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -23,6 +24,8 @@ INTERRUPTED: Final = 130
 """As a shell tells of a program that Ctrl-C ended."""
 UNREAD: Final = 141
 """As a shell tells of a program whose reader went away."""
+_HEEDED_S: Final = 0.2
+_MAX_ASKED: Final = 25
 
 Json = Annotated[bool, typer.Option("--json", help="Print the whole answer as one JSON value.")]
 Follow = Annotated[bool, typer.Option("--follow", help="Stay, and show what happens; Ctrl-C leaves the run alone.")]
@@ -37,7 +40,7 @@ def ask(job: Callable[[Caller], Awaitable[None]], *, following: str | None = Non
             await job(caller)
 
     try:
-        asyncio.run(session())
+        asyncio.run(until_interrupted(session()))
     except (CallRefused, DaemonAway) as exc:
         typer.echo(str(exc), err=True)
         raise typer.Exit(REFUSED) from None
@@ -45,6 +48,32 @@ def ask(job: Callable[[Caller], Awaitable[None]], *, following: str | None = Non
         if following is not None:
             typer.echo(following, err=True)
         raise typer.Exit(INTERRUPTED) from None
+
+
+async def until_interrupted(job: Coroutine[None, None, None]) -> None:
+    """Do the job to its end, or until SIGINT, which raises KeyboardInterrupt once the job has let go.
+
+    A cancellation that comes at a bad moment can be taken by a library for that of a timeout of its own, and the job
+    goes on as if nothing had been said; so it is cancelled again until it heeds.
+    """
+    loop = asyncio.get_running_loop()
+    interrupted = asyncio.Event()
+    doing, told = loop.create_task(job), loop.create_task(interrupted.wait())
+    loop.add_signal_handler(signal.SIGINT, interrupted.set)
+    try:
+        await asyncio.wait({doing, told}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        told.cancel()
+    if doing.done():
+        return doing.result()
+    for _ in range(_MAX_ASKED):
+        doing.cancel()
+        if (await asyncio.wait({doing}, timeout=_HEEDED_S))[0]:
+            break
+    # Looked at, so that a job that ended by an error of its own meanwhile is not reported as forgotten.
+    _ = doing.done() and not doing.cancelled() and doing.exception()
+    raise KeyboardInterrupt
 
 
 def goes_on(run_id: str) -> str:
