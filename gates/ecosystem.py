@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from gates.test_runners import TestRunner
+
 Read = Callable[[str], bytes | None]
 """The content of a path at the commit that is planned for; None where there is no such file."""
 
@@ -20,7 +22,10 @@ TIMEOUT_S: Final = 900
 class Gate:
     """One sealed command. junit: name of the report it promises below /ashigaru/out, or None.
 
-    printed: where it leaves no report, the counts that its test runner prints are its evidence.
+    printed: where it leaves no report, the counts that its test runner prints are its evidence. runner: whose tests it
+    runs, None where that is not known. image None: the plan's. directory: where it runs, below /workspace, "" for the
+    top. paths: it is asked only of changes that touch one of these patterns, () for all. needs: names of the gates
+    that must be green before it begins. required False: what it says is shown, and decides nothing.
     """
 
     name: str
@@ -28,6 +33,13 @@ class Gate:
     junit: str | None
     timeout_s: int
     printed: bool = False
+    runner: TestRunner | None = None
+    image: str | None = None
+    directory: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+    paths: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    required: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,12 @@ from typing import Literal, TypeAlias
 class Passed:
     """Every required gate ran, and its evidence says that the tree is good.
 
-    summary: one line for a person, for example "9 passed in 0.4 s".
+    summary: one line for a person, for example "9 passed in 0.4 s". shown: what is worth a look and decides nothing,
+    a line each.
     """
 
     summary: str
+    shown: tuple[str, ...] = ()
     kind: Literal["passed"] = "passed"
 
 
@@ -32,10 +34,14 @@ class Failed:
 
 @dataclass(frozen=True, kw_only=True)
 class NeedsHuman:
-    """The gates are green, but something in the evidence is for a person to decide."""
+    """The gates are green, but something in the evidence is for a person to decide: that is in findings.
+
+    shown: what is worth a look beside it.
+    """
 
     summary: str
     findings: tuple[str, ...]
+    shown: tuple[str, ...] = ()
     kind: Literal["needs_human"] = "needs_human"
 
 
