@@ -19,6 +19,8 @@ from runner.closing import Closing
 from runner.engine import Engine
 from runner.fleet import Fleet
 from runner.gate_run import GateRunner
+from runner.gate_take import GateTakes
+from runner.judging import Judging
 from runner.keeping import Keeper
 from runner.layout import Layout
 from runner.model import RoundInput
@@ -68,14 +70,24 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
     disk = disk_of(settings, clock)
     sandboxes = SandboxRunner(containers=containers, clock=clock, stopping=world.stopping, disk=disk)
     recipes = recipes_of(settings, containers)
+    takes = GateTakes(
+        containers=containers,
+        checkouts=checkouts,
+        clock=clock,
+        layout=layout,
+        recipes=recipes,
+        sandboxes=sandboxes,
+        early=early,
+    )
     gates = GateRunner(
         containers=containers,
         checkouts=checkouts,
         records=records,
         clock=clock,
-        layout=layout,
         recipes=recipes,
         sandboxes=sandboxes,
+        takes=takes,
+        judging=Judging(takes=takes, side_by_side=settings.gates_side_by_side),
         set_up=SetUp(
             containers=containers,
             checkouts=checkouts,
@@ -87,7 +99,6 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
             records=records,
             fleet=world.fleet,
         ),
-        early=early,
     )
     guard = guard_of(settings, records, clock)
     keeper = Keeper(
