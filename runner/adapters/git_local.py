@@ -22,9 +22,7 @@ from runner.model import Remote
 _MAX_NAME: Final = 200
 # A person named this path, whoever owns it: git's ownership check has nothing to add.
 _TRUST: Final = ("-c", "safe.directory=*")
-_UPLOAD_PACK: Final = "--upload-pack=git -c safe.directory=* -c uploadpack.allowAnySHA1InWant=true upload-pack"
-# A partial clone names the commands by which it would fetch what it lacks.
-_NOTHING_FETCHED: Final = {"GIT_NO_LAZY_FETCH": "1"}
+_UPLOAD_PACK: Final = "--upload-pack=git -c safe.directory=* upload-pack"
 _NOT_FOUND: Final = frozenset({0, 1, 128})
 _WHO: Final = {
     f"GIT_{who}_{what}": said
@@ -94,15 +92,12 @@ class LocalRepositories:
             deed="copy the commits",
             repository=ours.place,
             remote=remote,
-            variables=_NOTHING_FETCHED,
         )
         try:
             self._git.run(task)
         except ForgeDown as exc:
             why = str(exc).partition(": ")[2].rpartition("; ")[0]
             raise CheckoutFault(f"The repository's commits could not be copied: {why}; see `git fsck` there.") from exc
-        # What was left behind is the history of commits that nothing of ours names.
-        (ours.place / "shallow").unlink(missing_ok=True)
 
     def _plain(self, ours: BareRepository, commit: str, parent: str | None) -> str:
         """A commit of ours with that commit's tree, on a branch of its own."""
@@ -118,7 +113,6 @@ class LocalRepositories:
         task = GitTask(
             arguments=(*_TRUST, "-C", str(there), *arguments),
             deed="read the repository",
-            variables=_NOTHING_FETCHED,
             statuses=_NOT_FOUND,
         )
         reply = self._git.run(task)
