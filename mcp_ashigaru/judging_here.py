@@ -87,12 +87,14 @@ def judge_here(
     containers: Containers | None = None,
     egress: Egress | None = None,
     told: Callable[[str], None] = lambda _line: None,
+    stopping: threading.Event | None = None,
 ) -> Iterator[JudgeHere]:
     """The judge, good for many repositories until the block ends; then nothing of it is left, sandboxes least of all.
 
     name: what fleet.toml calls the repositories that are judged; None: as those that it has no table for. containers,
     egress: in the place of the real ones, which are not begun before the first tree is judged. told: hears what is
-    being done, a line each. Once a process. Raises ConfigError.
+    being done, a line each. stopping: once it is set, judgements under way leave by Interrupted. One at a time in a
+    process. Raises ConfigError.
     """
     fleet = fleet_of(settings)
     with ExitStack() as stack:
@@ -100,7 +102,7 @@ def judge_here(
         stack.callback(remove_tree, state)
         if len(str(state)) > _MAX_TEMPORARY:
             raise ConfigError(f"TMPDIR is too long for the sockets below it; use at most {_MAX_TEMPORARY} characters.")
-        stopping = threading.Event()
+        leaving = threading.Event() if stopping is None else stopping
         own = settings.model_copy(update={"state_dir": state})
         judge = _Judge(
             settings=own,
@@ -109,7 +111,7 @@ def judge_here(
             checkouts=checkouts_of(own),
             local=local_repositories(own),
             clock=SystemClock(),
-            stopping=stopping,
+            stopping=leaving,
             given=(containers, egress),
             told=told,
             stack=stack,
@@ -117,7 +119,7 @@ def judge_here(
         try:
             yield judge.judge
         finally:
-            stopping.set()
+            leaving.set()
 
 
 @dataclass(frozen=True, kw_only=True)

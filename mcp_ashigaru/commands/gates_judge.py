@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +14,16 @@ import typer
 
 from gates.text import clean, plain
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged, Verdict
-from mcp_ashigaru.commands.asking import FRUITLESS, INTERRUPTED, Json, say
+from mcp_ashigaru.commands.asking import FRUITLESS, Json, say
 from mcp_ashigaru.judging_here import Judged, TreeJudged, judge_here
 from mcp_ashigaru.settings import load_settings
 from runner.intents import repo_name
+from runner.rounds import Interrupted
 
 SILENT: Final = 4
 """The gates could not be made to say anything: neither a no nor a fault of ours."""
-TERMINATED: Final = 143
+_SIGNALLED: Final = 128
+"""As a shell tells of a program that a signal ended: this and the signal's number."""
 _MAX_LINE: Final = 400
 
 Repo = Annotated[Path, typer.Option(help="A git repository of this host; nothing in it is changed.")]
@@ -37,7 +40,10 @@ def judge(base: Base, head: Head = "HEAD", repo: Repo = Path(), name: Name = Non
     # It is nobody's forge: what the daemon on this host needs of one is not asked for.
     settings = load_settings(forge="local")
     called = None if name is None else repo_name(name)
-    with _ended_tidily(), judge_here(settings, name=called, told=_beside) as judged_by:
+    with (
+        _heeding_signals() as stopping,
+        judge_here(settings, name=called, told=_beside, stopping=stopping) as judged_by,
+    ):
         judged = judged_by(repo, base, head)
     say(value(judged)) if as_json else typer.echo("\n".join(page(judged)))
     if code := exit_code(judged.verdict):
@@ -151,16 +157,23 @@ def _beside(line: str) -> None:
 
 
 @contextmanager
-def _ended_tidily() -> Iterator[None]:
-    """Ctrl-C and SIGTERM leave no sandbox behind."""
+def _heeding_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets, so that no sandbox is left; the second one does not wait for that."""
+    stopping, heard = threading.Event(), []
 
-    def leave(_number: int, _frame: object) -> None:
-        sys.exit(TERMINATED)
+    def heed(number: int, _frame: object) -> None:
+        if stopping.is_set():
+            sys.exit(_SIGNALLED + number)
+        heard.append(number)
+        stopping.set()
 
-    before = signal.signal(signal.SIGTERM, leave)
+    before = [(one, signal.signal(one, heed)) for one in (signal.SIGINT, signal.SIGTERM)]
     try:
-        yield
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
+        yield stopping
+    except Interrupted:
+        pass
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before:
+            signal.signal(one, handler)
+    if heard:
+        raise typer.Exit(_SIGNALLED + heard[0])

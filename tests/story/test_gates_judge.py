@@ -20,7 +20,8 @@ from mcp_ashigaru.judging_here import JudgeHere, judge_here
 from mcp_ashigaru.settings import ConfigError, load_settings
 from runner.egress_rules import Egress as EgressRules
 from runner.errors import BadIntent, ImageMissing, NotPossible
-from runner.sandboxes import Role, SandboxSpec
+from runner.rounds import Interrupted
+from runner.sandboxes import Role, SandboxSpec, SandboxStatus
 from runner.setup_run import Egress
 from tests.fakes.behaviours import Behaviour, Ended, Inside, exits, judges
 from tests.fakes.containers import FakeContainers
@@ -162,23 +163,32 @@ def test_nothing_is_left_of_a_judgement_and_nothing_is_written_where_the_daemon_
     assert [path.name for path in short.iterdir()] == ["t"]
 
 
-def test_a_person_who_interrupts_leaves_no_sandbox_behind(repo: Path) -> None:
-    reached = threading.Event()
+@pytest.mark.parametrize("fault", [None, KeyboardInterrupt])
+def test_one_that_is_stopped_in_its_midst_leaves_no_sandbox_behind(
+    repo: Path, fault: type[BaseException] | None
+) -> None:
+    reached, stopping = threading.Event(), threading.Event()
 
     def hangs(inside: Inside) -> Ended:
         reached.set()
         inside.killed.wait(20)
         return Ended(code=137)
 
-    class Interrupted(Sandboxes):
-        def status(self, name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - the port's
+    class Interrupting(Sandboxes):
+        def status(self, name: str) -> SandboxStatus:
+            if reached.is_set() and fault is not None:
+                raise fault
             if reached.is_set():
-                raise KeyboardInterrupt
+                stopping.set()
             return super().status(name)
 
-    containers = Interrupted(hangs)
-    with pytest.raises(KeyboardInterrupt), judging(containers) as judge:
+    containers = Interrupting(hangs)
+    with (
+        pytest.raises(fault or Interrupted),
+        judge_here(load_settings(), containers=containers, egress=NoEgress(), stopping=stopping) as judge,
+    ):
         judge(repo, "main", "good")
+    assert reached.is_set()
     assert containers.listing() == ()
 
 
