@@ -7,11 +7,12 @@ import hashlib
 import json
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from gates.ecosystem import OUT, TIMEOUT_S, WORKSPACE, Found, Gate, Read
 from gates.node_project import LINKS, NODE_MANIFESTS, node_project
+from gates.policy import Policy
 from gates.python_project import PYTHON_MANIFESTS, VENV, python_project
 from gates.services import Service, waiting_script
 from gates.spec import GATE_FILE, ServiceSection, parse_gate_file
@@ -34,7 +35,7 @@ __all__ = [
     "shell_script",
 ]
 
-_RULES: Final = 2
+_RULES: Final = 3
 """Bumped by hand when the judge's rules change, so that verdicts remembered under the old ones are asked for anew."""
 
 _Look = Callable[[Sequence[str], Read], Found | None]
@@ -66,6 +67,7 @@ class GatePlan:
     gates: tuple[Gate, ...]
     environment: tuple[tuple[str, str], ...]
     services: tuple[Service, ...] = ()
+    policy: Policy = field(default_factory=Policy)
 
     def digest(self) -> str:
         """Sixty-four hex digits that change with anything in the plan, and with the rules it is judged by."""

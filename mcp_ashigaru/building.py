@@ -20,6 +20,8 @@ from runner.disk import Disk
 from runner.engine import Engine
 from runner.fleet import Fleet
 from runner.gate_run import GateRunner
+from runner.gate_take import GateTakes
+from runner.judging import Judging
 from runner.keeping import Keeper
 from runner.layout import Layout
 from runner.model import RoundInput
@@ -90,14 +92,24 @@ def build_judging(world: JudgesWorld, *, discard_s: float = 5.0) -> Judging:
         containers=containers, clock=clock, stopping=world.stopping, disk=disk, discard_s=discard_s
     )
     recipes = recipes_of(settings, containers)
+    takes = GateTakes(
+        containers=containers,
+        checkouts=checkouts,
+        clock=clock,
+        layout=layout,
+        recipes=recipes,
+        sandboxes=sandboxes,
+        early=early,
+    )
     gates = GateRunner(
         containers=containers,
         checkouts=checkouts,
         records=world.records,
         clock=clock,
-        layout=layout,
         recipes=recipes,
         sandboxes=sandboxes,
+        takes=takes,
+        judging=Judging(takes=takes, side_by_side=settings.gates_side_by_side),
         set_up=SetUp(
             containers=containers,
             checkouts=checkouts,
@@ -109,7 +121,6 @@ def build_judging(world: JudgesWorld, *, discard_s: float = 5.0) -> Judging:
             records=world.records,
             fleet=world.fleet,
         ),
-        early=early,
     )
     return Judging(
         gates=gates,
