@@ -16,6 +16,7 @@ from runner.agent_run import AgentRunner
 from runner.ahead import Ahead
 from runner.base_run import BaseJudge
 from runner.closing import Closing
+from runner.disk import Disk
 from runner.engine import Engine
 from runner.fleet import Fleet
 from runner.gate_run import GateRunner
@@ -30,26 +31,46 @@ from runner.ports import Checkouts, Clock, Containers, Forge
 from runner.preparing import Preparer
 from runner.publishing import Publisher
 from runner.receipts import Receipts
+from runner.recipes import Recipes
 from runner.records import Records
 from runner.sandbox_run import SandboxRunner
 from runner.setup_run import Egress, SetUp
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
-    """The ports, and the settings that say how they are used."""
+class JudgesWorld:
+    """The ports that judging needs, and the settings that say how they are used."""
 
     settings: Settings
     fleet: Fleet
     containers: Containers
     checkouts: Checkouts
-    forge: Forge
     records: Records
     clock: Clock
-    model: ModelAccess
     egress: Egress
-    receipts: Receipts
     stopping: threading.Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class World(JudgesWorld):
+    """The ports that the whole job needs."""
+
+    forge: Forge
+    model: ModelAccess
+    receipts: Receipts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """What judges, and what it shares with whoever starts sandboxes beside it."""
+
+    gates: GateRunner
+    planner: Planner
+    layout: Layout
+    sandboxes: SandboxRunner
+    recipes: Recipes
+    early: Ahead
+    disk: Disk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +82,15 @@ class Built:
     closing: Closing
 
 
-def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput, float], None]) -> Built:
-    """Everything that a step of a round needs. pool: judges bases beside agents; resubmit: after so many seconds."""
+def build_judging(world: JudgesWorld, *, discard_s: float = 5.0) -> Judging:
+    """The judge, wherever it sits. discard_s: see `SandboxRunner`."""
     settings, containers, checkouts, clock = world.settings, world.containers, world.checkouts, world.clock
-    records, forge, model = world.records, world.forge, world.model
     layout = Layout(state_dir=settings.state_dir)
     early = Ahead(containers=containers)
     disk = disk_of(settings, clock)
-    sandboxes = SandboxRunner(containers=containers, clock=clock, stopping=world.stopping, disk=disk)
+    sandboxes = SandboxRunner(
+        containers=containers, clock=clock, stopping=world.stopping, disk=disk, discard_s=discard_s
+    )
     recipes = recipes_of(settings, containers)
     takes = GateTakes(
         containers=containers,
@@ -82,7 +104,7 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
     gates = GateRunner(
         containers=containers,
         checkouts=checkouts,
-        records=records,
+        records=world.records,
         clock=clock,
         recipes=recipes,
         sandboxes=sandboxes,
@@ -96,10 +118,27 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
             recipes=recipes,
             sandboxes=sandboxes,
             egress=world.egress,
-            records=records,
+            records=world.records,
             fleet=world.fleet,
         ),
     )
+    return Judging(
+        gates=gates,
+        planner=Planner(checkouts=checkouts, service_images=settings.service_images),
+        layout=layout,
+        sandboxes=sandboxes,
+        recipes=recipes,
+        early=early,
+        disk=disk,
+    )
+
+
+def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput, float], None]) -> Built:
+    """Everything that a step of a round needs. pool: judges bases beside agents; resubmit: after so many seconds."""
+    settings, containers, checkouts, clock = world.settings, world.containers, world.checkouts, world.clock
+    records, forge, model = world.records, world.forge, world.model
+    judging = build_judging(world)
+    layout, planner = judging.layout, judging.planner
     guard = guard_of(settings, records, clock)
     keeper = Keeper(
         checkouts=checkouts,
@@ -114,7 +153,6 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
         containers=containers, records=records, clock=clock, layout=layout, model=model, resubmit=resubmit
     )
     ci = ci_policy_of(settings)
-    planner = Planner(checkouts=checkouts, service_images=settings.service_images)
     engine = Engine(
         checkouts=checkouts,
         forge=forge,
@@ -126,15 +164,15 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
             records=records,
             clock=clock,
             layout=layout,
-            recipes=recipes,
-            sandboxes=sandboxes,
+            recipes=judging.recipes,
+            sandboxes=judging.sandboxes,
             model=model,
             limits=world.fleet.limits,
-            early=early,
+            early=judging.early,
             reader=EventReader(records=records, clock=clock, guard=guard),
         ),
-        gates=gates,
-        base=BaseJudge(gates, pool),
+        gates=judging.gates,
+        base=BaseJudge(judging.gates, pool),
         keeper=keeper,
         publisher=Publisher(
             checkouts=checkouts,
@@ -148,6 +186,6 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
         closing=closing,
         planner=planner,
         preparer=Preparer(checkouts=checkouts, forge=forge, records=records, clock=clock, planner=planner),
-        disk=disk,
+        disk=judging.disk,
     )
     return Built(engine=engine, keeper=keeper, closing=closing)
