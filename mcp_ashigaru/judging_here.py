@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from gates.judge import Counts
+from gates.observed import Counts
 from gates.plan import CiOnly, Gate, GatePlan
 from gates.verdict import Inconclusive, NeedsHuman, Passed, Verdict
 from mcp_ashigaru.building import JudgesWorld, Judging, build_judging
