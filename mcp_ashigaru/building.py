@@ -68,6 +68,7 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
     disk = disk_of(settings, clock)
     sandboxes = SandboxRunner(containers=containers, clock=clock, stopping=world.stopping, disk=disk)
     recipes = recipes_of(settings, containers)
+    guard = guard_of(settings, records, clock)
     gates = GateRunner(
         containers=containers,
         checkouts=checkouts,
@@ -88,8 +89,8 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
             fleet=world.fleet,
         ),
         early=early,
+        guard=guard,
     )
-    guard = guard_of(settings, records, clock)
     keeper = Keeper(
         checkouts=checkouts,
         forge=forge,

@@ -6,15 +6,16 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, assert_never
 
 from gates.judge import Counts, Observation, judge, summarise
 from gates.plan import Gate, GatePlan, shell_script
 from gates.services import NOT_READY, Service, waiting_s
 from gates.text import clean
-from gates.verdict import Inconclusive, Verdict
+from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged, Verdict
 from runner.ahead import Ahead
 from runner.files import read_untrusted, remove_tree, write_whole
+from runner.guard import Guard
 from runner.layout import GateDirs, Layout
 from runner.ports import Checkouts, Clock, Containers
 from runner.recipes import Recipes
@@ -61,6 +62,7 @@ class GateRunner:
     sandboxes: SandboxRunner
     set_up: SetUp
     early: Ahead
+    guard: Guard
     _turns: Turns = field(default_factory=Turns)
 
     def ahead(self, run_id: str, base_sha: str, plan: GatePlan, attempt: int) -> None:
@@ -92,7 +94,10 @@ class GateRunner:
             self.early.begin(run_id, gate_name(run_id, what, take), recipe)
 
     def ask(self, question: Question, cancelled: Callable[[], bool]) -> Verdict:
-        """The gates' word. Raises Cancelled, Interrupted, EngineDown, SandboxFault, ImageMissing, CheckoutFault."""
+        """The gates' word.
+
+        Raises Cancelled, Interrupted, EngineDown, SandboxFault, ImageMissing, CheckoutFault, Leaked.
+        """
         known = self._remembered(question)
         if known is not None:
             return known
@@ -131,6 +136,8 @@ class GateRunner:
         return next((one.counts for one in reversed(bases) if not isinstance(one.verdict, Inconclusive)), None)
 
     def _remember(self, question: Question, key: str, verdict: Verdict, counts: Counts, image: str) -> Verdict:
+        # People are told it, and so is the next tier's agent.
+        self.guard.heard(question.run_id, *_words(verdict))
         self.records.save_judgement(
             Judgement(
                 run_id=question.run_id,
@@ -272,3 +279,18 @@ def _name(question: Question, gate: Gate) -> str:
 def _key(question: Question, image: str, environment: Environment, services: tuple[str, ...]) -> str:
     parts = (question.tree, question.base_sha, question.plan.digest(), image, environment.key, *services)
     return hashlib.sha256("\0".join(parts).encode("utf-8")).hexdigest()
+
+
+def _words(verdict: Verdict) -> tuple[str, ...]:
+    """What a verdict repeats of what sandboxes printed."""
+    match verdict:
+        case Passed(summary=summary) | Unjudged(summary=summary):
+            return (summary,)
+        case Failed(summary=summary, report=report):
+            return summary, report
+        case NeedsHuman(summary=summary, findings=findings):
+            return summary, *findings
+        case Inconclusive(reason=reason):
+            return (reason,)
+        case _:
+            assert_never(verdict)
