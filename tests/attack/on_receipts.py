@@ -1,4 +1,4 @@
-"""Group I: the record of deeds and verdicts, rewritten, cut, gone around, or made to hold what it must not."""
+"""Group I: the record of deeds and verdicts, rewritten, cut, or made to hold what it must not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from tests.attack.receipts_world import HOST, RUN, Kept, chained_anew, fill, kep
 from tests.attack.taking_out import answering, out, out_everywhere, replaced
 
 _PUSH = Deed(kind=Kind.PUSH, key=subject("push", RUN), run_id=RUN, detail={"commit": "c1"})
-_SPENT = Deed(kind=Kind.MODEL, key=subject("model", RUN, 1), run_id=RUN, detail={"micro_usd": 2_000_000})
 
 
 class _AnyText(str):
@@ -78,13 +77,13 @@ def _foreign_root(links: list[Link]) -> list[Link]:
 
 
 def _cut_and_filled(made: Kept) -> None:
-    made.sql(f"DELETE FROM receipts WHERE number > {ANCHOR_EVERY - 3}")
+    made.cut(ANCHOR_EVERY - 3)
     fill(made.chain(), range(100, 110))
 
 
 def _cut_after_leaving(made: Kept) -> None:
     made.chain().anchor()
-    made.sql(f"DELETE FROM receipts WHERE number > {ANCHOR_EVERY}")
+    made.cut(ANCHOR_EVERY)
 
 
 def _no_text(ground: Ground) -> Outcome:
@@ -123,31 +122,6 @@ def _recorded(detail: Detail, ground: Ground) -> Outcome:
     if size > MAX_ENTRY_BYTES:
         return Through(what=f"one entry takes {size} bytes")
     return Stopped(by=f"the entry has {size} bytes")
-
-
-# --- deeds that were interrupted or repeated ---
-
-
-def _interrupted(ground: Ground) -> Outcome:
-    made = kept(ground)
-    made.chain().begin(_PUSH)
-    began_again = made.chain()
-    began_again.recover()
-    told = [one.stage for one in began_again.links()]
-    if told == ["intent", "unknown"]:
-        return Stopped(by="the next start says of it that nobody knows whether it was done")
-    return Through(what=f"a deed without an end is left at {told}")
-
-
-def _told_twice(deed: Deed, ground: Ground) -> Outcome:
-    made = kept(ground)
-    for _ in range(2):
-        if deed.kind is Kind.MODEL:
-            made.chain().record(deed)
-        else:
-            made.chain().settle(deed, made.chain().begin(deed), receipts.Stage.DONE, {})
-    outcomes = [one for one in made.chain().links() if one.stage == "done"]
-    return Through(what=f"one {deed.kind} counts {len(outcomes)} times") if len(outcomes) > 1 else Stopped(by="once")
 
 
 def _text_alone() -> Any:
@@ -216,16 +190,6 @@ _DEFENCES = (
         sentence="A receipt is small, and no name keeps it from being given.",
         without=out(receipts, "bounded", dict),
     ),
-    Defence(
-        name="receipts-recovered",
-        sentence="A deed during which the daemon died is on record as not known.",
-        without=out(SqlReceipts, "recover", answering(0)),
-    ),
-    Defence(
-        name="receipts-once",
-        sentence="A step that is done again does not count twice.",
-        without=out(SqlReceipts, "_done_before", answering(False)),  # noqa: FBT003 - what it answers
-    ),
 )
 
 _CASES = (
@@ -256,11 +220,15 @@ _CASES = (
             "receipts-beside-the-text",
             vector,
             tried,
-            partial(tampered, lambda made, to=to: made.sql(f"UPDATE receipts SET {to} WHERE number = 3"), 5),
+            partial(tampered, lambda made, to=to: made.sql(to), 5),
         )
         for vector, tried, to in (
-            ("hidden-from-its-run", "file an entry under another run", "run_id = 'another-run'"),
-            ("told-as-refused", "file a deed as refused", "stage = 'refused'"),
+            (
+                "hidden-from-its-run",
+                "file an entry under another run",
+                "UPDATE receipts SET run_id = 'another-run' WHERE number = 3",
+            ),
+            ("told-as-refused", "file a deed as refused", "UPDATE receipts SET stage = 'refused' WHERE number = 3"),
         )
     ),
     _case(
@@ -279,7 +247,7 @@ _CASES = (
         "receipts-anchored",
         "cut",
         "cut the end off",
-        partial(tampered, lambda made: made.sql("DELETE FROM receipts WHERE number > 9"), ANCHOR_EVERY),
+        partial(tampered, lambda made: made.cut(9), ANCHOR_EVERY),
     ),
     _case(
         "receipts-anchored",
@@ -303,9 +271,6 @@ _CASES = (
             ("no-unicode", "to a branch whose name is no Unicode", {"branch": "b\udc80"}),
         )
     ),
-    _case("receipts-recovered", "killed-in-between", "kill the daemon in the middle of a push", _interrupted),
-    _case("receipts-once", "pushed-again", "have a push done again", partial(_told_twice, _PUSH)),
-    _case("receipts-once", "spent-again", "have an attempt's end told again", partial(_told_twice, _SPENT)),
 )
 
 CHAPTER = Chapter(defences=_DEFENCES, cases=_CASES)

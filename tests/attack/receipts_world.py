@@ -44,6 +44,11 @@ class Kept:
         with self.engine.begin() as db:
             db.exec_driver_sql(statement)
 
+    def cut(self, after: int) -> None:
+        """All entries after that one are gone."""
+        with self.engine.begin() as db:
+            db.execute(receipts.delete().where(receipts.c.number > after))
+
     def put(self, links: Sequence[Link]) -> None:
         """These and no others are the chain now."""
         columns = {column.name for column in receipts.c}
