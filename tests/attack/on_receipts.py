@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from runner import receipts, receipts_check
-from runner.adapters import sql_receipts
+from runner.adapters import sql_receipts, sql_schema
 from runner.adapters.sql_receipts import SqlReceipts
 from runner.errors import RecordsFault
 from runner.receipts import ANCHOR_EVERY, MAX_ENTRY_BYTES, Broken, Deed, Detail, Kind, Link, chained, subject
@@ -165,7 +165,7 @@ _DEFENCES = (
     Defence(
         name="receipts-any-bytes",
         sentence="Whatever bytes stand in the record, the place is told.",
-        without=out(sql_receipts, "_raw", lambda _dialect: list(sql_receipts.receipts.c)),
+        without=out(sql_receipts, "_raw", lambda _dialect: list(sql_schema.receipts.c)),
     ),
     Defence(
         name="receipts-torn-anchor",

@@ -15,7 +15,6 @@ from typing import Any, Final
 from gates.judge import Counts
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
 from runner import gate_run
-from runner.adapters.secret_scanner import DetectSecrets
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.system_clock import SystemClock
 from runner.agent_reading import EventReader
@@ -25,18 +24,16 @@ from runner.follower import Follower
 from runner.gate_run import GateRunner, Question
 from runner.guard import Guard
 from runner.layout import Layout
-from runner.leaks import Marked
 from runner.transcript import Result, Transcript
 from tests.attack.case import Attempt, Case, Chapter, Defence, Outcome, Stopped, Through
 from tests.attack.ground import Ground
-from tests.attack.publishing_world import CANARY, RUN, TOKEN, PublishingWorld, publishing_world
+from tests.attack.publishing_world import CANARY, RUN, TOKEN, PublishingWorld, guarding, publishing_world
 from tests.attack.records_world import attempt_record, database, run_record
 from tests.attack.taking_out import answering, out
 from tests.contract.forge_rig import REPO
 from tests.git_rig import git
 
-_NOT_HERE: Final[Any] = None
-"""A part that is not asked for anything."""
+_NOT_HERE: Final[Any] = None  # a part that is not asked for anything
 _BASE64 = base64.b64encode(f"k={CANARY}".encode()).decode().rstrip("=")
 _HEX = CANARY.encode().hex()
 _URL = "".join(f"%{byte:02X}" for byte in CANARY.encode())
@@ -55,12 +52,11 @@ def _left(
 ) -> Outcome:
     """Have it told, then look wherever a visitor of the forge could read it."""
     with publishing_world(ground, branch) as world:
+        said = "it was not told"
         try:
             tell(world)
         except Leaked as fault:
             said = str(fault)
-        else:
-            said = "it was not told"
         found = [place for place, text in _on_the_forge(world).items() if told in text]
     return Through(what=f"it stands in {', '.join(found)}") if found else Stopped(by=said)
 
@@ -154,20 +150,12 @@ def _heard(tell: Callable[[_House], object], told: str, ground: Ground) -> Outco
     records = SqlRecords(database(ground))
     records.claim(run_record())
     records.begin_attempt(attempt_record(placeholder="placeholder5Hd8Js2Fg7Ka4Mz9Qe"))
-    guard = Guard(
-        records=records,
-        clock=SystemClock(),
-        scanner=DetectSecrets(),
-        marked=(Marked(name="the GitHub token", value=TOKEN),),
-        canary=lambda _run_id: CANARY,
-    )
-    house = _House(records=records, guard=guard, layout=Layout(state_dir=ground.directory()))
+    house = _House(records=records, guard=guarding(records), layout=Layout(state_dir=ground.directory()))
+    said = "it was not kept"
     try:
         tell(house)
     except Leaked as fault:
         said = str(fault)
-    else:
-        said = "it was not kept"
     return Through(what="it is kept, and told to whoever asks") if told in house.kept() else Stopped(by=said)
 
 

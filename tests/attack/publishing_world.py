@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -103,6 +103,17 @@ class PublishingWorld:
         return self.keeper.collect(self.round_input, self.run, Collect(attempt=1, tier=0))
 
 
+def guarding(records: SqlRecords) -> Guard:
+    """The real guard, with a token and a canary to look for."""
+    return Guard(
+        records=records,
+        clock=SystemClock(),
+        scanner=DetectSecrets(),
+        marked=(Marked(name="the GitHub token", value=TOKEN),),
+        canary=lambda _run_id: CANARY,
+    )
+
+
 @contextmanager
 def publishing_world(ground: Ground, branch: str = f"ashigaru/{RUN}") -> Iterator[PublishingWorld]:
     """A world of the case's own."""
@@ -113,16 +124,10 @@ def publishing_world(ground: Ground, branch: str = f"ashigaru/{RUN}") -> Iterato
         checkouts.clone(RUN, REPO)
         base = checkouts.branch_head(REPO, "main") or ""
         records, clock, layout = SqlRecords(chain.engine), SystemClock(), Layout(state_dir=home / "state")
-        records.claim(run_record(repo=REPO))
-        records.change(RUN, {"base_sha": base, "branch": branch}, 11.0)
+        records.claim(replace(run_record(repo=REPO), branch=branch))
+        records.change(RUN, {"base_sha": base}, 11.0)
         records.begin_attempt(attempt_record(placeholder="placeholder5Hd8Js2Fg7Ka4Mz9Qe"))
-        guard = Guard(
-            records=records,
-            clock=clock,
-            scanner=DetectSecrets(),
-            marked=(Marked(name="the GitHub token", value=TOKEN),),
-            canary=lambda _run_id: CANARY,
-        )
+        guard = guarding(records)
         tree = layout.attempt(RUN, 1).tree
         tree.parent.mkdir(parents=True)
         checkouts.export(RUN, base, tree)
