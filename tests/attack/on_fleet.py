@@ -131,7 +131,7 @@ def _rebound(second: str, _ground: Ground) -> Outcome:
         except OSError:
             return
 
-    with replaced((egress, "_resolved", resolve), (egress.asyncio, "open_connection", noted)):
+    with replaced((egress, "_resolved", resolve), (asyncio, "open_connection", noted)):
         asyncio.run(once())
     return Through(what=f"{second} was dialled") if second in dialled else Stopped(by=f"only {dialled} were dialled")
 
