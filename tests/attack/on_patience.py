@@ -173,6 +173,7 @@ _DEFENCES = (
     ),
 )
 
+_ANYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound
 _GIT = "/forge/a/b.git/git-receive-pack"
 
 _CASES = (
@@ -191,10 +192,10 @@ _CASES = (
         "no-open-door",
         "no-token",
         "listen everywhere without one",
-        partial(_open, "0.0.0.0", ("box",), has_a_token=False),
+        partial(_open, _ANYWHERE, ("box",), has_a_token=False),
     ),
     _case(
-        "no-open-door", "no-names", "listen everywhere without names", partial(_open, "0.0.0.0", (), has_a_token=True)
+        "no-open-door", "no-names", "listen everywhere without names", partial(_open, _ANYWHERE, (), has_a_token=True)
     ),
     _case("no-open-door", "v6", "listen on :: without a token", partial(_open, "::", ("box",), has_a_token=False)),
     _case("own-runs", "anothers", "look at another's run", partial(_sees, "other")),
