@@ -15,13 +15,15 @@ _ANY: Final = "**"
 
 def fits(path: str, pattern: str) -> bool:
     """Whether the whole path is one of those that the pattern means."""
-    wanted = pattern.split("/")
+    parts, wanted = path.split("/"), pattern.split("/")
+    if _ANY not in wanted:
+        return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
     if wanted[-1] == _ANY:
         # Everything below a directory is not the directory.
         wanted.append("*")
     # Every place in the pattern that the path's parts so far may have come to: no backtracking, whatever stands there.
     places = _further({0}, wanted)
-    for part in path.split("/"):
+    for part in parts:
         places = _further({new for at in places if (new := _after(part, wanted, at)) is not None}, wanted)
     return len(wanted) in places
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import json
 import shlex
@@ -12,6 +11,7 @@ from typing import Final
 
 from gates.ecosystem import OUT, TIMEOUT_S, WORKSPACE, Found, Gate, Read
 from gates.node_project import LINKS, NODE_MANIFESTS, node_project
+from gates.path_patterns import fits
 from gates.policy import Policy
 from gates.python_project import PYTHON_MANIFESTS, VENV, python_project
 from gates.reviewers import Reviewer
@@ -58,7 +58,7 @@ class SetupPlan:
 
     def matching(self, paths: Sequence[str]) -> tuple[str, ...]:
         """Those of `paths` that key the result; `*` stays within a directory, `requirements.txt` is the one on top."""
-        return tuple(sorted(path for path in paths if any(_fits(path, one) for one in self.manifests)))
+        return tuple(sorted(path for path in paths if any(fits(path, one) for one in self.manifests)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,11 +129,6 @@ def _preamble(plan: GatePlan) -> tuple[str, ...]:
     exports = tuple(f"export {name}={shlex.quote(value)}" for name, value in plan.environment)
     found = f'if [ -d {VENV}/bin ]; then export PATH="{VENV}/bin:$PATH"; fi'
     return (*exports, found, f"cd {WORKSPACE} || exit 126")
-
-
-def _fits(path: str, pattern: str) -> bool:
-    parts, wanted = path.split("/"), pattern.split("/")
-    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
 
 
 def plan_of(told: GateFile) -> GatePlan | CiOnly:

@@ -103,7 +103,7 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
         containers=containers, records=records, clock=clock, layout=layout, model=model, resubmit=resubmit
     )
     ci = ci_policy_of(settings)
-    planner = Planner(checkouts=checkouts, service_images=settings.service_images)
+    planner = Planner(checkouts=checkouts, fleet=world.fleet, service_images=settings.service_images)
     engine = Engine(
         checkouts=checkouts,
         forge=forge,
