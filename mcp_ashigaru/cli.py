@@ -19,6 +19,7 @@ from mcp_ashigaru.commands import deeds, halt, health, looks
 from mcp_ashigaru.commands import demo as demo_command
 from mcp_ashigaru.commands import egress as egress_commands
 from mcp_ashigaru.commands import forge as forge_commands
+from mcp_ashigaru.commands import gates as gates_commands
 from mcp_ashigaru.commands import receipts as receipts_commands
 from mcp_ashigaru.commands import token as token_commands
 from mcp_ashigaru.commands.asking import UNREAD
@@ -68,6 +69,7 @@ app = typer.Typer(cls=People, no_args_is_help=True, add_completion=False, rich_m
 app.add_typer(forge_commands.app, name="forge")
 app.add_typer(token_commands.app, name="token")
 app.add_typer(egress_commands.app, name="egress")
+app.add_typer(gates_commands.app, name="gates")
 app.add_typer(receipts_commands.app, name="receipts")
 
 
