@@ -1,4 +1,4 @@
-"""What a gate plan leaves unsaid that its author may want to say: remarks, none of which keeps it from being used. Pure."""
+"""What the author of a gate file may want to think of; none of it keeps the file from being used. Pure."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _of_gate(gate: Gate, paths: Sequence[str]) -> Iterator[str]:
     if gate.junit is not None and gate.runner is None:
         yield "its command names no test runner that is known, so its report is taken as it is; name it in runner."
     if gate.junit is not None and gate.runner is not None and paths and not _provable(gate, paths):
-        yield f"there is no file that tests of ours for {gate.runner} could be added to, so its report is taken as it is."
+        yield f"no file is there that {gate.runner} tests of ours can be added to, so its report is taken as it is."
     if gate.directory and paths and not any(path.startswith(f"{gate.directory}/") for path in paths):
         yield f"there is no directory {gate.directory}; the gate could not begin."
     for pattern in gate.paths if paths else ():

@@ -23,11 +23,11 @@ _ENVIRONMENT: Final = """
 # Of the set-up and of every gate. No place for a secret.
 """
 _SETUP: Final = """
-# Run once on the base's files, with egress to the operator's hosts; what it puts in /ashigaru/env is kept for the gates.
+# Run once on the base's files, with egress to the operator's hosts; what it puts in /ashigaru/env is kept for gates.
 # It is done anew when a file that fits `manifests` changes.
 """
 _GATE: Final = """
-# Sealed: no network, no credential. `junit` is the report that it writes to /ashigaru/out; green is believed only with it.
+# Sealed: no network, no credential. `junit` names the report that it writes to /ashigaru/out, which has to bear it out.
 """
 _MORE: Final = """
 # More that a gate may say:
@@ -64,8 +64,8 @@ def _gate(gate: Gate) -> dict[str, Any]:
     """Its keys, without those that say what is so anyway."""
     told: dict[str, Any] = {"name": gate.name, "run": gate.run, "junit": gate.junit}
     told["printed"] = True if gate.printed else None
-    if gate.runner is not runner_in(gate.run):
-        told["runner"] = "none" if gate.runner is None else gate.runner.value
+    if gate.runner is not None and gate.runner is not runner_in(gate.run):
+        told["runner"] = gate.runner.value
     told |= {
         "timeout_s": gate.timeout_s,
         "image": gate.image,

@@ -35,7 +35,9 @@ def lint(
     data = read_untrusted(file, limit=MAX_FILE_BYTES + 1)
     if data is None:
         raise BadIntent(f"{_named(file)} is no plain file that can be read; `mcp-ashigaru gates init` writes one.")
-    findings = _findings(data, WorkTree(root=file.parent).paths())
+    # What lies beside a file of another name need not be a repository.
+    paths = WorkTree(root=file.parent).paths() if file.name == GATE_FILE else ()
+    findings = _findings(data, paths)
     if as_json:
         told = [{"level": one.level.value, "text": one.text} for one in findings]
         say({"file": str(file), "ok": healthy(findings), "findings": told})
@@ -63,6 +65,8 @@ def init(path: Place = Path()) -> None:
     try:
         # Never over one that is there, a link that leads elsewhere among them.
         fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError as exc:
+        raise BadIntent(f"{_named(file)} is there already and was left as it is; check it with `gates lint`.") from exc
     except OSError as exc:
         raise BadIntent(f"{_named(file)} cannot be written: {exc.strerror}; nothing was changed.") from exc
     with os.fdopen(fd, "w", encoding="utf-8", newline="\n") as out:
