@@ -73,7 +73,9 @@ ScratchDirectory = Annotated[
         "must be an absolute path of at most 200 characters, without .., and not in /proc, /sys, /dev or /ashigaru",
     ),
 ]
-Environment = Annotated[dict[Variable, Value], Field(max_length=MAX_VARIABLES)]
+Environment = Annotated[
+    dict[Variable, Value], Field(max_length=MAX_VARIABLES, json_schema_extra={"additionalProperties": False})
+]
 Seconds = Annotated[int, Field(ge=1, le=7200)]
 Word: TypeAlias = Literal["fail", "needs_human", "show"]
 """The values of `findings.Weight`."""
