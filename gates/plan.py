@@ -38,7 +38,7 @@ __all__ = [
     "shell_script",
 ]
 
-_RULES: Final = 2
+_RULES: Final = 3
 """Bumped by hand when the judge's rules change, so that verdicts remembered under the old ones are asked for anew."""
 
 _Look = Callable[[Sequence[str], Read], Found | None]
@@ -117,7 +117,11 @@ def head_setup(base: GatePlan, gate_file: bytes | None, paths: Sequence[str], re
 def shell_script(plan: GatePlan, gate: Gate) -> str:
     """What `sh -c` runs for one gate; its exit status is the gate's."""
     waiting = waiting_script(plan.services, OUT)
-    return "\n".join((*_preamble(plan), *waiting, LINKS, f"exec sh -c {shlex.quote(gate.run)}"))
+    own = [
+        *_exports(gate.environment),
+        *([f"cd {shlex.quote(f'{WORKSPACE}/{gate.directory}')} || exit 126"] if gate.directory else []),
+    ]
+    return "\n".join((*_preamble(plan), *waiting, LINKS, *own, f"exec sh -c {shlex.quote(gate.run)}"))
 
 
 def setup_script(plan: GatePlan, setup: SetupPlan) -> str:
@@ -126,9 +130,12 @@ def setup_script(plan: GatePlan, setup: SetupPlan) -> str:
 
 
 def _preamble(plan: GatePlan) -> tuple[str, ...]:
-    exports = tuple(f"export {name}={shlex.quote(value)}" for name, value in plan.environment)
     found = f'if [ -d {VENV}/bin ]; then export PATH="{VENV}/bin:$PATH"; fi'
-    return (*exports, found, f"cd {WORKSPACE} || exit 126")
+    return (*_exports(plan.environment), found, f"cd {WORKSPACE} || exit 126")
+
+
+def _exports(environment: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(f"export {name}={shlex.quote(value)}" for name, value in environment)
 
 
 def plan_of(told: GateFile) -> GatePlan | CiOnly:

@@ -33,9 +33,10 @@ _STATUS: Final = """\b
 Exit status:
   0    done
   1    the job came to nothing: a run without a pull request, a promotion refused, a diagnosis, demo or verification
-       that failed
+       that failed, a judgement that is no pass
   2    misconfigured or refused, with one sentence on standard error; or misuse
   3    a fault of ours, with a trace on standard error
+  4    a judgement that came to no verdict
   130  interrupted; a run that was followed goes on
   141  whoever read the output went away
 """

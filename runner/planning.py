@@ -26,18 +26,22 @@ class Planner:
 
     def plan(self, round_input: RoundInput, base_sha: str) -> GatePlan | CiOnly | str:
         """The gates at the base commit, that there are to be none, or a sentence that says why there are none."""
-        set_down = self.fleet.of(round_input.repo).gates
-        if set_down is not None:
+        return self.plan_at(round_input.run_id, base_sha, round_input.base_branch, repo=round_input.repo)
+
+    def plan_at(self, run_id: str, base_sha: str, called: str, *, repo: str | None) -> GatePlan | CiOnly | str:
+        """The same, of a commit in the run's clone. called: how a person would name it. repo None: of no name."""
+        rules = self.fleet.default if repo is None else self.fleet.of(repo)
+        if rules.gates is not None:
             # The operator's own choice of images needs no leave.
-            return set_down
+            return rules.gates
 
         def read(path: str) -> bytes | None:
-            return self.checkouts.read(round_input.run_id, base_sha, path)
+            return self.checkouts.read(run_id, base_sha, path)
 
         try:
-            found = plan(read(GATE_FILE), self.checkouts.paths(round_input.run_id, base_sha), read)
+            found = plan(read(GATE_FILE), self.checkouts.paths(run_id, base_sha), read)
         except BadGateSpec as exc:
-            return f"{GATE_FILE} on {round_input.base_branch}: {exc}"
+            return f"{GATE_FILE} on {called}: {exc}"
         match found:
             case NoGate(reason=reason):
                 return reason

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from mcp_ashigaru.commands.gates_file import init, lint, schema
+from mcp_ashigaru.commands.gates_judge import judge
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The gates of a repository.")
 
@@ -17,3 +18,4 @@ def _gates() -> None:
 app.command("init")(init)
 app.command("lint")(lint)
 app.command("schema")(schema)
+app.command("judge")(judge)
