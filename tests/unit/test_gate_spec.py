@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from gates.errors import BadGateSpec
-from gates.findings import FindingKind, Weight
+from gates.findings import DEFAULT_WEIGHTS, FindingKind, Weight
 from gates.plan import Gate, GatePlan, plan
 from gates.policy import Policy
 from gates.reviewers import ReportFormat, Reviewer
@@ -361,3 +361,17 @@ def test_whatever_the_bytes_are_they_are_a_gate_file_or_a_refusal(data: bytes) -
         told = str(exc)
 
     assert told.gate or told.local == "none" if isinstance(told, GateFile) else told.endswith(".")
+
+
+def test_the_page_names_every_finding_with_the_weight_that_it_has_by_itself() -> None:
+    page = (DOCS / "gates.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for kind in FindingKind:
+        (row,) = [line for line in rows if line.startswith(f"| `{kind}` |")]
+        assert row.endswith(f"| `{DEFAULT_WEIGHTS[kind]}` |")
+
+
+def test_the_example_of_the_operators_page_is_what_a_fleet_file_takes() -> None:
+    page = (DOCS / "fleet.md").read_text(encoding="utf-8").partition("## Gates")[2]
+    told = tomllib.loads(page.partition("```toml\n")[2].partition("```")[0])
+    assert GateFile.model_validate(told["repo"]["acme/widgets"]["gates"]).gate[0].name == "test"
