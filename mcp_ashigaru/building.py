@@ -129,7 +129,7 @@ def build_judging(world: JudgesWorld, *, discard_s: float = 5.0) -> Judging:
     return Judging(
         guard=guard,
         gates=gates,
-        planner=Planner(checkouts=checkouts, service_images=settings.service_images),
+        planner=Planner(checkouts=checkouts, fleet=world.fleet, service_images=settings.service_images),
         layout=layout,
         sandboxes=sandboxes,
         recipes=recipes,

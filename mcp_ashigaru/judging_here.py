@@ -182,8 +182,8 @@ class _Judge:
 
     def _plan(self, run_id: str, taken: Taken, base: str) -> GatePlan:
         # Before podman is begun: a repository without a gate is told at once.
-        planner = Planner(checkouts=self.checkouts, service_images=self.settings.service_images)
-        match planner.plan_at(run_id, taken.base, base):
+        planner = Planner(checkouts=self.checkouts, fleet=self.fleet, service_images=self.settings.service_images)
+        match planner.plan_at(run_id, taken.base, base, repo=None):
             case GatePlan() as found:
                 return found
             case CiOnly():
