@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from gates.plan import Gate
+from runner.rounds import Interrupted
 from runner.sandbox_run import Cancelled
 
 _LOOK_S: Final = 0.1
@@ -46,8 +47,12 @@ def together(jobs: Sequence[Callable[[Cancel], T]], cancelled: Cancel) -> list[T
         try:
             for one in _as_they_end(doing):
                 one.result()
-        finally:
+        except Interrupted:
+            # The daemon leaves, and the others leave their sandboxes at work for the next one by themselves.
+            raise
+        except BaseException:
             left.set()
+            raise
     return [one.result() for one in doing]
 
 
@@ -87,8 +92,11 @@ def in_order(
                         left.set()
                 if left.is_set():
                     break
-        finally:
+        except Interrupted:
+            raise  # as above
+        except BaseException:
             left.set()
+            raise
     for rest, gate in doing.items():
         if not isinstance(rest.exception(), Cancelled):
             answers[gate.name] = rest.result()
