@@ -115,8 +115,8 @@ class Bench:
         """The judge alone, on repositories of this host."""
         told = judging.measure(self.podman_url, self.gate, self.relay, self.scratch, self.pairs)
         say(
-            f"\njudging a change, s, medians of {self.pairs}: {told.plain_s:.2f} with no set-up, {told.warm_s:.2f} with one "
-            f"that is there already, {told.hit_s:.3f} where it was judged before;\n"
+            f"\njudging a change, s, medians of {self.pairs}: {told.plain_s:.2f} with no set-up, "
+            f"{told.warm_s:.2f} with one that is there already, {told.hit_s:.3f} where it was judged before;\n"
             f"  two gates of two seconds: {told.one_s:.2f} one after the other, {told.both_s:.2f} side by side"
         )
         self.figures["setup_warm_s"] = f"{max(0.0, told.warm_s - told.plain_s):.2f}"
