@@ -61,7 +61,7 @@ class World(JudgesWorld):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judging:
+class JudgesParts:
     """What judges, and what it shares with whoever starts sandboxes beside it."""
 
     gates: GateRunner
@@ -82,7 +82,7 @@ class Built:
     closing: Closing
 
 
-def build_judging(world: JudgesWorld, *, discard_s: float = 5.0) -> Judging:
+def build_judging(world: JudgesWorld, *, discard_s: float = 5.0) -> JudgesParts:
     """The judge, wherever it sits. discard_s: see `SandboxRunner`."""
     settings, containers, checkouts, clock = world.settings, world.containers, world.checkouts, world.clock
     layout = Layout(state_dir=settings.state_dir)
@@ -122,7 +122,7 @@ def build_judging(world: JudgesWorld, *, discard_s: float = 5.0) -> Judging:
             fleet=world.fleet,
         ),
     )
-    return Judging(
+    return JudgesParts(
         gates=gates,
         planner=Planner(checkouts=checkouts, service_images=settings.service_images),
         layout=layout,

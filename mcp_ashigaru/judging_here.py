@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from gates.judge import Counts
+from gates.observed import Counts
 from gates.plan import CiOnly, Gate, GatePlan
 from gates.verdict import Inconclusive, NeedsHuman, Passed, Verdict
-from mcp_ashigaru.building import JudgesWorld, Judging, build_judging
+from mcp_ashigaru.building import JudgesParts, JudgesWorld, build_judging
 from mcp_ashigaru.settings import ConfigError, Settings
 from mcp_ashigaru.stores import checkouts_of, local_repositories, passing_records
 from mcp_ashigaru.walls import egress_of, fleet_of, podman_containers
@@ -135,7 +135,7 @@ class _Judge:
     told: Callable[[str], None]
     stack: ExitStack
     _guard: threading.Lock = field(default_factory=threading.Lock)
-    _built: list[Judging] = field(default_factory=list)
+    _built: list[JudgesParts] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _word: str = field(default_factory=lambda: secrets.token_hex(4))
 
@@ -226,7 +226,7 @@ class _Judge:
     def _said(self, run_id: str, what: str) -> Judgement:
         return [one for one in self.records.judgements(run_id) if one.what == what][-1]
 
-    def _judging(self) -> Judging:
+    def _judging(self) -> JudgesParts:
         """The judge itself, built when the first tree is to be judged."""
         with self._guard:
             if not self._built:
@@ -247,11 +247,11 @@ class _Judge:
     def _forget(self, run_id: str) -> None:
         """No sandbox, clone or file of the run is left; what cannot be removed is told, and keeps nothing else."""
         try:
-            for judging in self._built:
-                containers = judging.sandboxes.containers
+            for parts in self._built:
+                containers = parts.sandboxes.containers
                 for found in containers.listing(run_id):
                     containers.remove(found.name)
-                remove_tree(judging.layout.run(run_id))
+                remove_tree(parts.layout.run(run_id))
             self.checkouts.remove(run_id)
             self.records.release(run_id)
         except (RunnerError, OSError):
