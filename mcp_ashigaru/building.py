@@ -21,7 +21,7 @@ from runner.engine import Engine
 from runner.fleet import Fleet
 from runner.gate_run import GateRunner
 from runner.gate_take import GateTakes
-from runner.judging import Judging
+from runner.judging import TreeJudge
 from runner.keeping import Keeper
 from runner.layout import Layout
 from runner.model import RoundInput
@@ -109,7 +109,7 @@ def build_judging(world: JudgesWorld, *, discard_s: float = 5.0) -> JudgesParts:
         recipes=recipes,
         sandboxes=sandboxes,
         takes=takes,
-        judging=Judging(takes=takes, side_by_side=settings.gates_side_by_side),
+        judging=TreeJudge(takes=takes, side_by_side=settings.gates_side_by_side),
         set_up=SetUp(
             containers=containers,
             checkouts=checkouts,

@@ -10,7 +10,7 @@ from gates.observed import Counts
 from gates.plan import GatePlan
 from gates.verdict import Inconclusive, Verdict
 from runner.gate_take import GateTakes, Place, Question
-from runner.judging import Judged, Judging
+from runner.judging import Judged, TreeJudge
 from runner.ports import Checkouts, Clock, Containers
 from runner.recipes import Recipes
 from runner.records import Judgement, Records
@@ -33,7 +33,7 @@ class GateRunner:
     sandboxes: SandboxRunner
     set_up: SetUp
     takes: GateTakes
-    judging: Judging
+    judging: TreeJudge
     _turns: Turns = field(default_factory=Turns)
 
     def ahead(self, run_id: str, base_sha: str, plan: GatePlan, attempt: int) -> None:

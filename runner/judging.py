@@ -29,7 +29,7 @@ class Judged:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judging:
+class TreeJudge:
     """Asks every gate of a plan. side_by_side: how many sandboxes of one judgement run at once.
 
     Raises what `GateTakes` raises.
