@@ -159,6 +159,7 @@ def test_nothing_is_left_of_a_judgement_and_nothing_is_written_where_the_daemon_
         (state,) = (short / "t").iterdir()
         assert [path.name for path in (state / "git" / "clones").iterdir()] == []
         assert list((state / "runs").iterdir()) == []
+        assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)], "left for later"
     assert list((short / "t").iterdir()) == []
     assert [path.name for path in short.iterdir()] == ["t"]
 
@@ -237,7 +238,7 @@ def test_the_json_value_and_the_page_tell_the_verdict_with_its_evidence(repo: Pa
         red, fewer = judge(repo, "main", "bad"), judge(repo, "main", "fewer")
     told = json.loads(json.dumps(value(red)))
     assert (told["verdict"], told["of"], told["repository"]) == ("failed", "head", str(repo))
-    assert told["gates"] == [{"name": "test", "run": "check", "junit": "out.xml", "timeout_s": 600}]
+    assert told["gates"] == [{"name": "test", "run": "check", "junit": "out.xml", "required": True, "timeout_s": 600}]
     assert told["head"]["tests"] == {"ran": 2, "passed": 1, "failed": 1, "skipped": 0}
     assert told["head"]["commit"] == git(repo, "rev-parse", "bad")
     assert "bad0" in told["head"]["report"]
