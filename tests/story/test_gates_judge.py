@@ -118,6 +118,14 @@ def test_fewer_tests_than_on_the_base_are_for_a_person_and_are_named(repo: Path)
     assert (judged.base.counts.passed, judged.head.counts.passed) == (2, 1)
 
 
+def test_a_head_that_lacks_what_the_base_has_gained_is_told_of_where_they_parted(repo: Path) -> None:
+    with judging(Sandboxes()) as judge:
+        apart, after = judge(repo, "good", "fewer"), judge(repo, "main", "fewer")
+    assert "git merge-base" in " ".join(apart.notices)
+    assert "Beside it:" in list(page(apart))
+    assert after.notices == ()
+
+
 def test_a_red_base_is_told_and_no_head_is_judged_on_it(repo: Path) -> None:
     containers = Sandboxes()
     with judging(containers) as judge:
