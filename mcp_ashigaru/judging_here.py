@@ -16,7 +16,7 @@ from typing import Final
 from gates.observed import Counts
 from gates.plan import CiOnly, Gate, GatePlan
 from gates.verdict import Inconclusive, NeedsHuman, Passed, Verdict
-from mcp_ashigaru.building import JudgesParts, JudgesWorld, build_judging
+from mcp_ashigaru.building import JudgesWorld, Judging, build_judging
 from mcp_ashigaru.settings import ConfigError, Settings
 from mcp_ashigaru.stores import checkouts_of, local_repositories, passing_records
 from mcp_ashigaru.walls import egress_of, fleet_of, podman_containers
@@ -139,7 +139,7 @@ class _Judge:
     told: Callable[[str], None]
     stack: ExitStack
     _guard: threading.Lock = field(default_factory=threading.Lock)
-    _built: list[JudgesParts] = field(default_factory=list)
+    _built: list[Judging] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _word: str = field(default_factory=lambda: secrets.token_hex(4))
 
@@ -188,8 +188,8 @@ class _Judge:
 
     def _plan(self, run_id: str, taken: Taken, base: str) -> GatePlan:
         # Before podman is begun: a repository without a gate is told at once.
-        planner = Planner(checkouts=self.checkouts, service_images=self.settings.service_images)
-        match planner.plan_at(run_id, taken.base, base):
+        planner = Planner(checkouts=self.checkouts, fleet=self.fleet, service_images=self.settings.service_images)
+        match planner.plan_at(run_id, taken.base, base, repo=None):
             case GatePlan() as found:
                 return found
             case CiOnly():
@@ -232,7 +232,7 @@ class _Judge:
     def _said(self, run_id: str, what: str) -> Judgement:
         return [one for one in self.records.judgements(run_id) if one.what == what][-1]
 
-    def _judging(self) -> JudgesParts:
+    def _judging(self) -> Judging:
         """The judge itself, built when the first tree is to be judged."""
         with self._guard:
             if not self._built:
