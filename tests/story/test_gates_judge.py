@@ -119,6 +119,14 @@ def test_fewer_tests_than_on_the_base_are_for_a_person_and_are_named(repo: Path)
     assert (judged.base.counts.passed, judged.head.counts.passed) == (2, 1)
 
 
+def test_a_head_that_lacks_what_the_base_has_gained_is_told_of_where_they_parted(repo: Path) -> None:
+    with judging(Sandboxes()) as judge:
+        apart, after = judge(repo, "good", "fewer"), judge(repo, "main", "fewer")
+    assert "git merge-base" in " ".join(apart.notices)
+    assert "Beside it:" in list(page(apart))
+    assert after.notices == ()
+
+
 def test_a_red_base_is_told_and_no_head_is_judged_on_it(repo: Path) -> None:
     containers = Sandboxes()
     with judging(containers) as judge:
@@ -160,6 +168,7 @@ def test_nothing_is_left_of_a_judgement_and_nothing_is_written_where_the_daemon_
         (state,) = (short / "t").iterdir()
         assert [path.name for path in (state / "git" / "clones").iterdir()] == []
         assert list((state / "runs").iterdir()) == []
+        assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)], "left for later"
     assert list((short / "t").iterdir()) == []
     assert [path.name for path in short.iterdir()] == ["t"]
 
@@ -240,7 +249,7 @@ def test_the_json_value_and_the_page_tell_the_verdict_with_its_evidence(repo: Pa
         red, fewer = judge(repo, "main", "bad"), judge(repo, "main", "fewer")
     told = json.loads(json.dumps(value(red)))
     assert (told["verdict"], told["of"], told["repository"]) == ("failed", "head", str(repo))
-    assert told["gates"] == [{"name": "test", "run": "check", "junit": "out.xml", "timeout_s": 600}]
+    assert told["gates"] == [{"name": "test", "run": "check", "junit": "out.xml", "required": True, "timeout_s": 600}]
     assert told["head"]["tests"] == {"ran": 2, "passed": 1, "failed": 1, "skipped": 0}
     assert told["head"]["commit"] == git(repo, "rev-parse", "bad")
     assert "bad0" in told["head"]["report"]
