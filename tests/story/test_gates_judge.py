@@ -30,6 +30,7 @@ from tests.story.house import NoEgress
 
 pytestmark = pytest.mark.slow
 
+UNUSED = Path("/tmp/unused")  # noqa: S108 - short, and never made: the judge here makes a directory of its own
 GATE = '[[gate]]\nname = "test"\nrun = "check"\njunit = "out.xml"\n'
 FILES = {"total.py": "total = 0\n", ".ashigaru.toml": GATE}
 PROJECT = Path(__file__).parents[2]
@@ -64,7 +65,7 @@ class Sandboxes(FakeContainers):
 def judging(
     containers: FakeContainers, *, name: str | None = None, egress: Egress | None = None, **changes: object
 ) -> Iterator[JudgeHere]:
-    settings = load_settings(**changes)
+    settings = load_settings(**({"state_dir": UNUSED} | changes))
     with judge_here(settings, name=name, containers=containers, egress=egress or NoEgress()) as judge:
         yield judge
     assert containers.faults == []
@@ -185,7 +186,9 @@ def test_one_that_is_stopped_in_its_midst_leaves_no_sandbox_behind(
     containers = Interrupting(hangs)
     with (
         pytest.raises(fault or Interrupted),
-        judge_here(load_settings(), containers=containers, egress=NoEgress(), stopping=stopping) as judge,
+        judge_here(
+            load_settings(state_dir=UNUSED), containers=containers, egress=NoEgress(), stopping=stopping
+        ) as judge,
     ):
         judge(repo, "main", "good")
     assert reached.is_set()
@@ -262,7 +265,7 @@ def test_a_temporary_directory_too_deep_for_sockets_is_refused(tmp_path: Path, m
     deep = tmp_path / ("x" * 70)
     deep.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(deep))
-    with pytest.raises(ConfigError, match="TMPDIR"), judge_here(load_settings()):
+    with pytest.raises(ConfigError, match="TMPDIR"), judge_here(load_settings(state_dir=UNUSED)):
         pass
     assert list(deep.iterdir()) == []
 
