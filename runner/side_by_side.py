@@ -38,8 +38,8 @@ class Places:
 
 def together(jobs: Sequence[Callable[[Cancel], T]], cancelled: Cancel) -> list[T]:
     """The results of all of them, done at once. The first that raises has the others let go of, and is raised."""
-    if len(jobs) == 1:
-        return [jobs[0](cancelled)]
+    if len(jobs) < 2:
+        return [job(cancelled) for job in jobs]
     left = threading.Event()
     with ThreadPoolExecutor(max_workers=len(jobs), thread_name_prefix="take") as pool:
         doing = [pool.submit(job, lambda: left.is_set() or cancelled()) for job in jobs]
