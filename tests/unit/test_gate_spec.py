@@ -119,6 +119,10 @@ def test_the_example_in_the_documentation_is_a_gate_file() -> None:
         (GATE + 'needs = ["test"]', "gate.needs:"),
         (GATE + 'needs = ["lint"]\n' + LINT + 'needs = ["test"]', "gate.needs:"),
         (GATE + 'needs = ["lint"]\n' + LINT + "required = false", "gate.needs:"),
+        (
+            GATE + LINT + "required = false\n" + LINT.replace("lint", "more") + 'needs = ["lint"]\nrequired = false',
+            "gate.needs:",
+        ),
         (GATE + REVIEWER.replace('"eyes"', '"test"'), "reviewer.name:"),
         (GATE + REVIEWER + REVIEWER, "reviewer.name:"),
         (GATE + REVIEWER + 'format = "html"', "reviewer.1.format:"),
