@@ -16,7 +16,7 @@ from gates.policy import MAX_RETRIES
 from gates.reviewers import Review, Reviewer, review
 from gates.sentinel_forms import can_hold
 from gates.sentinels import MAX_FILES
-from gates.verdict import Verdict
+from gates.verdict import Inconclusive, Verdict
 from runner.gate_take import GateTakes, Place, Take, Variant
 from runner.judged_trees import Trees, trees_of
 from runner.side_by_side import Cancel, Places, in_order, together
@@ -108,6 +108,9 @@ class _One:
         own = Take(variant=Variant.OWN, commit=question.commit, files=files)
         loud = Take(variant=Variant.BASES, commit=question.commit, files=files, loud=True)
         seen, *rest = together([self._job(gate, take) for take in ((own, loud) if files else (own,))], cancelled)
+        if rest and isinstance(word_on(rest[0]), Inconclusive):
+            # Nothing was seen of it: that must not be taken for a runner that cannot hold tests of ours.
+            return _OfBase(seen=rest[0])
         proven = _proven(seen, rest[0]) if rest else ()
         if not files or word_on(seen, on_base=True) is None:
             return _OfBase(seen=seen, proven=proven)
