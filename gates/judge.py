@@ -28,10 +28,10 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from gates.evidence import BadReport, CaseOutcome, Evidence, JUnit
-from gates.jest_report import read_report
 from gates.plan import Gate, GatePlan
 from gates.printed import Printed, read_printed
 from gates.report import failure_report
+from gates.reports import read_report
 from gates.text import clean
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
 

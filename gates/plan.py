@@ -11,8 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from gates.ecosystem import OUT, TIMEOUT_S, WORKSPACE, Found, Gate, Read
+from gates.go_project import GO_MANIFESTS, go_project
+from gates.java_project import GRADLE_MANIFESTS, MAVEN_MANIFESTS, java_project
 from gates.node_project import LINKS, NODE_MANIFESTS, node_project
 from gates.python_project import PYTHON_MANIFESTS, VENV, python_project
+from gates.rust_project import RUST_MANIFESTS, rust_project
 from gates.services import Service, waiting_script
 from gates.spec import GATE_FILE, ServiceSection, parse_gate_file
 from gates.task_project import just_project, make_project
@@ -34,11 +37,27 @@ __all__ = [
     "shell_script",
 ]
 
-_RULES: Final = 2
+_RULES: Final = 3
 """Bumped by hand when the judge's rules change, so that verdicts remembered under the old ones are asked for anew."""
 
+_MANIFESTS: Final = (
+    *PYTHON_MANIFESTS,
+    *NODE_MANIFESTS,
+    *GO_MANIFESTS,
+    *RUST_MANIFESTS,
+    *MAVEN_MANIFESTS,
+    *GRADLE_MANIFESTS,
+)
+"""What keys the set-up of a gate file that does not say."""
+
 _Look = Callable[[Sequence[str], Read], Found | None]
-_ECOSYSTEMS: Final[tuple[tuple[str, _Look], ...]] = (("python", python_project), ("node", node_project))
+_ECOSYSTEMS: Final[tuple[tuple[str, _Look], ...]] = (
+    ("python", python_project),
+    ("node", node_project),
+    ("go", go_project),
+    ("rust", rust_project),
+    ("java", java_project),
+)
 """Those whose test runners can be asked for a report. Every one that has tests is a gate, in this order."""
 _TASKS: Final[tuple[_Look, ...]] = (make_project, just_project)
 """Where none of those has tests: the first of these that has a target for them is the one gate."""
@@ -132,7 +151,7 @@ def _from_file(data: bytes) -> GatePlan | CiOnly:
         return CiOnly()
     setup = None
     if told.setup is not None:
-        manifests = tuple(told.setup.manifests) or (*PYTHON_MANIFESTS, *NODE_MANIFESTS)
+        manifests = tuple(told.setup.manifests) or _MANIFESTS
         setup = SetupPlan(commands=tuple(told.setup.run), manifests=manifests, timeout_s=told.setup.timeout_s)
     return GatePlan(
         image=told.image,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gates.ecosystem import ENV, OUT, TIMEOUT_S, WORKSPACE, Found, Gate, Read
+from gates.test_runners import TestRunner
 
 VENV: Final = f"{ENV}/venv"
 
@@ -62,6 +63,7 @@ def python_project(paths: Sequence[str], read: Read) -> Found | None:
         run=f"python3 -m pytest -p no:cacheprovider -o junit_family=xunit2 --junitxml={OUT}/junit-test.xml",
         junit="junit-test.xml",
         timeout_s=TIMEOUT_S,
+        runner=TestRunner.PYTEST,
     )
     # Absolute, so that a test which changes directory or starts a program still finds the tree, not the set-up's copy.
     roots = [f"{WORKSPACE}/src"] if any(path.startswith("src/") for path in paths) else []
