@@ -7,13 +7,14 @@ import hashlib
 import json
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from gates.ecosystem import OUT, TIMEOUT_S, WORKSPACE, Found, Gate, Read
 from gates.go_project import GO_MANIFESTS, go_project
 from gates.java_project import GRADLE_MANIFESTS, MAVEN_MANIFESTS, java_project
 from gates.node_project import LINKS, NODE_MANIFESTS, node_project
+from gates.policy import Policy
 from gates.python_project import PYTHON_MANIFESTS, VENV, python_project
 from gates.rust_project import RUST_MANIFESTS, rust_project
 from gates.services import Service, waiting_script
@@ -85,6 +86,7 @@ class GatePlan:
     gates: tuple[Gate, ...]
     environment: tuple[tuple[str, str], ...]
     services: tuple[Service, ...] = ()
+    policy: Policy = field(default_factory=Policy)
 
     def digest(self) -> str:
         """Sixty-four hex digits that change with anything in the plan, and with the rules it is judged by."""

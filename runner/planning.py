@@ -21,14 +21,18 @@ class Planner:
 
     def plan(self, round_input: RoundInput, base_sha: str) -> GatePlan | CiOnly | str:
         """The gates at the base commit, that there are to be none, or a sentence that says why there are none."""
+        return self.plan_at(round_input.run_id, base_sha, round_input.base_branch)
+
+    def plan_at(self, run_id: str, base_sha: str, called: str) -> GatePlan | CiOnly | str:
+        """The same, of a commit in the run's clone. called: how a person would name it."""
 
         def read(path: str) -> bytes | None:
-            return self.checkouts.read(round_input.run_id, base_sha, path)
+            return self.checkouts.read(run_id, base_sha, path)
 
         try:
-            found = plan(read(GATE_FILE), self.checkouts.paths(round_input.run_id, base_sha), read)
+            found = plan(read(GATE_FILE), self.checkouts.paths(run_id, base_sha), read)
         except BadGateSpec as exc:
-            return f"{GATE_FILE} on {round_input.base_branch}: {exc}"
+            return f"{GATE_FILE} on {called}: {exc}"
         match found:
             case NoGate(reason=reason):
                 return reason

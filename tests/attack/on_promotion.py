@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from gates.judge import Counts
+from gates.observed import Counts
 from gates.verdict import Failed, Inconclusive, Passed, Unjudged, Verdict
 from runner import ci, promotion
 from runner.ci import CiPolicy, CiState, weigh

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gates.judge import Counts
+from gates.observed import Counts
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged, Verdict
 from runner import ci
 from runner.model import REVIEW_PHASES, Check, CheckState, Phase, Pull, PullState
