@@ -51,7 +51,7 @@ def go_project(paths: Sequence[str], read: Read) -> Found | None:
 
 
 def _tests_in(paths: Sequence[str]) -> bool:
-    """Whether there is a test in a package that `./...` means: of this module, and in no directory that go passes by."""
+    """Whether there is a test in a package of this module, in no directory that go passes by."""
     others = tuple(path.removesuffix("go.mod") for path in paths if path.endswith("/go.mod"))
     return any(_is_test(path) and not path.startswith(others) for path in paths if path.endswith("_test.go"))
 

@@ -27,6 +27,7 @@ _ENDS: Final = {"pass": CaseOutcome.PASSED, "fail": CaseOutcome.FAILED, "skip": 
 # What go itself prints, before Go 1.24 without its clothes, of a package whose tests were never started.
 _FAILED: Final = re.compile(rb"FAIL\t(?P<package>[^\t ]{1,500}) \[[a-z ]{1,40}\]")
 _BLANK: Final = re.compile(r"=== \w+ .*\n?|\s*--- \w+: .* \([\d.]+s\)\n?")
+_MAX_LINE: Final = 2000
 _MAX_SECONDS: Final = 1e9
 
 _Key = tuple[str, str]
@@ -109,7 +110,7 @@ class _Log:
             key = (key[0], "")
             said = self._of(key[0])
         room = self._room.setdefault(key, MAX_TEXT_CHARS)
-        if room > 0 and not _BLANK.fullmatch(text):
+        if room > 0 and not _BLANK.fullmatch(text[:_MAX_LINE]):
             said.append(text[:room])
             self._room[key] = room - len(text)
 

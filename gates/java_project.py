@@ -62,7 +62,7 @@ def _maven(tests: Sequence[re.Match[str]]) -> Found:
         f"mvn -B -q -Dmaven.repo.local={_REPOSITORY} -Dmaven.test.failure.ignore=true -DfailIfNoTests=false "
         f"-Dsurefire.failIfNoSpecifiedTests=false -Dtest={some} test"
     )
-    # Maven writes beside what it reads, so its repository is one of links. Reports that the tree brought along go first.
+    # Maven writes beside what it reads, so its repository is one of links. Reports that the tree brought along go.
     run = f"""\
 if [ -d {_REPOSITORY} ]; then cp -rs {_REPOSITORY} /tmp/m2; fi
 {_swept("*/target/surefire-reports")}

@@ -26,20 +26,21 @@ from gates.evidence import (
     Evidence,
     JUnit,
 )
-from gates.text import plain
 
 _PROGRAM: Final = re.compile(
     r" +Running (?:unittests )?(?P<file>\S{1,200})(?: \(\S*?/?(?P<crate>\w{1,100})-[0-9a-f]{16}(?:\.exe)?\))?"
     r"| +Doc-tests (?P<documented>\S{1,100})"
 )
+_CARGO: Final = re.compile(rb"^(?:running \d+ tests?| +(?:Running|Doc-tests|Compiling|Finished) )", re.MULTILINE)
 _RUNNING: Final = re.compile(r"running (?P<number>\d{1,7}) tests?")
 _RESULT: Final = re.compile(
-    r"test result: (?P<word>ok|FAILED)\. (?P<passed>\d{1,7}) passed; (?P<failed>\d{1,7}) failed; (?P<ignored>\d{1,7}) ignored; "
-    r"(?P<measured>\d{1,7}) measured; (?P<filtered>\d{1,7}) filtered out(?:; finished in [\d.]+s)?"
+    r"test result: (?P<word>ok|FAILED)\. (?P<passed>\d{1,7}) passed; (?P<failed>\d{1,7}) failed; "
+    r"(?P<ignored>\d{1,7}) ignored; (?P<measured>\d{1,7}) measured; \d{1,7} filtered out(?:; finished in [\d.]+s)?"
 )
 _TEST: Final = re.compile(r"test (?P<name>\S.{0,1000}?) \.\.\. (?P<said>.*)")
 _SAID: Final = re.compile(r"(?P<word>ok|FAILED|ignored|bench:)(?:,? .*)?")
 _STDOUT: Final = re.compile(r"---- (?P<name>\S.{0,1000}?) stdout ----")
+_MAX_LINE: Final = 2000
 _LINE: Final = re.compile(r" \(line (?P<number>\d{1,9})\)")
 _MANNER: Final = re.compile(r" - (?:should panic|compile fail|compile)$")
 _OUTCOMES: Final = {"ok": CaseOutcome.PASSED, "FAILED": CaseOutcome.FAILED, "ignored": CaseOutcome.SKIPPED}
@@ -47,7 +48,7 @@ _OUTCOMES: Final = {"ok": CaseOutcome.PASSED, "FAILED": CaseOutcome.FAILED, "ign
 
 def is_libtest(data: bytes) -> bool:
     """Whether this is text in which Rust's harness, or cargo before it, has a word."""
-    return re.search(rb"^(?:running \d+ tests?| +(?:Running|Doc-tests|Compiling|Finished) )", data, re.MULTILINE) is not None
+    return _CARGO.search(data) is not None
 
 
 def read_libtest(data: bytes) -> Evidence:
@@ -56,8 +57,8 @@ def read_libtest(data: bytes) -> Evidence:
         return BadReport(reason=f"its report is over {MAX_BYTES} bytes")
     log = _Log()
     # Lines are what the harness ends with a newline; what else breaks lines stands within a test's words.
-    for line in plain(data.decode("utf-8", "replace"), keep_newlines=True).split("\n"):
-        log.take(line)
+    for line in data.decode("utf-8", "replace").split("\n"):
+        log.take(line.removesuffix("\r"))
         if len(log.cases) + len(log.block) > MAX_CASES:
             return BadReport(reason=f"its report holds over {MAX_CASES} tests")
     log.cut_off()
@@ -82,8 +83,8 @@ class _Log:
 
     def take(self, line: str) -> None:
         """Note one line."""
-        program, running = _PROGRAM.fullmatch(line), _RUNNING.fullmatch(line)
-        result = _RESULT.fullmatch(line)
+        short = line[:_MAX_LINE]
+        program, running, result = (one.fullmatch(short) for one in (_PROGRAM, _RUNNING, _RESULT))
         if self._expected is not None and result is not None:
             self._close(result)
         elif self._telling:
