@@ -200,15 +200,16 @@ def test_a_wrapper_of_the_trees_is_not_run(files: dict[str, str]) -> None:
 
 
 def run(files: Mapping[str, str | bytes], root: Path, programs: Mapping[str, str]) -> tuple[int, str, Path]:
-    """The gate's script with the sandbox's places below `root` and shell scripts for programs: status, output, report."""
+    """The gate's script with the sandbox's places below `root` and shell scripts for programs; and what came."""
     made = planned(files)
     for name in ("bin", "work", "env", "out", "tmp"):
         (root / name).mkdir(exist_ok=True)
     for name, text in programs.items():
         (root / "bin" / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
         (root / "bin" / name).chmod(0o755)
-    script = shell_script(made, made.gates[0]).replace(WORKSPACE, str(root / "work")).replace("/tmp/", f"{root}/tmp/")
-    script = script.replace(OUT, str(root / "out")).replace(ENV, str(root / "env"))
+    script = shell_script(made, made.gates[0])
+    for there, here in (("/tmp", "tmp"), (WORKSPACE, "work"), (OUT, "out"), (ENV, "env")):  # noqa: S108 - inside
+        script = script.replace(there, str(root / here))
     done = subprocess.run(
         ["sh", "-c", script],
         env={"PATH": f"{root}/bin:{os.defpath}", "DATA": str(DATA)},
@@ -271,7 +272,7 @@ def test_reports_that_the_tree_brings_along_are_none(
 def test_java_reports_are_gathered_in_order_without_declarations(tmp_path: Path) -> None:
     def one(name: str, inside: str) -> str:
         head = (
-            f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuite>\n  <properties>\n    <property name="a" value="b"/>\n'
+            '<?xml version="1.0" encoding="UTF-8"?>\n<testsuite>\n  <properties>\n    <property name="a" value="b"/>\n'
         )
         return f"{head}  </properties>\n  <testcase name='{name}'>{inside}</testcase>\n</testsuite>"
 
@@ -299,9 +300,8 @@ def test_what_was_set_up_for_cargo_is_linked_into_a_home_that_can_be_written_to(
 def test_what_was_set_up_for_maven_is_a_repository_of_links(tmp_path: Path) -> None:
     (tmp_path / "env" / "m2" / "a").mkdir(parents=True)
     (tmp_path / "env" / "m2" / "a" / "a.jar").write_bytes(b"")
-    code, output, _ = run(
-        MAVEN, tmp_path, {"mvn": f"touch {tmp_path}/tmp/m2/a/new; readlink {tmp_path}/tmp/m2/a/a.jar"}
-    )
+    writable = tmp_path / "tmp" / "m2" / "a"
+    code, output, _ = run(MAVEN, tmp_path, {"mvn": f"touch {writable}/new; readlink {writable}/a.jar"})
     assert (code, output) == (0, f"{tmp_path}/env/m2/a/a.jar\n")
 
 

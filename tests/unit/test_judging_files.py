@@ -12,7 +12,8 @@ KINDS = {
         src/a.test.ts src/a.spec.mjs cypress/a.cy.js __tests__/a.js test-a.js a-test.mjs src/__snapshots__/a.snap
         calc_test.go testdata/in.txt tests/it.rs tests/common/mod.rs src/parser/tests.rs src/snapshots/a.snap
         src/calc_tests.rs src/test/java/ex/CalcTest.java src/test/resources/in.xml module/src/test/kotlin/Any.kt
-        it/CalcIT.java fixtures/a.yaml tests/projects/one/package.json spec/a_spec.rb features/a.feature a.approved.txt tests/package.json.golden
+        it/CalcIT.java fixtures/a.yaml tests/projects/one/package.json spec/a_spec.rb features/a.feature
+        a.approved.txt tests/package.json.golden
     """,
     FileKind.RUNNER: """
         conftest.py tests/conftest.py pytest.ini .pytest.ini tox.ini noxfile.py .coveragerc sitecustomize.py a.pth
