@@ -12,6 +12,7 @@ from typing import Final
 
 from gates.ecosystem import OUT, TIMEOUT_S, WORKSPACE, Found, Gate, Read
 from gates.go_project import GO_MANIFESTS, go_project
+from gates.hints import hints
 from gates.java_project import GRADLE_MANIFESTS, MAVEN_MANIFESTS, java_project
 from gates.node_project import LINKS, NODE_MANIFESTS, node_project
 from gates.policy import Policy
@@ -185,7 +186,10 @@ def _recognised(paths: Sequence[str], read: Read) -> GatePlan | NoGate:
         gates = [("test", gate) for gate in tasks if gate is not None][:1]
     if not gates:
         lack = "no tests to judge by: add some" if known else "no gate: nothing here is known to run tests; add some"
-        return NoGate(reason=f"The repository has {lack}, or put a {GATE_FILE} with a [[gate]] on its base branch.")
+        seen = "".join(f" ({told})" for told in hints(paths))
+        return NoGate(
+            reason=f"The repository has {lack}, or put a {GATE_FILE} with a [[gate]] on its base branch{seen}."
+        )
     commands = tuple(one for _, found in known for one in found.setup)
     setup = None
     if commands:
