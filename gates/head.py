@@ -22,6 +22,7 @@ from gates.judge import many, told, word_on
 from gates.observed import Counts, Observation, summarise
 from gates.plan import GatePlan
 from gates.report import MAX_REPORT_BYTES, middle_cut
+from gates.reviewers import Review
 from gates.text import clean
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
 
@@ -62,10 +63,12 @@ class Change:
         return bool(self.edited or self.added or self.runner)
 
 
-def judge_head(plan: GatePlan, taken: Sequence[Taken], base: Counts, change: Change) -> Verdict:
+def judge_head(
+    plan: GatePlan, taken: Sequence[Taken], base: Counts, change: Change, reviews: Sequence[Review] = ()
+) -> Verdict:
     """The verdict on a change, whose gates are in the plan's order; none need follow the first required red one.
 
-    base: the counts at its green base.
+    base: the counts at its green base. reviews: what the reviewers said, where the gates are green.
     """
     findings: list[Finding] = list(change.findings)
     reds: list[Failed] = []
@@ -87,6 +90,11 @@ def judge_head(plan: GatePlan, taken: Sequence[Taken], base: Counts, change: Cha
         against = _by_bases_tests(seen, base, change, findings)
         if against is not None:
             return against
+    findings += [finding for one in reviews for finding in one.findings]
+    blocked = [one.red for one in reviews if one.red is not None]
+    if blocked:
+        lines = "\n".join(finding.told for one in reviews for finding in one.findings)
+        return Failed(summary=blocked[0], report=middle_cut(f"{blocked[0]}\n\n{lines}", MAX_REPORT_BYTES))
     findings += _held_against(plan, taken, base)
     findings += _reproduced(plan, taken, base, change)
     return _weighed(plan, [seen.own for seen in taken], findings)

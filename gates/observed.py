@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from gates.ecosystem import Gate
@@ -75,7 +75,8 @@ class Counts:
 
     tests: all of them, the skipped ones too. failed: failures and errors. names: those that ran, whatever came of them;
     printed counts name none. red: those of them that failed. flaky: those that failed and passed on one tree. proven:
-    (gate, path) of each test file that tests of ours can be added to; loud: gates in which those may fail plainly.
+    (gate, path) of each test file that tests of ours can be added to. of_gates: the same for each gate, where there are
+    several.
     """
 
     tests: int = 0
@@ -85,7 +86,22 @@ class Counts:
     red: frozenset[str] = frozenset()
     flaky: frozenset[str] = frozenset()
     proven: frozenset[tuple[str, str]] = frozenset()
-    loud: frozenset[str] = frozenset()
+    of_gates: tuple[tuple[str, Counts], ...] = ()
+
+    def only(self, gates: Collection[str]) -> Counts:
+        """What those gates alone add up to."""
+        if all(name in gates for name, _ in self.of_gates):
+            return self
+        some = [counts for name, counts in self.of_gates if name in gates]
+        return Counts(
+            tests=sum(one.tests for one in some),
+            skipped=sum(one.skipped for one in some),
+            failed=sum(one.failed for one in some),
+            names=frozenset[str]().union(*(one.names for one in some)),
+            red=frozenset[str]().union(*(one.red for one in some)),
+            flaky=self.flaky,
+            proven=frozenset(one for one in self.proven if one[0] in gates),
+        )
 
     @property
     def ran(self) -> int:
@@ -111,4 +127,5 @@ def summarise(observations: Sequence[Observation]) -> Counts:
             case.full_name for report in reports for case in report.cases if case.outcome is not CaseOutcome.SKIPPED
         ),
         red=frozenset(case.full_name for report in reports for case in report.red),
+        of_gates=tuple((seen.gate.name, summarise([seen])) for seen in observations) if len(observations) > 1 else (),
     )

@@ -21,7 +21,8 @@ from runner.engine import Engine
 from runner.fleet import Fleet
 from runner.gate_run import GateRunner
 from runner.gate_take import GateTakes
-from runner.judging import Judging
+from runner.guard import Guard
+from runner.judging import TreeJudge
 from runner.keeping import Keeper
 from runner.layout import Layout
 from runner.model import RoundInput
@@ -66,6 +67,7 @@ class Judging:
 
     gates: GateRunner
     planner: Planner
+    guard: Guard
     layout: Layout
     sandboxes: SandboxRunner
     recipes: Recipes
@@ -92,6 +94,7 @@ def build_judging(world: JudgesWorld, *, discard_s: float = 5.0) -> Judging:
         containers=containers, clock=clock, stopping=world.stopping, disk=disk, discard_s=discard_s
     )
     recipes = recipes_of(settings, containers)
+    guard = guard_of(settings, world.records, clock)
     takes = GateTakes(
         containers=containers,
         checkouts=checkouts,
@@ -109,7 +112,7 @@ def build_judging(world: JudgesWorld, *, discard_s: float = 5.0) -> Judging:
         recipes=recipes,
         sandboxes=sandboxes,
         takes=takes,
-        judging=Judging(takes=takes, side_by_side=settings.gates_side_by_side),
+        judging=TreeJudge(takes=takes, side_by_side=settings.gates_side_by_side),
         set_up=SetUp(
             containers=containers,
             checkouts=checkouts,
@@ -121,10 +124,12 @@ def build_judging(world: JudgesWorld, *, discard_s: float = 5.0) -> Judging:
             records=world.records,
             fleet=world.fleet,
         ),
+        guard=guard,
     )
     return Judging(
+        guard=guard,
         gates=gates,
-        planner=Planner(checkouts=checkouts, service_images=settings.service_images),
+        planner=Planner(checkouts=checkouts, fleet=world.fleet, service_images=settings.service_images),
         layout=layout,
         sandboxes=sandboxes,
         recipes=recipes,
@@ -138,8 +143,7 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
     settings, containers, checkouts, clock = world.settings, world.containers, world.checkouts, world.clock
     records, forge, model = world.records, world.forge, world.model
     judging = build_judging(world)
-    layout, planner = judging.layout, judging.planner
-    guard = guard_of(settings, records, clock)
+    layout, planner, guard = judging.layout, judging.planner, judging.guard
     keeper = Keeper(
         checkouts=checkouts,
         forge=forge,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from gates.judge import Counts
+from gates.observed import Counts
 from gates.plan import CiOnly, Gate, GatePlan
 from gates.verdict import Inconclusive, NeedsHuman, Passed, Verdict
 from mcp_ashigaru.building import JudgesWorld, Judging, build_judging
@@ -35,6 +35,10 @@ from runner.setup_run import Egress
 
 _LOG: Final = logging.getLogger(__name__)
 _MAX_TEMPORARY: Final = 60
+_APART: Final = (
+    "The head does not come after the base, so what the base alone has counts as taken away; "
+    "name the commit where they parted (`git merge-base`) as the base."
+)
 
 JudgeHere = Callable[[Path, str, str], "Judged"]
 """Judges: the repository's directory, its base revision, its head revision. Safe to call from several threads.
@@ -151,6 +155,8 @@ class _Judge:
             green = isinstance(on_base.verdict, Passed | NeedsHuman)
             on_head = self._ask(run_id, plan, taken, head_commit, what="head") if green else None
             notices = tuple(one.text for one in self.records.notices(run_id))
+            if not self.local.descends(repository, base_commit, head_commit):
+                notices += (_APART,)
             return Judged(repository=repository, gates=plan.gates, base=on_base, head=on_head, notices=notices)
         finally:
             self._forget(run_id)
@@ -182,8 +188,8 @@ class _Judge:
 
     def _plan(self, run_id: str, taken: Taken, base: str) -> GatePlan:
         # Before podman is begun: a repository without a gate is told at once.
-        planner = Planner(checkouts=self.checkouts, service_images=self.settings.service_images)
-        match planner.plan_at(run_id, taken.base, base):
+        planner = Planner(checkouts=self.checkouts, fleet=self.fleet, service_images=self.settings.service_images)
+        match planner.plan_at(run_id, taken.base, base, repo=None):
             case GatePlan() as found:
                 return found
             case CiOnly():
@@ -247,11 +253,11 @@ class _Judge:
     def _forget(self, run_id: str) -> None:
         """No sandbox, clone or file of the run is left; what cannot be removed is told, and keeps nothing else."""
         try:
-            for judging in self._built:
-                containers = judging.sandboxes.containers
+            for parts in self._built:
+                containers = parts.sandboxes.containers
                 for found in containers.listing(run_id):
                     containers.remove(found.name)
-                remove_tree(judging.layout.run(run_id))
+                remove_tree(parts.layout.run(run_id))
             self.checkouts.remove(run_id)
             self.records.release(run_id)
         except (RunnerError, OSError):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from gates.observed import Counts
 from gates.plan import GatePlan
-from gates.verdict import Inconclusive, Verdict
+from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged, Verdict
 from runner.gate_take import GateTakes, Place, Question
-from runner.judging import Judged, Judging
+from runner.guard import Guard
+from runner.judging import Judged, TreeJudge
 from runner.ports import Checkouts, Clock, Containers
 from runner.recipes import Recipes
 from runner.records import Judgement, Records
@@ -32,8 +34,9 @@ class GateRunner:
     recipes: Recipes
     sandboxes: SandboxRunner
     set_up: SetUp
+    guard: Guard
     takes: GateTakes
-    judging: Judging
+    judging: TreeJudge
     _turns: Turns = field(default_factory=Turns)
 
     def ahead(self, run_id: str, base_sha: str, plan: GatePlan, attempt: int) -> None:
@@ -61,7 +64,10 @@ class GateRunner:
         self.takes.ahead(place, question)
 
     def ask(self, question: Question, cancelled: Callable[[], bool]) -> Verdict:
-        """The gates' word. Raises Cancelled, Interrupted, EngineDown, SandboxFault, ImageMissing, CheckoutFault."""
+        """The gates' word.
+
+        Raises Cancelled, Interrupted, EngineDown, SandboxFault, ImageMissing, CheckoutFault, Leaked.
+        """
         known = self._remembered(question)
         if known is not None:
             return known
@@ -108,6 +114,8 @@ class GateRunner:
         return next((one.counts for one in (*same, *bases)), Counts())
 
     def _remember(self, question: Question, key: str, verdict: Verdict, counts: Counts, image: str) -> Verdict:
+        # People are told it, and so is the next tier's agent.
+        self.guard.heard(question.run_id, *_words(verdict))
         self.records.save_judgement(
             Judgement(
                 run_id=question.run_id,
@@ -145,3 +153,20 @@ def _key(question: Question, image: str, environment: Environment, beside: tuple
     kind = "base" if question.what == "base" else "change"
     parts = (kind, question.tree, question.base_sha, question.plan.digest(), image, environment.key, *beside)
     return hashlib.sha256("\0".join(parts).encode("utf-8")).hexdigest()
+
+
+def _words(verdict: Verdict) -> tuple[str, ...]:
+    """What a verdict repeats of what sandboxes printed."""
+    match verdict:
+        case Passed(summary=summary, shown=shown):
+            return summary, *shown
+        case Unjudged(summary=summary):
+            return (summary,)
+        case Failed(summary=summary, report=report):
+            return summary, report
+        case NeedsHuman(summary=summary, findings=findings, shown=shown):
+            return summary, *findings, *shown
+        case Inconclusive(reason=reason):
+            return (reason,)
+        case _:
+            assert_never(verdict)

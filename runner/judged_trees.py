@@ -13,7 +13,6 @@ from gates.test_files import FileKind, kind_of
 from gates.text import clean
 from runner.changes import Difference
 from runner.gate_take import Take, Variant
-from runner.granting import fits
 from runner.ports import Checkouts
 
 _NAMED: Final = 5
@@ -33,10 +32,6 @@ class Trees:
     base_files: Mapping[str, Mapping[str, bytes]]
     own_files: Mapping[str, Mapping[str, bytes]]
     paths: tuple[str, ...]
-
-    def concerns(self, gate: Gate) -> bool:
-        """Whether the gate is to be asked: the change touches a path that the gate is for."""
-        return not gate.paths or any(fits(path.lower(), pattern) for path in self.paths for pattern in gate.paths)
 
     def takes(self, gate: Gate) -> tuple[Take | None, Take | None, Take | None]:
         """On its own tree; with the base's tests where that can show more; its tests on the base, where it has any."""

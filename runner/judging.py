@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
+from gates.concerned import concerned
 from gates.evidence import JUnit
 from gates.head import Change, Taken, contradicts, judge_head
 from gates.judge import distrust, judge, word_on
 from gates.observed import Counts, Observation, summarise
 from gates.plan import Gate
 from gates.policy import MAX_RETRIES
+from gates.reviewers import Review, Reviewer, review
 from gates.sentinel_forms import can_hold
 from gates.sentinels import MAX_FILES
-from gates.verdict import Verdict
+from gates.verdict import Inconclusive, Verdict
 from runner.gate_take import GateTakes, Place, Take, Variant
 from runner.judged_trees import Trees, trees_of
 from runner.side_by_side import Cancel, Places, in_order, together
@@ -29,7 +32,7 @@ class Judged:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judging:
+class TreeJudge:
     """Asks every gate of a plan. side_by_side: how many sandboxes of one judgement run at once.
 
     Raises what `GateTakes` raises.
@@ -59,7 +62,8 @@ class Judging:
         """A change to a base that was judged: with its own tests, with the base's, and its tests on the base."""
         question = place.question
         trees = trees_of(self.takes.checkouts, question.run_id, question.base_sha, question.commit, base.proven)
-        plan = replace(question.plan, gates=tuple(gate for gate in question.plan.gates if trees.concerns(gate)))
+        plan = replace(question.plan, gates=concerned(question.plan.gates, trees.paths))
+        base = base.only({gate.name for gate in plan.gates})
         one = _One(self.takes, place, Places(self.side_by_side))
 
         def ask(gate: Gate, let_go: Cancel) -> Taken:
@@ -69,7 +73,10 @@ class Judging:
             return word_on(told.own, excused=base.red | told.flaky) is not None
 
         taken = in_order(plan.gates, ask, is_red, cancelled, keep_going=plan.policy.keep_going)
-        verdict = judge_head(plan, taken, base, trees.change)
+        reviews: list[Review] = []
+        if len(taken) == len(plan.gates) and not any(map(is_red, taken)):
+            reviews = together([partial(one.reviewed, reviewer, trees) for reviewer in plan.reviewers], cancelled)
+        verdict = judge_head(plan, taken, base, trees.change, reviews)
         return Judged(verdict=verdict, counts=summarise([told.own for told in taken]), takes=tuple(one.made))
 
 
@@ -101,6 +108,9 @@ class _One:
         own = Take(variant=Variant.OWN, commit=question.commit, files=files)
         loud = Take(variant=Variant.BASES, commit=question.commit, files=files, loud=True)
         seen, *rest = together([self._job(gate, take) for take in ((own, loud) if files else (own,))], cancelled)
+        if rest and isinstance(word_on(rest[0]), Inconclusive):
+            # Nothing was seen of it: that must not be taken for a runner that cannot hold tests of ours.
+            return _OfBase(seen=rest[0])
         proven = _proven(seen, rest[0]) if rest else ()
         if not files or word_on(seen, on_base=True) is None:
             return _OfBase(seen=seen, proven=proven)
@@ -126,6 +136,11 @@ class _One:
             )
             told = _taken_again(told, newly, base, trees.change)
         return told
+
+    def reviewed(self, reviewer: Reviewer, trees: Trees, cancelled: Cancel) -> Review:
+        """What a reviewer says of the change's own tree."""
+        seen = self._job(reviewer.gate(), Take(variant=Variant.OWN, commit=trees.own))(cancelled)
+        return review(reviewer, seen.exit_code, seen.junit)
 
     def _jobs(self, gate: Gate, takes: Iterable[Take]) -> list[Callable[[Cancel], Observation]]:
         return [self._job(gate, take) for take in takes]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from gates.plan import Gate
+from runner.rounds import Interrupted
 from runner.sandbox_run import Cancelled
 
 _LOOK_S: Final = 0.1
@@ -38,16 +39,13 @@ class Places:
 
 def together(jobs: Sequence[Callable[[Cancel], T]], cancelled: Cancel) -> list[T]:
     """The results of all of them, done at once. The first that raises has the others let go of, and is raised."""
-    if len(jobs) == 1:
-        return [jobs[0](cancelled)]
+    if len(jobs) < 2:
+        return [job(cancelled) for job in jobs]
     left = threading.Event()
-    with ThreadPoolExecutor(max_workers=len(jobs), thread_name_prefix="take") as pool:
+    with ThreadPoolExecutor(max_workers=len(jobs), thread_name_prefix="take") as pool, _letting_go(left):
         doing = [pool.submit(job, lambda: left.is_set() or cancelled()) for job in jobs]
-        try:
-            for one in _as_they_end(doing):
-                one.result()
-        finally:
-            left.set()
+        for one in _as_they_end(doing):
+            one.result()
     return [one.result() for one in doing]
 
 
@@ -70,29 +68,36 @@ def in_order(
     answers: dict[str, T] = {}
     doing: dict[Future[T], Gate] = {}
     waiting = list(gates)
-    with ThreadPoolExecutor(max_workers=len(gates), thread_name_prefix="gate") as pool:
-        try:
-            while doing or waiting:
-                green = {name for name, answer in answers.items() if not is_red(answer)}
-                for gate in [one for one in waiting if green.issuperset(one.needs)]:
-                    waiting.remove(gate)
-                    doing[pool.submit(ask, gate, lambda: left.is_set() or cancelled())] = gate
-                if not doing:
-                    break
-                for ended in wait(doing, return_when=FIRST_COMPLETED).done:
-                    gate = doing.pop(ended)
-                    answers[gate.name] = ended.result()
-                    if is_red(answers[gate.name]) and gate.required and not keep_going:
-                        waiting.clear()
-                        left.set()
-                if left.is_set():
-                    break
-        finally:
-            left.set()
+    with ThreadPoolExecutor(max_workers=len(gates), thread_name_prefix="gate") as pool, _letting_go(left):
+        while (doing or waiting) and not left.is_set():
+            green = {name for name, answer in answers.items() if not is_red(answer)}
+            for gate in [one for one in waiting if green.issuperset(one.needs)]:
+                waiting.remove(gate)
+                doing[pool.submit(ask, gate, lambda: left.is_set() or cancelled())] = gate
+            if not doing:
+                break
+            for ended in wait(doing, return_when=FIRST_COMPLETED).done:
+                gate = doing.pop(ended)
+                answers[gate.name] = ended.result()
+                if is_red(answers[gate.name]) and gate.required and not keep_going:
+                    left.set()
     for rest, gate in doing.items():
+        # Let go of, or it had ended by then.
         if not isinstance(rest.exception(), Cancelled):
             answers[gate.name] = rest.result()
     return [answers[gate.name] for gate in gates if gate.name in answers]
+
+
+@contextmanager
+def _letting_go(left: threading.Event) -> Iterator[None]:
+    """A fault has everybody let go, except that the daemon leaves: then each leaves its sandbox at work by itself."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except BaseException:
+        left.set()
+        raise
 
 
 def _as_they_end(doing: Sequence[Future[T]]) -> Iterator[Future[T]]:

@@ -70,7 +70,13 @@ def value(judged: Judged) -> dict[str, Any]:
         "verdict": judged.verdict.kind,
         "of": "base" if judged.head is None else "head",
         "gates": [
-            {"name": gate.name, "run": gate.run, "junit": gate.junit, "timeout_s": gate.timeout_s}
+            {
+                "name": gate.name,
+                "run": gate.run,
+                "junit": gate.junit,
+                "required": gate.required,
+                "timeout_s": gate.timeout_s,
+            }
             for gate in judged.gates
         ],
         "base": _told(judged.base),
@@ -112,7 +118,7 @@ def page(judged: Judged) -> Iterator[str]:
     if judged.head is None:
         yield "That is the base; a head is judged only on a base that is green."
     for gate in judged.gates:
-        yield f"gate  {gate.name}: {_line(gate.run)}"
+        yield f"gate  {gate.name}: {_line(gate.run)}{'' if gate.required else ' (advisory)'}"
     for what, one in (("base", judged.base), ("head", judged.head)):
         if one is not None:
             yield f"{what}  {one.commit[:12]}  {_WORDS[one.verdict.kind]}, {_counted(one)}, {one.seconds:.1f} s"

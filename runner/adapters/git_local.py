@@ -67,6 +67,10 @@ class LocalRepositories:
             raise BadIntent(f"{shown} names no commit of that repository; name a branch, a tag or a commit id.")
         return said
 
+    def descends(self, path: Path, base: str, head: str) -> bool:
+        """Whether the commit `head` is `base` or came after it, as far as the repository's history goes."""
+        return self._ask(path.expanduser().absolute(), "merge-base", "--is-ancestor", base, head) is not None
+
     def take(self, git_dir: Path, base: str, head: str) -> Taken:
         """Have the two commits' trees in a repository of ours. Raises CheckoutFault.
 

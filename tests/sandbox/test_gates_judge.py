@@ -17,7 +17,20 @@ from tests.sandbox.podman_lab import PodmanLab
 pytestmark = [pytest.mark.podman, pytest.mark.timeout(180)]
 
 TEST = "from total import total\n\n\ndef test_total():\n    assert total([1, 2]) == 3\n"
-FILES = {"total.py": "def total(of):\n    return sum(of)\n", "test_total.py": TEST}
+# The gate finds what the set-up made, which had an egress proxy that lets it nowhere.
+GATE = """
+[setup]
+run = ["! python3 -c \\"import socket; socket.create_connection(('192.0.2.1', 443), 3)\\"", "date > /ashigaru/env/made"]
+[[gate]]
+name = "test"
+run = "cat /ashigaru/env/made && python3 -m pytest --junitxml=/ashigaru/out/test.xml"
+junit = "test.xml"
+"""
+FILES = {
+    "total.py": "def total(of):\n    return sum(of)\n",
+    "test_total.py": TEST,
+    ".ashigaru.toml": GATE,
+}
 HANGS = '[[gate]]\nname = "test"\nrun = "echo begun; sleep 100"\n'
 
 

@@ -30,6 +30,7 @@ from tests.story.house import NoEgress
 
 pytestmark = pytest.mark.slow
 
+UNUSED = Path("/tmp/unused")  # noqa: S108 - short, and never made: the judge here makes a directory of its own
 GATE = '[[gate]]\nname = "test"\nrun = "check"\njunit = "out.xml"\n'
 FILES = {"total.py": "total = 0\n", ".ashigaru.toml": GATE}
 PROJECT = Path(__file__).parents[2]
@@ -64,7 +65,7 @@ class Sandboxes(FakeContainers):
 def judging(
     containers: FakeContainers, *, name: str | None = None, egress: Egress | None = None, **changes: object
 ) -> Iterator[JudgeHere]:
-    settings = load_settings(**changes)
+    settings = load_settings(**({"state_dir": UNUSED} | changes))
     with judge_here(settings, name=name, containers=containers, egress=egress or NoEgress()) as judge:
         yield judge
     assert containers.faults == []
@@ -118,6 +119,14 @@ def test_fewer_tests_than_on_the_base_are_for_a_person_and_are_named(repo: Path)
     assert (judged.base.counts.passed, judged.head.counts.passed) == (2, 1)
 
 
+def test_a_head_that_lacks_what_the_base_has_gained_is_told_of_where_they_parted(repo: Path) -> None:
+    with judging(Sandboxes()) as judge:
+        apart, after = judge(repo, "good", "fewer"), judge(repo, "main", "fewer")
+    assert "git merge-base" in " ".join(apart.notices)
+    assert "Beside it:" in list(page(apart))
+    assert after.notices == ()
+
+
 def test_a_red_base_is_told_and_no_head_is_judged_on_it(repo: Path) -> None:
     containers = Sandboxes()
     with judging(containers) as judge:
@@ -159,6 +168,7 @@ def test_nothing_is_left_of_a_judgement_and_nothing_is_written_where_the_daemon_
         (state,) = (short / "t").iterdir()
         assert [path.name for path in (state / "git" / "clones").iterdir()] == []
         assert list((state / "runs").iterdir()) == []
+        assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)], "left for later"
     assert list((short / "t").iterdir()) == []
     assert [path.name for path in short.iterdir()] == ["t"]
 
@@ -185,7 +195,9 @@ def test_one_that_is_stopped_in_its_midst_leaves_no_sandbox_behind(
     containers = Interrupting(hangs)
     with (
         pytest.raises(fault or Interrupted),
-        judge_here(load_settings(), containers=containers, egress=NoEgress(), stopping=stopping) as judge,
+        judge_here(
+            load_settings(state_dir=UNUSED), containers=containers, egress=NoEgress(), stopping=stopping
+        ) as judge,
     ):
         judge(repo, "main", "good")
     assert reached.is_set()
@@ -237,7 +249,7 @@ def test_the_json_value_and_the_page_tell_the_verdict_with_its_evidence(repo: Pa
         red, fewer = judge(repo, "main", "bad"), judge(repo, "main", "fewer")
     told = json.loads(json.dumps(value(red)))
     assert (told["verdict"], told["of"], told["repository"]) == ("failed", "head", str(repo))
-    assert told["gates"] == [{"name": "test", "run": "check", "junit": "out.xml", "timeout_s": 600}]
+    assert told["gates"] == [{"name": "test", "run": "check", "junit": "out.xml", "required": True, "timeout_s": 600}]
     assert told["head"]["tests"] == {"ran": 2, "passed": 1, "failed": 1, "skipped": 0}
     assert told["head"]["commit"] == git(repo, "rev-parse", "bad")
     assert "bad0" in told["head"]["report"]
@@ -262,7 +274,7 @@ def test_a_temporary_directory_too_deep_for_sockets_is_refused(tmp_path: Path, m
     deep = tmp_path / ("x" * 70)
     deep.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(deep))
-    with pytest.raises(ConfigError, match="TMPDIR"), judge_here(load_settings()):
+    with pytest.raises(ConfigError, match="TMPDIR"), judge_here(load_settings(state_dir=UNUSED)):
         pass
     assert list(deep.iterdir()) == []
 

@@ -229,7 +229,9 @@ def test_counts_add_up_over_gates_and_leave_out_what_was_not_promised_or_cannot_
     )
 
     names = frozenset({"m::a", "m::b", "m::c", "m::d"})
-    assert counts == Counts(tests=5, skipped=1, failed=2, names=names, red=frozenset({"m::c", "m::d"}))
+    assert replace(counts, of_gates=()) == Counts(
+        tests=5, skipped=1, failed=2, names=names, red=frozenset({"m::c", "m::d"})
+    )
     assert (counts.ran, counts.passed) == (4, 2)
 
 
