@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from gates.ecosystem import Gate
 from gates.evidence import BadReport, CaseOutcome, Evidence, JUnit
-from gates.jest_report import read_report
 from gates.printed import Printed, read_printed
+from gates.reports import read_report
 from gates.sentinels import Sentinel, shown, stripped
 
 

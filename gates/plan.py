@@ -10,11 +10,15 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from gates.ecosystem import OUT, TIMEOUT_S, WORKSPACE, Found, Gate, Read
+from gates.go_project import GO_MANIFESTS, go_project
+from gates.hints import hints
+from gates.java_project import GRADLE_MANIFESTS, MAVEN_MANIFESTS, java_project
 from gates.node_project import LINKS, NODE_MANIFESTS, node_project
 from gates.path_patterns import fits
 from gates.policy import Policy
 from gates.python_project import PYTHON_MANIFESTS, VENV, python_project
 from gates.reviewers import Reviewer
+from gates.rust_project import RUST_MANIFESTS, rust_project
 from gates.services import Service, waiting_script
 from gates.spec import GATE_FILE, GateFile, parse_gate_file
 from gates.spec_terms import gate_of, policy_of, reviewer_of, service_of
@@ -41,8 +45,24 @@ __all__ = [
 _RULES: Final = 3
 """Bumped by hand when the judge's rules change, so that verdicts remembered under the old ones are asked for anew."""
 
+_MANIFESTS: Final = (
+    *PYTHON_MANIFESTS,
+    *NODE_MANIFESTS,
+    *GO_MANIFESTS,
+    *RUST_MANIFESTS,
+    *MAVEN_MANIFESTS,
+    *GRADLE_MANIFESTS,
+)
+"""What keys the set-up of a gate file that does not say."""
+
 _Look = Callable[[Sequence[str], Read], Found | None]
-_ECOSYSTEMS: Final[tuple[tuple[str, _Look], ...]] = (("python", python_project), ("node", node_project))
+_ECOSYSTEMS: Final[tuple[tuple[str, _Look], ...]] = (
+    ("python", python_project),
+    ("node", node_project),
+    ("go", go_project),
+    ("rust", rust_project),
+    ("java", java_project),
+)
 """Those whose test runners can be asked for a report. Every one that has tests is a gate, in this order."""
 _TASKS: Final[tuple[_Look, ...]] = (make_project, just_project)
 """Where none of those has tests: the first of these that has a target for them is the one gate."""
@@ -144,7 +164,7 @@ def plan_of(told: GateFile) -> GatePlan | CiOnly:
         return CiOnly()
     setup = None
     if told.setup is not None:
-        manifests = tuple(told.setup.manifests) or (*PYTHON_MANIFESTS, *NODE_MANIFESTS)
+        manifests = tuple(told.setup.manifests) or _MANIFESTS
         setup = SetupPlan(commands=tuple(told.setup.run), manifests=manifests, timeout_s=told.setup.timeout_s)
     return GatePlan(
         image=told.image,
@@ -166,7 +186,10 @@ def _recognised(paths: Sequence[str], read: Read) -> GatePlan | NoGate:
         gates = [("test", gate) for gate in tasks if gate is not None][:1]
     if not gates:
         lack = "no tests to judge by: add some" if known else "no gate: nothing here is known to run tests; add some"
-        return NoGate(reason=f"The repository has {lack}, or put a {GATE_FILE} with a [[gate]] on its base branch.")
+        seen = "".join(f" ({told})" for told in hints(paths))
+        return NoGate(
+            reason=f"The repository has {lack}, or put a {GATE_FILE} with a [[gate]] on its base branch{seen}."
+        )
     commands = tuple(one for _, found in known for one in found.setup)
     setup = None
     if commands:
