@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 MAX_FINDINGS: Final = 40
-MAX_TOLD_CHARS: Final = 400
+MAX_TOLD_CHARS: Final = 800
 
 
 class Weight(StrEnum):

@@ -16,24 +16,21 @@ from gates.evidence import (
     CaseOutcome,
     Evidence,
     JUnit,
-    read_junit,
 )
 
 _OUTCOMES: Final = {"passed": CaseOutcome.PASSED, "failed": CaseOutcome.FAILED}
 
 
-def read_report(data: bytes) -> Evidence:
-    """The report's tests, whether it is JUnit XML or jest's JSON."""
-    return _read_jest(data) if data[:1] == b"{" else read_junit(data)
-
-
-def _read_jest(data: bytes) -> Evidence:
+def read_jest(data: bytes) -> Evidence:
+    """The report's tests, and for each file that could not be run an error."""
     if len(data) > MAX_BYTES:
         return BadReport(reason=f"its report is over {MAX_BYTES} bytes")
     try:
         told = json.loads(data)
     except (ValueError, RecursionError):
         return BadReport(reason="its report is not well-formed JSON")
+    if not isinstance(told, dict):
+        return BadReport(reason="its report is not jest's")
     files = told.get("testResults")
     if not isinstance(files, list) or not all(isinstance(one, dict) for one in files):
         return BadReport(reason="its report is not jest's")

@@ -8,7 +8,9 @@
 | exits with anything else but 0 | Failed |
 | exits 0, and the report it promised is missing, malformed, red, or tells of no test that passed | Failed |
 | exits 0 without a report, and prints counts that tell of a failure, or of no test that passed | Failed |
+| claims to be green, and its report does not show the tests of ours in its tree exactly | Failed |
 | exits 0, and what it promised bears that out | green |
+| exits otherwise, with tests of ours in its tree that fail, and with no other failure | green |
 
 Printed counts are evidence only of a gate whose command was recognised rather than written down, and only where it left
 no report. Where there is neither a report nor a count, the summary says that the exit status is all there is.
@@ -24,16 +26,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, assert_never
 
-from gates.evidence import BadReport, CaseOutcome, Evidence, JUnit
-from gates.jest_report import read_report
-from gates.plan import Gate, GatePlan
-from gates.printed import Printed, read_printed
+from gates.evidence import BadReport, CaseOutcome, JUnit
+from gates.observed import Observation, summarise
+from gates.plan import GatePlan
 from gates.report import failure_report
 from gates.text import clean
-from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
+from gates.verdict import Failed, Inconclusive, Passed, Verdict
 
 _NOT_FOUND: Final = (126, 127)
 # A shell's 128 + SIGKILL and 128 + SIGTERM: what stopping a sandbox, or a machine short of memory, looks like.
@@ -42,121 +42,52 @@ _KILLED: Final = (137, 143)
 _PYTEST_BROKEN: Final = (3, 4)
 _PYTEST_NOTHING: Final = 5
 _PYTEST: Final = re.compile(r"(?<![\w-])(?:pytest|py\.test)(?![\w-])")
-_NAMED: Final = 5
 
 
-@dataclass(frozen=True, kw_only=True)
-class Observation:
-    """What was seen of one gate.
+def judge(plan: GatePlan, observations: Sequence[Observation]) -> Verdict:
+    """The verdict on a base, whose observations are in the plan's order; none need follow the first that is not green.
 
-    exit_code: None where it was stopped or never ended. started: False where its sandbox never came to run.
-    output: the tail of what it printed. junit: the promised report's bytes, None where it left none.
-    """
-
-    gate: Gate
-    exit_code: int | None
-    timed_out: bool
-    oom: bool
-    started: bool
-    output: bytes
-    junit: bytes | None
-    overran: str | None = None
-    """That it used more of the disk than it may, in words that follow its name; it was killed for that."""
-    service_down: str | None = None
-    """One line on a service of the gate's that did not come up, or did not live as long as the gate."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counts:
-    """How many tests the gates' readable reports and printed counts tell of, all gates together.
-
-    tests: all of them, the skipped ones too. failed: failures and errors. names: those that ran, whatever came of them;
-    printed counts name none.
-    """
-
-    tests: int = 0
-    skipped: int = 0
-    failed: int = 0
-    names: frozenset[str] = frozenset()
-
-    @property
-    def ran(self) -> int:
-        """How many were carried out."""
-        return self.tests - self.skipped
-
-    @property
-    def passed(self) -> int:
-        """How many were carried out and found good."""
-        return self.ran - self.failed
-
-
-def judge(plan: GatePlan, observations: Sequence[Observation], base: Counts | None = None) -> Verdict:
-    """The verdict on a tree. base: the counts at its green base, to be held against; None when judging a base.
-
-    observations: in the plan's order; none need follow the first that is not green, and that one decides. Where all
-    are green, tests that ran on the base and did not run here, or are skipped here, are findings for a person.
+    That one decides, unless the plan goes on with a red base: then a base whose reports name what fails is Passed.
     """
     for seen in observations:
-        verdict = _against(seen, on_base=base is None)
-        if verdict is not None:
+        if not seen.gate.required:
+            continue
+        verdict = word_on(seen, on_base=True)
+        excused = plan.policy.allow_red_base and isinstance(verdict, Failed) and _is_named(seen)
+        if verdict is not None and not excused:
             return verdict
     if tuple(seen.gate for seen in observations) != plan.gates:
         return Inconclusive(reason="not every gate was run")
+    return Passed(summary=told(plan, observations))
+
+
+def _is_named(seen: Observation) -> bool:
+    report = seen.evidence
+    return isinstance(report, JUnit) and bool(report.red)
+
+
+def told(plan: GatePlan, observations: Sequence[Observation]) -> str:
+    """The line for a person on gates that are all green."""
     counts = summarise(observations)
-    findings = () if base is None else _held_against(base, counts)
-    told = _told(plan, counts, [seen.gate.name for seen in observations if _is_silent(seen)])
-    return NeedsHuman(summary=told, findings=findings) if findings else Passed(summary=told)
-
-
-def summarise(observations: Sequence[Observation]) -> Counts:
-    """What the readable reports and the printed counts add up to; a report that cannot be read adds nothing."""
-    reports = [report for seen in observations if isinstance(report := _evidence(seen), JUnit)]
-    prints = [printed for seen in observations if (printed := _printed(seen)) is not None]
-    return Counts(
-        tests=sum(report.tests for report in reports) + sum(printed.tests for printed in prints),
-        skipped=sum(report.count(CaseOutcome.SKIPPED) for report in reports)
-        + sum(printed.skipped for printed in prints),
-        failed=sum(len(report.red) for report in reports) + sum(printed.failed for printed in prints),
-        names=frozenset(
-            case.full_name for report in reports for case in report.cases if case.outcome is not CaseOutcome.SKIPPED
-        ),
-    )
-
-
-def _is_silent(seen: Observation) -> bool:
-    """Whether a gate whose runner was expected to tell counts told none, so that its exit status is all there is."""
-    return seen.gate.printed and _evidence(seen) is None and _printed(seen) is None
-
-
-def _told(plan: GatePlan, counts: Counts, silent: Sequence[str]) -> str:
     gates = ", ".join(gate.name for gate in plan.gates)
     if not counts.tests:
         return f"{gates}: green by exit status alone, no test was counted"
+    failed = f", {counts.failed} failed" if counts.failed else ""
     skipped = f", {counts.skipped} skipped" if counts.skipped else ""
+    silent = [seen.gate.name for seen in observations if seen.silent]
     alone = f"; {', '.join(silent)} by exit status alone" if silent else ""
-    return f"{gates}: {_many(counts.passed, 'test')} passed{skipped}{alone}"
+    return f"{gates}: {many(counts.passed, 'test')} passed{failed}{skipped}{alone}"
 
 
-def _held_against(base: Counts, head: Counts) -> tuple[str, ...]:
-    findings = []
-    gone = sorted(base.names - head.names)
-    # Two tests may bear one name, so that fewer run although no name is gone.
-    fewer = max(len(gone), base.ran - head.ran)
-    if fewer > 0:
-        shown = ", ".join(clean(name, 120) for name in gone[:_NAMED]) + (", …" if len(gone) > _NAMED else "")
-        findings.append(f"{_many(fewer, 'test')} that ran on the base did not run{': ' if shown else ''}{shown}")
-    if head.skipped > base.skipped:
-        more = head.skipped - base.skipped
-        findings.append(f"{_many(more, 'more test')} {'is' if more == 1 else 'are'} skipped than on the base")
-    return tuple(findings)
-
-
-def _many(count: int, what: str) -> str:
+def many(count: int, what: str) -> str:
+    """That many of those, in words."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _against(seen: Observation, *, on_base: bool) -> Failed | Inconclusive | None:
-    """What one gate says against the tree; None if it is green."""
+def word_on(
+    seen: Observation, *, on_base: bool = False, excused: frozenset[str] = frozenset()
+) -> Failed | Inconclusive | None:
+    """What one gate says against the tree; None if it is green. excused: names of tests whose failure is no news."""
     name, code = seen.gate.name, seen.exit_code
     if not seen.started:
         return Inconclusive(reason=f"gate {name} never ran")
@@ -176,9 +107,39 @@ def _against(seen: Observation, *, on_base: bool) -> Failed | Inconclusive | Non
         return Inconclusive(reason=f"{broken}: {_last_line(seen.output)}") if on_base else _no(seen, broken)
     if code == _PYTEST_NOTHING and _PYTEST.search(seen.gate.run):
         return _no(seen, f"gate {name}: no tests ran")
-    if code != 0:
+    doubt = None if on_base else distrust(seen, excused)
+    if code != 0 and doubt is None and not _is_explained(seen, excused):
         return _no(seen, _count_failures(seen, code))
-    return _green_without_evidence(seen)
+    return _green_without_evidence(seen, excused) or (None if doubt is None else _no(seen, f"gate {name}: {doubt}"))
+
+
+def distrust(seen: Observation, excused: frozenset[str] = frozenset()) -> str | None:
+    """Why the report of a gate that claims to be green is not believed; None where it is, or where it claims no such.
+
+    It is believed if it shows the tests of ours in its tree exactly, and the exit status bears them out.
+    """
+    report = seen.evidence
+    if not seen.planted or not isinstance(report, JUnit) or not _all_in(report, excused):
+        return None
+    if not seen.loud and seen.exit_code != 0 and not report.red:
+        return None
+    missing = seen.not_shown
+    if missing:
+        where = clean(missing[0].path, 120) + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+        return f"its report is not trusted: tests that the judge added to {where} did not end as they must"
+    if seen.loud and seen.exit_code == 0:
+        return "its report is not trusted: it exited 0 although tests that the judge added fail"
+    return None
+
+
+def _is_explained(seen: Observation, excused: frozenset[str]) -> bool:
+    """Whether an exit status that is not 0 tells of nothing but the tests of ours, and of tests that are excused."""
+    report = seen.evidence
+    return isinstance(report, JUnit) and _all_in(report, excused) and (seen.loud or bool(report.red))
+
+
+def _all_in(report: JUnit, excused: frozenset[str]) -> bool:
+    return all(case.full_name in excused for case in report.red)
 
 
 def _stopped(seen: Observation) -> str | None:
@@ -197,25 +158,25 @@ def _broken(seen: Observation, code: int) -> str | None:
     return None
 
 
-def _green_without_evidence(seen: Observation) -> Failed | None:
+def _green_without_evidence(seen: Observation, excused: frozenset[str]) -> Failed | None:
     """An exit status of 0 is a claim; where a report was promised, it has to bear it out."""
-    claim = f"gate {seen.gate.name} exited 0 but"
-    printed = _printed(seen)
+    claim = f"gate {seen.gate.name} exited {seen.exit_code} but"
+    printed = seen.printed
     if printed is not None and printed.failed:
-        return _no(seen, f"{claim} printed that {_many(printed.failed, 'test')} failed")
+        return _no(seen, f"{claim} printed that {many(printed.failed, 'test')} failed")
     if printed is not None and not printed.passed:
         return _no(seen, f"{claim} {'every test was skipped' if printed.skipped else 'ran no test'}")
     if printed is not None or seen.gate.junit is None:
         return None
-    match _evidence(seen):
+    match seen.evidence:
         case None:
             return _no(seen, f"{claim} left no {seen.gate.junit}, so there is no word that a test ran")
         case BadReport(reason=reason):
             return _no(seen, f"{claim} {reason}")
         case JUnit(cases=()):
             return _no(seen, f"{claim} ran no test")
-        case JUnit(red=red) if red:
-            return _no(seen, f"{claim} its report tells of {_many(len(red), 'failed test')}")
+        case JUnit() as report if not _all_in(report, excused):
+            return _no(seen, f"{claim} its report tells of {many(len(report.red), 'failed test')}")
         case JUnit() as report if not report.count(CaseOutcome.PASSED):
             return _no(seen, f"{claim} every test was skipped")
         case JUnit():
@@ -225,29 +186,19 @@ def _green_without_evidence(seen: Observation) -> Failed | None:
 
 
 def _count_failures(seen: Observation, code: int) -> str:
-    report = _evidence(seen)
+    report = seen.evidence
     if isinstance(report, JUnit) and report.red:
-        return f"gate {seen.gate.name}: {len(report.red)} of {_many(report.tests, 'test')} failed"
-    printed = _printed(seen)
+        return f"gate {seen.gate.name}: {len(report.red)} of {many(report.tests, 'test')} failed"
+    printed = seen.printed
     if printed is not None and printed.failed:
-        return f"gate {seen.gate.name}: {printed.failed} of {_many(printed.tests, 'test')} failed"
+        return f"gate {seen.gate.name}: {printed.failed} of {many(printed.tests, 'test')} failed"
     return f"gate {seen.gate.name} exited {code}"
 
 
 def _no(seen: Observation, summary: str) -> Failed:
-    report = _evidence(seen)
+    report = seen.evidence
     red = report.red if isinstance(report, JUnit) else ()
     return Failed(summary=summary, report=failure_report(f"{summary} (command: {seen.gate.run})", red, seen.output))
-
-
-def _evidence(seen: Observation) -> Evidence | None:
-    """The report, where one was promised and left."""
-    return None if seen.gate.junit is None or seen.junit is None else read_report(seen.junit)
-
-
-def _printed(seen: Observation) -> Printed | None:
-    """The counts that were printed, where they are evidence."""
-    return read_printed(seen.output) if seen.gate.printed and seen.junit is None else None
 
 
 def _last_line(output: bytes) -> str:

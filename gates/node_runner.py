@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gates.ecosystem import OUT, TIMEOUT_S, Gate
+from gates.test_runners import TestRunner, runner_in
 
 REPORT: Final = "junit-test.xml"
 _JEST_REPORT: Final = "jest-test.json"
@@ -53,16 +54,16 @@ def script_gate(scripts: Mapping[str, str], name: str) -> Gate:
     script = scripts["test"]
     if len(_NODE_TEST.findall(_reached(scripts))) == 1 and "--test-reporter" not in script:
         # By the environment, so that it reaches node through any wrapper.
-        return _gate(name, f"NODE_OPTIONS={shlex.quote(_NODE_OPTIONS)} npm test", REPORT)
+        return _gate(name, f"NODE_OPTIONS={shlex.quote(_NODE_OPTIONS)} npm test", REPORT, TestRunner.NODE)
     known = _last_runner(script)
     if known is not None and "posttest" not in scripts:
         report, options = _REPORTING[known]
-        return _gate(name, f"npm test -- {options}", report)
-    return _gate(name, "npm test", None)
+        return _gate(name, f"npm test -- {options}", report, TestRunner(known))
+    return _gate(name, "npm test", None, runner_in(_reached(scripts)))
 
 
-def _gate(name: str, run: str, report: str | None) -> Gate:
-    return Gate(name=name, run=run, junit=report, timeout_s=TIMEOUT_S, printed=True)
+def _gate(name: str, run: str, report: str | None, runner: TestRunner | None) -> Gate:
+    return Gate(name=name, run=run, junit=report, timeout_s=TIMEOUT_S, printed=True, runner=runner)
 
 
 def _reached(scripts: Mapping[str, str]) -> str:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import json
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from gates.ecosystem import OUT, TIMEOUT_S, WORKSPACE, Found, Gate, Read
+from gates.go_project import GO_MANIFESTS, go_project
+from gates.hints import hints
+from gates.java_project import GRADLE_MANIFESTS, MAVEN_MANIFESTS, java_project
 from gates.node_project import LINKS, NODE_MANIFESTS, node_project
+from gates.path_patterns import fits
+from gates.policy import Policy
 from gates.python_project import PYTHON_MANIFESTS, VENV, python_project
+from gates.reviewers import Reviewer
+from gates.rust_project import RUST_MANIFESTS, rust_project
 from gates.services import Service, waiting_script
-from gates.spec import GATE_FILE, ServiceSection, parse_gate_file
+from gates.spec import GATE_FILE, GateFile, parse_gate_file
+from gates.spec_terms import gate_of, policy_of, reviewer_of, service_of
 from gates.task_project import just_project, make_project
 
 __all__ = [
@@ -30,15 +37,32 @@ __all__ = [
     "SetupPlan",
     "head_setup",
     "plan",
+    "plan_of",
     "setup_script",
     "shell_script",
 ]
 
-_RULES: Final = 2
+_RULES: Final = 3
 """Bumped by hand when the judge's rules change, so that verdicts remembered under the old ones are asked for anew."""
 
+_MANIFESTS: Final = (
+    *PYTHON_MANIFESTS,
+    *NODE_MANIFESTS,
+    *GO_MANIFESTS,
+    *RUST_MANIFESTS,
+    *MAVEN_MANIFESTS,
+    *GRADLE_MANIFESTS,
+)
+"""What keys the set-up of a gate file that does not say."""
+
 _Look = Callable[[Sequence[str], Read], Found | None]
-_ECOSYSTEMS: Final[tuple[tuple[str, _Look], ...]] = (("python", python_project), ("node", node_project))
+_ECOSYSTEMS: Final[tuple[tuple[str, _Look], ...]] = (
+    ("python", python_project),
+    ("node", node_project),
+    ("go", go_project),
+    ("rust", rust_project),
+    ("java", java_project),
+)
 """Those whose test runners can be asked for a report. Every one that has tests is a gate, in this order."""
 _TASKS: Final[tuple[_Look, ...]] = (make_project, just_project)
 """Where none of those has tests: the first of these that has a target for them is the one gate."""
@@ -54,18 +78,24 @@ class SetupPlan:
 
     def matching(self, paths: Sequence[str]) -> tuple[str, ...]:
         """Those of `paths` that key the result; `*` stays within a directory, `requirements.txt` is the one on top."""
-        return tuple(sorted(path for path in paths if any(_fits(path, one) for one in self.manifests)))
+        return tuple(sorted(path for path in paths if any(fits(path, one) for one in self.manifests)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class GatePlan:
-    """How a tree is judged. image None: the operator's default. Gates run in order; the first red one ends it."""
+    """How a tree is judged. image None: the operator's default. Gates run in order; the first red one ends it.
+
+    declared: a gate file said so, the repository's or its operator's; otherwise it is what the files show.
+    """
 
     image: str | None
     setup: SetupPlan | None
     gates: tuple[Gate, ...]
     environment: tuple[tuple[str, str], ...]
     services: tuple[Service, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+    reviewers: tuple[Reviewer, ...] = ()
+    declared: bool = False
 
     def digest(self) -> str:
         """Sixty-four hex digits that change with anything in the plan, and with the rules it is judged by."""
@@ -88,17 +118,17 @@ class CiOnly:
 def plan(gate_file: bytes | None, paths: Sequence[str], read: Read) -> GatePlan | CiOnly | NoGate:
     """The plan of a commit with these paths. Raises BadGateSpec where its gate file is wrong."""
     if gate_file is not None:
-        return _from_file(gate_file)
+        return plan_of(parse_gate_file(gate_file))
     return _recognised(paths, read)
 
 
 def head_setup(base: GatePlan, gate_file: bytes | None, paths: Sequence[str], read: Read) -> SetupPlan | None:
     """What is set up for a change to the base of that plan; paths and read are the change's, gate_file the base's.
 
-    Where the base has a gate file, it says how, whatever the change says. Else the change's own manifests do, as the
-    base's did: a dependency that it adds is among them. Its gates stay the base's.
+    Where the base has a gate file, or the operator one for it, that says how, whatever the change says. Else the
+    change's own manifests do, as the base's did: a dependency that it adds is among them. Its gates stay the base's.
     """
-    if gate_file is not None:
+    if gate_file is not None or base.declared:
         return base.setup
     found = _recognised(paths, read)
     return found.setup if isinstance(found, GatePlan) else base.setup
@@ -107,7 +137,11 @@ def head_setup(base: GatePlan, gate_file: bytes | None, paths: Sequence[str], re
 def shell_script(plan: GatePlan, gate: Gate) -> str:
     """What `sh -c` runs for one gate; its exit status is the gate's."""
     waiting = waiting_script(plan.services, OUT)
-    return "\n".join((*_preamble(plan), *waiting, LINKS, f"exec sh -c {shlex.quote(gate.run)}"))
+    own = [
+        *_exports(gate.environment),
+        *([f"cd {shlex.quote(f'{WORKSPACE}/{gate.directory}')} || exit 126"] if gate.directory else []),
+    ]
+    return "\n".join((*_preamble(plan), *waiting, LINKS, *own, f"exec sh -c {shlex.quote(gate.run)}"))
 
 
 def setup_script(plan: GatePlan, setup: SetupPlan) -> str:
@@ -116,43 +150,31 @@ def setup_script(plan: GatePlan, setup: SetupPlan) -> str:
 
 
 def _preamble(plan: GatePlan) -> tuple[str, ...]:
-    exports = tuple(f"export {name}={shlex.quote(value)}" for name, value in plan.environment)
     found = f'if [ -d {VENV}/bin ]; then export PATH="{VENV}/bin:$PATH"; fi'
-    return (*exports, found, f"cd {WORKSPACE} || exit 126")
+    return (*_exports(plan.environment), found, f"cd {WORKSPACE} || exit 126")
 
 
-def _fits(path: str, pattern: str) -> bool:
-    parts, wanted = path.split("/"), pattern.split("/")
-    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+def _exports(environment: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(f"export {name}={shlex.quote(value)}" for name, value in environment)
 
 
-def _from_file(data: bytes) -> GatePlan | CiOnly:
-    told = parse_gate_file(data)
+def plan_of(told: GateFile) -> GatePlan | CiOnly:
+    """What a gate file comes to, wherever it stood."""
     if told.local == "none":
         return CiOnly()
     setup = None
     if told.setup is not None:
-        manifests = tuple(told.setup.manifests) or (*PYTHON_MANIFESTS, *NODE_MANIFESTS)
+        manifests = tuple(told.setup.manifests) or _MANIFESTS
         setup = SetupPlan(commands=tuple(told.setup.run), manifests=manifests, timeout_s=told.setup.timeout_s)
     return GatePlan(
         image=told.image,
         setup=setup,
-        gates=tuple(Gate(name=one.name, run=one.run, junit=one.junit, timeout_s=one.timeout_s) for one in told.gate),
+        gates=tuple(map(gate_of, told.gate)),
         environment=tuple(sorted(told.environment.items())),
-        services=tuple(_service(one) for one in told.service),
-    )
-
-
-def _service(told: ServiceSection) -> Service:
-    return Service(
-        name=told.name,
-        image=told.image,
-        run=told.run,
-        environment=tuple(sorted(told.environment.items())),
-        writable=tuple(told.writable),
-        ready=told.ready,
-        ready_timeout_s=told.ready_timeout_s,
-        memory=told.memory_mb * 1024 * 1024,
+        services=tuple(map(service_of, told.service)),
+        policy=policy_of(told.policy),
+        reviewers=tuple(map(reviewer_of, told.reviewer)),
+        declared=True,
     )
 
 
@@ -164,7 +186,10 @@ def _recognised(paths: Sequence[str], read: Read) -> GatePlan | NoGate:
         gates = [("test", gate) for gate in tasks if gate is not None][:1]
     if not gates:
         lack = "no tests to judge by: add some" if known else "no gate: nothing here is known to run tests; add some"
-        return NoGate(reason=f"The repository has {lack}, or put a {GATE_FILE} with a [[gate]] on its base branch.")
+        seen = "".join(f" ({told})" for told in hints(paths))
+        return NoGate(
+            reason=f"The repository has {lack}, or put a {GATE_FILE} with a [[gate]] on its base branch{seen}."
+        )
     commands = tuple(one for _, found in known for one in found.setup)
     setup = None
     if commands:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gates.ecosystem import ENV, OUT, TIMEOUT_S, WORKSPACE, Found, Gate, Read
+from gates.test_runners import TestRunner
+from gates.tox_project import TOX_MANIFESTS, tox_gate, tox_setup
 
 VENV: Final = f"{ENV}/venv"
 
@@ -46,7 +48,7 @@ class Needs:
 
 
 def python_project(paths: Sequence[str], read: Read) -> Found | None:
-    """Its tests by pytest, where there are any, and the packages that it needs; None where this is no Python."""
+    """Its tests by pytest, where there are any, else by tox; and what it needs. None where this is no Python."""
     if not is_python(paths):
         return None
     needs = needs_of(paths, read)
@@ -57,18 +59,22 @@ def python_project(paths: Sequence[str], read: Read) -> Found | None:
             f"python3 -I -m venv --system-site-packages {VENV}",
             f"{VENV}/bin/python -I -m pip install --quiet --no-input {shlex.join(needs.arguments)}",
         )
+    by_tox = None if tests_in(paths) else tox_gate(paths, read)
+    if by_tox is not None:
+        setup = tox_setup(VENV, needs.arguments)
     gate = Gate(
         name="test",
         run=f"python3 -m pytest -p no:cacheprovider -o junit_family=xunit2 --junitxml={OUT}/junit-test.xml",
         junit="junit-test.xml",
         timeout_s=TIMEOUT_S,
+        runner=TestRunner.PYTEST,
     )
     # Absolute, so that a test which changes directory or starts a program still finds the tree, not the set-up's copy.
     roots = [f"{WORKSPACE}/src"] if any(path.startswith("src/") for path in paths) else []
     return Found(
-        gate=gate if tests_in(paths) else None,
+        gate=gate if tests_in(paths) else by_tox,
         setup=setup,
-        manifests=(*PYTHON_MANIFESTS, *needs.files) if setup else (),
+        manifests=(*PYTHON_MANIFESTS, *(TOX_MANIFESTS if by_tox else ()), *needs.files) if setup else (),
         environment=(("PYTHONDONTWRITEBYTECODE", "1"), ("PYTHONPATH", ":".join((*roots, WORKSPACE)))),
     )
 

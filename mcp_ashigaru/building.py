@@ -16,9 +16,13 @@ from runner.agent_run import AgentRunner
 from runner.ahead import Ahead
 from runner.base_run import BaseJudge
 from runner.closing import Closing
+from runner.disk import Disk
 from runner.engine import Engine
 from runner.fleet import Fleet
 from runner.gate_run import GateRunner
+from runner.gate_take import GateTakes
+from runner.guard import Guard
+from runner.judging import TreeJudge
 from runner.keeping import Keeper
 from runner.layout import Layout
 from runner.model import RoundInput
@@ -28,26 +32,47 @@ from runner.ports import Checkouts, Clock, Containers, Forge
 from runner.preparing import Preparer
 from runner.publishing import Publisher
 from runner.receipts import Receipts
+from runner.recipes import Recipes
 from runner.records import Records
 from runner.sandbox_run import SandboxRunner
 from runner.setup_run import Egress, SetUp
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
-    """The ports, and the settings that say how they are used."""
+class JudgesWorld:
+    """The ports that judging needs, and the settings that say how they are used."""
 
     settings: Settings
     fleet: Fleet
     containers: Containers
     checkouts: Checkouts
-    forge: Forge
     records: Records
     clock: Clock
-    model: ModelAccess
     egress: Egress
-    receipts: Receipts
     stopping: threading.Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class World(JudgesWorld):
+    """The ports that the whole job needs."""
+
+    forge: Forge
+    model: ModelAccess
+    receipts: Receipts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """What judges, and what it shares with whoever starts sandboxes beside it."""
+
+    gates: GateRunner
+    planner: Planner
+    guard: Guard
+    layout: Layout
+    sandboxes: SandboxRunner
+    recipes: Recipes
+    early: Ahead
+    disk: Disk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,23 +84,35 @@ class Built:
     closing: Closing
 
 
-def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput, float], None]) -> Built:
-    """Everything that a step of a round needs. pool: judges bases beside agents; resubmit: after so many seconds."""
+def build_judging(world: JudgesWorld, *, discard_s: float = 5.0) -> Judging:
+    """The judge, wherever it sits. discard_s: see `SandboxRunner`."""
     settings, containers, checkouts, clock = world.settings, world.containers, world.checkouts, world.clock
-    records, forge, model = world.records, world.forge, world.model
     layout = Layout(state_dir=settings.state_dir)
     early = Ahead(containers=containers)
     disk = disk_of(settings, clock)
-    sandboxes = SandboxRunner(containers=containers, clock=clock, stopping=world.stopping, disk=disk)
+    sandboxes = SandboxRunner(
+        containers=containers, clock=clock, stopping=world.stopping, disk=disk, discard_s=discard_s
+    )
     recipes = recipes_of(settings, containers)
-    gates = GateRunner(
+    guard = guard_of(settings, world.records, clock)
+    takes = GateTakes(
         containers=containers,
         checkouts=checkouts,
-        records=records,
         clock=clock,
         layout=layout,
         recipes=recipes,
         sandboxes=sandboxes,
+        early=early,
+    )
+    gates = GateRunner(
+        containers=containers,
+        checkouts=checkouts,
+        records=world.records,
+        clock=clock,
+        recipes=recipes,
+        sandboxes=sandboxes,
+        takes=takes,
+        judging=TreeJudge(takes=takes, side_by_side=settings.gates_side_by_side),
         set_up=SetUp(
             containers=containers,
             checkouts=checkouts,
@@ -84,12 +121,29 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
             recipes=recipes,
             sandboxes=sandboxes,
             egress=world.egress,
-            records=records,
+            records=world.records,
             fleet=world.fleet,
         ),
-        early=early,
+        guard=guard,
     )
-    guard = guard_of(settings, records, clock)
+    return Judging(
+        guard=guard,
+        gates=gates,
+        planner=Planner(checkouts=checkouts, fleet=world.fleet, service_images=settings.service_images),
+        layout=layout,
+        sandboxes=sandboxes,
+        recipes=recipes,
+        early=early,
+        disk=disk,
+    )
+
+
+def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput, float], None]) -> Built:
+    """Everything that a step of a round needs. pool: judges bases beside agents; resubmit: after so many seconds."""
+    settings, containers, checkouts, clock = world.settings, world.containers, world.checkouts, world.clock
+    records, forge, model = world.records, world.forge, world.model
+    judging = build_judging(world)
+    layout, planner, guard = judging.layout, judging.planner, judging.guard
     keeper = Keeper(
         checkouts=checkouts,
         forge=forge,
@@ -103,7 +157,6 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
         containers=containers, records=records, clock=clock, layout=layout, model=model, resubmit=resubmit
     )
     ci = ci_policy_of(settings)
-    planner = Planner(checkouts=checkouts, service_images=settings.service_images)
     engine = Engine(
         checkouts=checkouts,
         forge=forge,
@@ -115,15 +168,15 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
             records=records,
             clock=clock,
             layout=layout,
-            recipes=recipes,
-            sandboxes=sandboxes,
+            recipes=judging.recipes,
+            sandboxes=judging.sandboxes,
             model=model,
             limits=world.fleet.limits,
-            early=early,
+            early=judging.early,
             reader=EventReader(records=records, clock=clock, guard=guard),
         ),
-        gates=gates,
-        base=BaseJudge(gates, pool),
+        gates=judging.gates,
+        base=BaseJudge(judging.gates, pool),
         keeper=keeper,
         publisher=Publisher(
             checkouts=checkouts,
@@ -137,6 +190,6 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
         closing=closing,
         planner=planner,
         preparer=Preparer(checkouts=checkouts, forge=forge, records=records, clock=clock, planner=planner),
-        disk=disk,
+        disk=judging.disk,
     )
     return Built(engine=engine, keeper=keeper, closing=closing)

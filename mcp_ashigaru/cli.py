@@ -19,6 +19,7 @@ from mcp_ashigaru.commands import deeds, halt, health, looks
 from mcp_ashigaru.commands import demo as demo_command
 from mcp_ashigaru.commands import egress as egress_commands
 from mcp_ashigaru.commands import forge as forge_commands
+from mcp_ashigaru.commands import gates as gates_commands
 from mcp_ashigaru.commands import receipts as receipts_commands
 from mcp_ashigaru.commands import token as token_commands
 from mcp_ashigaru.commands.asking import UNREAD
@@ -32,9 +33,10 @@ _STATUS: Final = """\b
 Exit status:
   0    done
   1    the job came to nothing: a run without a pull request, a promotion refused, a diagnosis, demo or verification
-       that failed
+       that failed, a judgement that is no pass
   2    misconfigured or refused, with one sentence on standard error; or misuse
   3    a fault of ours, with a trace on standard error
+  4    a judgement that came to no verdict
   130  interrupted; a run that was followed goes on
   141  whoever read the output went away
 """
@@ -68,6 +70,7 @@ app = typer.Typer(cls=People, no_args_is_help=True, add_completion=False, rich_m
 app.add_typer(forge_commands.app, name="forge")
 app.add_typer(token_commands.app, name="token")
 app.add_typer(egress_commands.app, name="egress")
+app.add_typer(gates_commands.app, name="gates")
 app.add_typer(receipts_commands.app, name="receipts")
 
 

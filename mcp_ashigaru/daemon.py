@@ -21,6 +21,7 @@ from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
 from mcp_ashigaru.stores import (
+    checkouts_of,
     ci_policy_of,
     forge_of,
     github_of,
@@ -36,7 +37,6 @@ from mcp_ashigaru.web.pages import PullPages, routes
 from mcp_ashigaru.web.webhooks import webhook_routes
 from runner import ladder
 from runner.adapters.dbos_rounds import DbosRounds
-from runner.adapters.git_checkouts import GitCheckouts
 from runner.adapters.git_http import git_http_app
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
@@ -113,8 +113,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         spending = spending_of(settings, records_engine, clock)
         local = forge_of(settings, records_engine)
         real: Forge = github_of(settings, clock) if settings.forge == "github" else local
-        git = GitCheckouts(layout.mirrors_and_clones, name=settings.commit_name, email=settings.commit_email)
-        forge, checkouts = receipted(receipts, records, real, git)
+        forge, checkouts = receipted(receipts, records, real, checkouts_of(settings))
         model, egress = given.model, given.egress
         if model is None or egress is None:
             walls = stack.enter_context(gateways_of(settings, spending))

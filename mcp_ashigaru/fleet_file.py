@@ -7,12 +7,14 @@ import re
 import stat
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from gates.plan import CiOnly, GatePlan, plan_of
+from gates.spec import GateFile
 from gates.text import clean
 from mcp_ashigaru.settings import ConfigError, Settings
 from runner.egress_rules import Egress, host_and_port, is_host, plain_host
@@ -75,19 +77,29 @@ class Table(_Section):
     )
 
 
+class RepoTable(Table):
+    """One `[repo."…"]`. gates: what the repository's own gate file would say; it takes the place of that."""
+
+    gates: GateFile | None = None
+
+
 class _File(_Section):
     default: Table = Table()
-    repo: Annotated[dict[str, Table], Field(max_length=_MAX_REPOS)] = {}
+    repo: Annotated[dict[str, RepoTable], Field(max_length=_MAX_REPOS)] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Said:
-    """One repository's rules as the operator said them: presets by name, hosts as `host:port`."""
+    """One repository's rules as the operator said them: presets by name, hosts as `host:port`.
+
+    gates: how it is judged, whatever its own gate file says; None: as that says.
+    """
 
     egress: tuple[str, ...] = ()
     presets: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
     allow_protected: tuple[str, ...] = ()
+    gates: GatePlan | CiOnly | None = None
 
     def tools(self) -> tuple[str, ...]:
         """The package managers that its presets are."""
@@ -115,6 +127,7 @@ class FleetFile:
             return RepoRules(
                 egress=Egress(allowed=allowed, private_hosts=frozenset(said.private)),
                 limits=ChangeLimits(granted=said.allow_protected),
+                gates=said.gates,
             )
 
         return Fleet(default=rules(self.default), repos={repo: rules(said) for repo, said in self.repos.items()})
@@ -143,7 +156,7 @@ def parse_fleet(data: bytes, variables: Said, name: str = FILE_NAME) -> FleetFil
         told = _File.model_validate(_toml(data))
     except ValidationError as exc:
         first = exc.errors(include_input=False, include_url=False)[0]
-        problem = clean(first["msg"].removeprefix("Value error, ").rstrip("."), 120)
+        problem = clean(first["msg"].removeprefix("Value error, ").rstrip("."), 200)
         raise ConfigError(f"{name} at {_place(first['loc'])}: {problem}; docs/fleet.md says what it takes.") from exc
     except ValueError as exc:
         raise ConfigError(f"{name} is not valid TOML ({clean(str(exc), 120)}); correct it.") from exc
@@ -156,7 +169,8 @@ def parse_fleet(data: bytes, variables: Said, name: str = FILE_NAME) -> FleetFil
             )
         if repo.lower() in repos:
             raise ConfigError(f'{name} at [repo."{repo}"]: it is there twice; letters\' case makes no difference.')
-        repos[repo.lower()] = _over(default, table)
+        gates = None if table.gates is None else plan_of(table.gates)
+        repos[repo.lower()] = replace(_over(default, table), gates=gates)
     return FleetFile(default=default, repos=repos)
 
 

@@ -154,6 +154,8 @@ class Settings(BaseSettings):
     """How long the relay holds a request while the daemon is away."""
     agent_memory: int = 4 * 1024**3
     gate_memory: int = 4 * 1024**3
+    gates_side_by_side: int = Field(default=2, ge=1, le=16)
+    """How many gates of one judgement run at once."""
     sandbox_pids: int = Field(default=512, ge=32, le=32_768)
     """Processes and threads that one sandbox may have."""
     sandbox_cpus: float = Field(default=2, ge=0.1, le=1024)

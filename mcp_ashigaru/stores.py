@@ -12,10 +12,13 @@ from sqlalchemy.engine import Engine, make_url
 from mcp_ashigaru.settings import ConfigError, Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir
 from runner.adapters.forge_store import SqlForgeStore
+from runner.adapters.git_checkouts import GitCheckouts
+from runner.adapters.git_local import LocalRepositories
 from runner.adapters.github_forge import GithubForge, github_forge
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_receipts import ReceiptedRecords, SqlReceipts
+from runner.adapters.sql_records import SqlRecords
 from runner.adapters.sql_spending import SqlSpending
 from runner.adapters.sql_tokens import SqlTokens
 from runner.adapters.system_clock import SystemClock
@@ -26,6 +29,7 @@ from runner.keyring import Keyring
 from runner.layout import Layout
 from runner.ports import Checkouts, Clock, Forge
 from runner.receipted import Giving, ReceiptedCheckouts, ReceiptedForge
+from runner.records import Records
 from runner.spending import DayBudgets, Spending
 
 _DOCTOR_S: Final = 10.0
@@ -126,6 +130,28 @@ def open_receipts(settings: Settings) -> Iterator[SqlReceipts]:
         yield receipts_of(settings, engine, SystemClock())
     finally:
         engine.dispose()
+
+
+@contextmanager
+def passing_records(settings: Settings) -> Iterator[Records]:
+    """Records without receipts in the state directory, whatever the settings say of a database."""
+    engine = open_engine(f"sqlite:///{settings.state_dir}/ashigaru.db")
+    try:
+        migrate(engine)
+        yield SqlRecords(engine)
+    finally:
+        engine.dispose()
+
+
+def checkouts_of(settings: Settings) -> GitCheckouts:
+    """Mirrors and clean clones below the state directory."""
+    root = Layout(state_dir=settings.state_dir).mirrors_and_clones
+    return GitCheckouts(root, name=settings.commit_name, email=settings.commit_email)
+
+
+def local_repositories(settings: Settings) -> LocalRepositories:
+    """Copies of this host's own repositories below the state directory."""
+    return LocalRepositories(settings.state_dir / "local")
 
 
 def receipted(

@@ -17,13 +17,14 @@ from runner.disk import Disk, DiskLimits
 from runner.egress_rules import Egress
 from runner.files import write_whole
 from runner.fleet import Fleet
-from runner.gateway.access import Gateways, gateways, upstream_from
+from runner.gateway.access import Gateways, egress_alone, gateways, upstream_from
 from runner.gateway.metering import Price, PriceTable
 from runner.gateway.model_gateway import Credential
 from runner.images.build import ensure_images
 from runner.ports import Clock, Containers
 from runner.recipes import Recipes
 from runner.sandbox import Limits
+from runner.setup_run import Egress as EgressPort
 from runner.spending import Spending
 
 _MAX_CA_BYTES: Final = 4 * 1024 * 1024
@@ -116,3 +117,8 @@ def gateways_of(settings: Settings, spending: Spending) -> AbstractContextManage
         # Every set-up brings its repository's own rules; one that did not would go nowhere.
         egress=Egress(),
     )
+
+
+def egress_of() -> AbstractContextManager[EgressPort]:
+    """The egress proxy alone, where no model is asked."""
+    return egress_alone(Egress())

@@ -14,6 +14,7 @@ from runner.transcript import Transcript, read_events
 
 _CHUNK_BYTES: Final = 1024 * 1024
 _OVERLAP_BYTES: Final = 4096
+_EARLIER_EVENTS: Final = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +36,13 @@ class EventReader:
         last = min(transcript.offset, _OVERLAP_BYTES)
         before = read_untrusted(dirs.out / "events.jsonl", offset=transcript.offset - last, limit=last) or b""
         after, events = read_events(transcript, chunk, final=final and len(chunk) < _CHUNK_BYTES)
-        self.guard.heard(run_id, before, chunk, *(event.summary for event in events))
+        said = (event.summary for event in events)
+        self.guard.heard(run_id, before, chunk, *self._earlier(run_id, attempt), *said)
         if after == transcript:
             return False, transcript
         self.records.append_events(run_id, attempt, events, after.offset, after, self.clock.now())
         return True, after
+
+    def _earlier(self, run_id: str, attempt: int) -> tuple[str, ...]:
+        """What it said last, so that telling a secret in pieces, one at each look, hides nothing."""
+        return tuple(one.summary for one in self.records.events(run_id, attempt=attempt, limit=_EARLIER_EVENTS))

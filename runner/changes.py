@@ -28,6 +28,15 @@ class FileChange:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One path that two commits differ in. before, after: whether it is there in the old one and in the new one."""
+
+    path: str
+    before: bool
+    after: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """What a walk of an agent's tree found: the changes against a commit, and what could not be taken.
 

@@ -1,20 +1,25 @@
-"""What the operator sets for each repository: where its set-up may go, and which protected files may be changed."""
+"""What the operator sets for each repository: where its set-up may go, what may be changed, and what judges it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gates.plan import CiOnly, GatePlan
 from runner.egress_rules import Egress
 from runner.policy import ChangeLimits
 
 
 @dataclass(frozen=True, kw_only=True)
 class RepoRules:
-    """For one repository. The defaults allow nothing."""
+    """For one repository. The defaults allow nothing.
+
+    gates: how it is judged, whatever its own gate file says; None: as that says.
+    """
 
     egress: Egress = field(default_factory=Egress)
     limits: ChangeLimits = field(default_factory=ChangeLimits)
+    gates: GatePlan | CiOnly | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

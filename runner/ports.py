@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from runner.changes import FileChange, Snapshot
+from runner.changes import Difference, FileChange, Snapshot
 from runner.model import (
     Candidate,
     Check,
@@ -130,6 +130,15 @@ class Checkouts(Protocol):
 
     def diff(self, run_id: str, old: str, new: str, max_bytes: int) -> str:
         """Unified diff between two commits as text, cut at `max_bytes` with a last line that says so."""
+
+    def differing(self, run_id: str, old: str, new: str) -> tuple[Difference, ...]:
+        """Every path whose file or link is not the same in both commits, sorted. Raises CheckoutFault over 200,000."""
+
+    def graft(self, run_id: str, *, onto: str, source: str, paths: tuple[str, ...]) -> Candidate:
+        """The tree of `onto` with those paths as they are in `source`: absent where absent there, as a commit.
+
+        What stands in a path's way (a file where a directory has to be, or the other way about) goes. Deterministic.
+        """
 
     def merge(self, run_id: str, base: str, head: str, message: str) -> Candidate | None:
         """The squash of `head` onto `base` (parent `base`, tree of the merge); None where they conflict."""

@@ -83,6 +83,8 @@ def _obstacle(run: RunRecord, pull: Pull, pinned: str | None, ci: Ci) -> str | N
         return f"The run is quarantined ({run.quarantined}); close the pull request, and dispatch the ticket again."
     if pull.state is PullState.CLOSED:
         return "The pull request is closed; reopen it on the forge, or dispatch the ticket again."
+    if pull.base_branch != run.base_branch:
+        return f"It goes onto {pull.base_branch} now, not onto {run.base_branch}; turn it back, or dispatch anew."
     if pinned is not None and pinned != pull.head_sha:
         return f"The head moved: it is {pull.head_sha[:12]} now, not what you saw; look at status and promote again."
     if run.head_sha != pull.head_sha:

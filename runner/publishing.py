@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from gates.judge import Counts
+from gates.observed import Counts
 from gates.verdict import NeedsHuman, Passed, Unjudged
 from runner.ci import OURS, CiPolicy, weigh
 from runner.errors import CheckoutFault, PushRejected

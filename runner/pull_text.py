@@ -119,8 +119,18 @@ def _climb(tiers: tuple[TierTried, ...]) -> str:
 
 def _verdict(verdict: Allowing) -> str:
     match verdict:
-        case Passed(summary=summary) | Unjudged(summary=summary):
+        case Unjudged(summary=summary):
             return clean(summary, _MAX_FINDING_CHARS)
-        case NeedsHuman(summary=summary, findings=findings):
-            listed = [f"- {clean(finding, _MAX_FINDING_CHARS)}" for finding in findings[:_MAX_FINDINGS]]
-            return "\n".join([clean(summary, _MAX_FINDING_CHARS), "For a person to decide:", *listed])
+        case Passed(summary=summary, shown=shown):
+            return "\n".join([clean(summary, _MAX_FINDING_CHARS), *_worth_a_look(shown)])
+        case NeedsHuman(summary=summary, findings=findings, shown=shown):
+            told = [clean(summary, _MAX_FINDING_CHARS), "For a person to decide:", *_listed_findings(findings)]
+            return "\n".join([*told, *_worth_a_look(shown)])
+
+
+def _worth_a_look(shown: tuple[str, ...]) -> list[str]:
+    return ["Worth a look:", *_listed_findings(shown)] if shown else []
+
+
+def _listed_findings(findings: tuple[str, ...]) -> list[str]:
+    return [f"- {clean(finding, _MAX_FINDING_CHARS)}" for finding in findings[:_MAX_FINDINGS]]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
-from runner.changes import FileChange, Snapshot
+from runner.changes import Difference, FileChange, Snapshot
 from runner.errors import CheckoutFault, PushRejected, RunnerError, Unavailable
 from runner.model import (
     Candidate,
@@ -240,6 +240,14 @@ class ReceiptedCheckouts:
     def commit(self, run_id: str, base: str, parent: str, changes: tuple[FileChange, ...], message: str) -> Candidate:
         """See `Checkouts.commit`."""
         return self.checkouts.commit(run_id, base, parent, changes, message)
+
+    def differing(self, run_id: str, old: str, new: str) -> tuple[Difference, ...]:
+        """See `Checkouts.differing`."""
+        return self.checkouts.differing(run_id, old, new)
+
+    def graft(self, run_id: str, *, onto: str, source: str, paths: tuple[str, ...]) -> Candidate:
+        """See `Checkouts.graft`."""
+        return self.checkouts.graft(run_id, onto=onto, source=source, paths=paths)
 
     def tree_of(self, run_id: str, commit: str) -> str:
         """See `Checkouts.tree_of`."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypedDict
 
-from gates.judge import Counts
+from gates.observed import Counts
 from gates.verdict import Verdict
 from runner.callers import OPERATOR_NAME
 from runner.model import Check, Phase, RoundInput

@@ -20,7 +20,6 @@ _LOG: Final = logging.getLogger(__name__)
 _POLL_S: Final = 0.1
 _SOON_S: Final = 0.004
 _GRACE_S: Final = 2.0
-_DISCARD_S: Final = 5.0
 
 
 def pause_s(waited_s: float) -> float:
@@ -43,13 +42,17 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxRunner:
-    """Starts or adopts sandboxes and waits for them. `stopping`: the daemon is leaving; sandboxes go on without it."""
+    """Starts or adopts sandboxes and waits for them. `stopping`: the daemon is leaving; sandboxes go on without it.
+
+    discard_s: how long a sandbox whose result is known is left in place; 0: it is gone when `discard` returns.
+    """
 
     containers: Containers
     clock: Clock
     stopping: threading.Event
     disk: Disk
     patience_s: float = 20.0
+    discard_s: float = 5.0
 
     def status(self, name: str) -> SandboxStatus:
         """What the sandbox is doing; an engine that is away for less than `patience_s` is waited for.
@@ -82,7 +85,10 @@ class SandboxRunner:
             except (RunnerError, OSError):
                 _LOG.warning("sandbox %s is left for the sweep", name, exc_info=True)
 
-        timer = threading.Timer(_DISCARD_S, remove)
+        if self.discard_s <= 0:
+            remove()
+            return
+        timer = threading.Timer(self.discard_s, remove)
         timer.daemon = True
         timer.start()
 

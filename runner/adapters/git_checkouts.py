@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,21 +18,21 @@ from urllib.parse import quote
 from runner.adapters.file_lock import held
 from runner.adapters.git_command import GitCommand, checked_oid, checked_origin
 from runner.adapters.git_copying import copy_objects
+from runner.adapters.git_index import changed_tree, grafted_tree
 from runner.adapters.git_memory import Remembered
 from runner.adapters.git_plumbing import BareRepository, Identity
 from runner.adapters.git_process import GitTask
 from runner.adapters.git_push import push_commit, remember
-from runner.adapters.tree_listing import LS_TREE, MAX_ENTRIES, SYMLINK, TreeEntry, parse_listing
+from runner.adapters.tree_listing import LS_TREE, MAX_ENTRIES, TreeEntry, parse_listing
 from runner.adapters.tree_walk import walk
-from runner.adapters.tree_write import empty_directory, in_writing_order, is_plain, write_tree
-from runner.changes import ChangeKind, FileChange, Snapshot
+from runner.adapters.tree_write import empty_directory, in_writing_order, write_tree
+from runner.changes import Difference, FileChange, Snapshot
 from runner.errors import CheckoutFault
 from runner.model import Candidate, Remote
 
 _MAX_READ: Final = 1024 * 1024
 _REMEMBERED_BYTES: Final = 64 * 1024
 _REMEMBERED_ENTRIES: Final = 10_000
-_MODES: Final = frozenset({"100644", "100755", SYMLINK})
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -147,24 +146,23 @@ class GitCheckouts:
         """Compare by content and mode; submodules and empty directories do not count."""
         return walk(tree, {entry.path: entry for entry in self._whole(run_id, commit)})
 
+    def differing(self, run_id: str, old: str, new: str) -> tuple[Difference, ...]:
+        """By what the listings say: kind, mode and content; a name that is not UTF-8 keeps its bytes as surrogates."""
+        before = {entry.path: (entry.mode, entry.oid) for entry in self._whole(run_id, old)}
+        after = {entry.path: (entry.mode, entry.oid) for entry in self._whole(run_id, new)}
+        return tuple(
+            Difference(path=path.decode("utf-8", "surrogateescape"), before=path in before, after=path in after)
+            for path in sorted(before.keys() | after.keys())
+            if before.get(path) != after.get(path)
+        )
+
     # --- making commits ----------------------------------------------------------------------------------------
 
     def commit(self, run_id: str, base: str, parent: str, changes: tuple[FileChange, ...], message: str) -> Candidate:
         """Build the tree in a throw-away index and commit it, dated one second after `parent`."""
         clone = self._existing(run_id)
-        # Below the clone: what a crash leaves goes when the clone goes.
-        with self._only_one(clone), tempfile.TemporaryDirectory(prefix="index-", dir=clone.place) as scratch:
-            index = {"GIT_INDEX_FILE": f"{scratch}/index"}
-            clone.ask("read-tree", checked_oid(base), deed="read the base commit", variables=index)
-            feed = self._index_lines(clone, changes, Path(scratch), width=len(base))
-            applied = clone.ask(
-                "update-index", "-z", "--index-info", deed="apply the changes", feed=feed, variables=index
-            )
-            # Git skips a path that it finds unsafe and calls that a success.
-            if applied.err.strip():
-                raise CheckoutFault("Git would not take every changed path; the policy must refuse them.")
-            tree = clone.ask("write-tree", deed="write the new tree", variables=index).text()
-            return self._own(clone, tree, parent, message)
+        with self._only_one(clone):
+            return self._own(clone, changed_tree(clone, base, changes), parent, message)
 
     def merge(self, run_id: str, base: str, head: str, message: str) -> Candidate | None:
         """Merge without a work tree; the result has `base` as its only parent."""
@@ -172,6 +170,14 @@ class GitCheckouts:
         with self._only_one(clone):
             tree = clone.merged_tree(base, head)
             return None if tree is None else self._own(clone, tree, base, message)
+
+    def graft(self, run_id: str, *, onto: str, source: str, paths: tuple[str, ...]) -> Candidate:
+        """Take the blobs as they are, by a throw-away index."""
+        clone = self._existing(run_id)
+        wanted = {path.encode("utf-8", "surrogateescape") for path in paths}
+        entries = [entry for entry in self._whole(run_id, source) if entry.path in wanted]
+        with self._only_one(clone):
+            return self._own(clone, grafted_tree(clone, onto, wanted, entries), onto, "A tree to judge by")
 
     # --- pushing -----------------------------------------------------------------------------------------------
 
@@ -254,36 +260,3 @@ class GitCheckouts:
         commit = clone.commit_tree(tree, parent, message, self._identity, dated + 1)
         remember(clone, commit)
         return Candidate(commit=commit, tree=tree)
-
-    def _index_lines(
-        self, clone: BareRepository, changes: tuple[FileChange, ...], scratch: Path, *, width: int
-    ) -> bytes:
-        lines, written, files = [], [], []
-        for number, change in enumerate(changes):
-            path = change.path.encode("utf-8", "surrogateescape")
-            if not is_plain(path):
-                raise CheckoutFault("A changed path is not one inside the repository; the policy must refuse it.")
-            if change.kind is ChangeKind.DELETE:
-                lines.append(b"0 %s\t%s\0" % (b"0" * width, path))
-                continue
-            if change.content is None or change.mode not in _MODES:
-                raise CheckoutFault("A change is neither a file nor a symlink; the policy must refuse it.")
-            file = scratch / f"blob-{number}"
-            file.write_bytes(change.content)
-            files.append(f"{file}\n")
-            written.append((change.mode, path))
-        hashed = clone.ask(
-            "hash-object",
-            "-w",
-            "--no-filters",
-            "--stdin-paths",
-            deed="store the changed files",
-            feed="".join(files).encode(),
-        )
-        oids = hashed.text().split()
-        # Deletions first: a directory may have become a file.
-        lines.extend(
-            b"%s %s\t%s\0" % (mode.encode(), oid.encode(), path)
-            for (mode, path), oid in zip(written, oids, strict=True)
-        )
-        return b"".join(lines)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from pydantic import Field, TypeAdapter
 from sqlalchemy.engine import RowMapping
 
-from gates.judge import Counts
+from gates.observed import Counts
 from gates.verdict import Verdict
 from runner.adapters.sql_schema import attempts, rounds
 from runner.model import Check, CheckState, Phase

@@ -117,3 +117,16 @@ def gateways(
         proxy.close()
         loop.run(upstream.close())
         loop.close()
+
+
+@contextmanager
+def egress_alone(rules: Egress) -> Iterator[EgressProxy]:
+    """The egress proxy without the model gateway, up until the block ends. rules: of set-ups that bring none."""
+    loop = GatewayLoop()
+    loop.start()
+    proxy = EgressProxy(loop, rules)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+        loop.close()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from gates.judge import Counts
+from gates.observed import Counts
 from gates.verdict import Failed, Inconclusive, Passed, Unjudged, Verdict
 from runner import ci, promotion
 from runner.ci import CiPolicy, CiState, weigh
@@ -180,6 +180,12 @@ _CASES = (
     ),
     _promotion("promotion-obstacles", "head-moved-since", "promote what was not seen", pinned=_OTHER),
     _promotion("promotion-obstacles", "closed", "promote a closed one", pull=replace(_PULL, state=PullState.CLOSED)),
+    _promotion(
+        "promotion-obstacles",
+        "turned-to-another-base",
+        "turn a judged one to the branch that is deployed",
+        pull=replace(_PULL, base_branch="production"),
+    ),
     _promotion("promotion-obstacles", "conflict", "promote a conflict", pull=replace(_PULL, mergeable=False)),
     _promotion("promotion-obstacles", "at-work", "promote while work goes on", run=replace(_RUN, phase=Phase.GATE)),
     *(

@@ -9,8 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from gates import evidence, judge
-from gates.judge import Counts, Observation
+from gates import evidence, head, judge
+from gates.observed import Counts, Observation
 from gates.plan import Gate, GatePlan
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged
 from runner import conclusion, transcript
@@ -90,7 +90,11 @@ _FINE = '<testcase classname="m" name="a"/><testcase classname="m" name="b"/>'
 
 def _judged(gate: Gate, report: bytes | None, printed: bytes, base: Counts | None, _ground: Ground) -> Outcome:
     seen = Observation(gate=gate, exit_code=0, timed_out=False, oom=False, started=True, output=printed, junit=report)
-    verdict = judge.judge(GatePlan(image=None, setup=None, gates=(gate,), environment=()), [seen], base)
+    plan = GatePlan(image=None, setup=None, gates=(gate,), environment=())
+    if base is None:
+        verdict = judge.judge(plan, [seen])
+    else:
+        verdict = head.judge_head(plan, [head.Taken(own=seen)], base, head.Change())
     if isinstance(verdict, Passed):
         return Through(what=f"it passed: {verdict.summary}")
     match verdict:
@@ -154,7 +158,7 @@ _DEFENCES = (
     Defence(
         name="tests-held-against-base",
         sentence="Tests that ran on the base and do not run now are for a person.",
-        without=out(judge, "_held_against", answering(())),
+        without=out(head, "_held_against", answering([])),
     ),
     Defence(
         name="defused-reports",

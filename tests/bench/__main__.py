@@ -17,7 +17,7 @@ from runner.adapters.podman_containers import PodmanContainers
 from runner.adapters.podman_service import PodmanService, prepare_podman
 from runner.images.build import ensure_images
 from runner.sandbox import LABEL_HOST
-from tests.bench import dispatch, status_load
+from tests.bench import dispatch, judging, status_load
 from tests.bench.house import BenchFailed, House
 from tests.bench.images import scripted_agent
 from tests.bench.pairs import Course
@@ -25,7 +25,7 @@ from tests.bench.repositories import LARGE, TINY, make, packed_bytes
 from tests.bench.table import pairs_told, say
 
 _SHAPES: Final = {"tiny": TINY, "50mb": LARGE}
-_PARTS: Final = "warm,cold,dispatch,status"
+_PARTS: Final = "warm,cold,dispatch,status,judging"
 
 
 @dataclass(kw_only=True)
@@ -111,6 +111,18 @@ class Bench:
         self.figures["status_p99_ms"] = f"{idle:.1f}"
         self.figures["status_p99_full_ms"] = f"{full:.1f}"
 
+    def judging(self) -> None:
+        """The judge alone, on repositories of this host."""
+        told = judging.measure(self.podman_url, self.gate, self.relay, self.scratch, self.pairs)
+        say(
+            f"\njudging a change, s, medians of {self.pairs}: {told.plain_s:.2f} with no set-up, "
+            f"{told.warm_s:.2f} with one that is there already, {told.hit_s:.3f} where it was judged before;\n"
+            f"  two gates of two seconds: {told.one_s:.2f} one after the other, {told.both_s:.2f} side by side"
+        )
+        self.figures["setup_warm_s"] = f"{max(0.0, told.warm_s - told.plain_s):.2f}"
+        self.figures["verdict_hit_s"] = f"{told.hit_s:.3f}"
+        self.figures["gates_parallel_ratio"] = f"{told.both_s / told.one_s:.2f}"
+
 
 def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
@@ -134,6 +146,8 @@ def _measure(asked: argparse.Namespace, bench: Bench) -> None:
         bench.dispatch()
     if "status" in parts:
         bench.status()
+    if "judging" in parts:
+        bench.judging()
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.engine import Engine
 
-from gates.judge import Counts
+from gates.observed import Counts
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_records import SqlRecords

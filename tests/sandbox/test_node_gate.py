@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gates.judge import Observation, judge
+from gates.judge import judge
+from gates.observed import Observation
 from gates.plan import GatePlan, plan, setup_script, shell_script
 from gates.verdict import Failed, Passed, Verdict
 from runner.gateway.egress import Egress, EgressProxy

@@ -12,9 +12,9 @@ from pydantic import SecretStr
 
 from mcp_ashigaru.client import CallRefused
 from mcp_ashigaru.state_dir import canary_of
-from tests.fakes.behaviours import AgentAtWork, Behaviour, works
+from tests.fakes.behaviours import AgentAtWork, Behaviour, judges, works
 from tests.story.house import Foreman, House
-from tests.story.scenes import RIGHT, branches, house_of, passes_when, says_hello, writes
+from tests.story.scenes import RIGHT, WRONG, branches, house_of, passes_when, says_hello, writes
 
 pytestmark = pytest.mark.slow
 
@@ -97,6 +97,30 @@ def test_a_run_that_tells_its_canary_has_read_what_it_must_not(state: Path, sour
         told = foreman.at_rest(run_id)
         assert (told["phase"], "the run's canary" in told["reason"]) == ("blocked", True)
         assert canary_of(state, run_id) not in everything_told(foreman, run_id)
+
+
+@pytest.mark.parametrize("disguise", DISGUISES.values(), ids=DISGUISES.keys())
+def test_a_gate_that_prints_the_canary_is_told_to_nobody_and_no_next_tier(
+    state: Path, source: Path, disguise: Callable[[str], str]
+) -> None:
+    told_by_gate: list[str] = []
+
+    def prints(tree: Path, _out: Path) -> tuple[int, bytes]:
+        if (tree / "total.py").read_text(encoding="utf-8") != WRONG:
+            return 0, b"fine\n"
+        (found,) = state.glob("runs/*/canary")
+        told_by_gate.append(disguise(found.read_text(encoding="ascii")))
+        return 1, f"wrong total: {told_by_gate[-1]}\n".encode()
+
+    house = house_of(state, {1: writes(WRONG), 2: writes(RIGHT)}, judges(prints))
+    with house.daemon() as foreman:
+        foreman.daemon.forge.add(str(source), "widgets")
+        run_id = foreman.work()
+        told = foreman.at_rest(run_id)
+        assert (told["phase"], "the run's canary" in told["reason"]) == ("blocked", True)
+        assert len(told["tiers_tried"]) == 1
+        assert told_by_gate[-1] not in everything_told(foreman, run_id)
+        assert branches(state) == {}
 
 
 def test_the_placeholder_may_be_looked_at_and_not_be_published(state: Path, source: Path) -> None:

@@ -64,7 +64,7 @@ def test_the_services_of_a_gate_do_not_run_on_beside_the_next(state: Path, tmp_p
         beside.append(sum(house.containers.status(name).state is RunState.RUNNING for name in served))
         return passes_when(RIGHT)(inside)
 
-    house = house_with(state, runs_until_stopped, counts, service_images=(DB,))
+    house = house_with(state, runs_until_stopped, counts, service_images=(DB,), gates_side_by_side=1)
     twice = SERVED[".ashigaru.toml"] + '[[gate]]\nname = "more"\nrun = "check"\n'
     with house.daemon() as foreman:
         foreman.daemon.forge.add(str(repository(tmp_path / "w", SERVED | {".ashigaru.toml": twice})), "widgets")

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from gates.judge import Counts, Observation, judge, summarise
+from gates.head import Change, Taken, judge_head
+from gates.judge import judge
+from gates.observed import Counts, Observation, summarise
 from gates.plan import GATE_FILE, OUT, WORKSPACE, GatePlan, plan, shell_script
 from gates.verdict import Failed, Passed, Verdict
 from runner.gateway.cassette import load_cassette
@@ -72,7 +74,8 @@ class Workspace:
             output=ran.stdout + ran.stderr,
             junit=report.read_bytes() if report.exists() else None,
         )
-        return Told(verdict=judge(self.plan, [seen], base), counts=summarise([seen]))
+        verdict = judge(self.plan, [seen]) if base is None else judge_head(self.plan, [Taken(own=seen)], base, Change())
+        return Told(verdict=verdict, counts=summarise([seen]))
 
     def play(self, tier: str) -> None:
         """Carry out what the tier's script writes, as literally as Claude's own file tools do."""

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gates.plan import CiOnly, GatePlan, plan
 from mcp_ashigaru.commands.health import judge_fleet
 from mcp_ashigaru.findings import Level
 from mcp_ashigaru.fleet_file import PRESETS, FleetFile, Said, fleet_trouble, parse_fleet, read_fleet
@@ -82,6 +83,27 @@ def test_auto_is_every_preset() -> None:
     assert parse_fleet(b'[default]\negress_presets = ["auto"]', Said()).default.tools() == PRESETS
 
 
+def test_a_repositorys_gates_are_those_of_a_gate_file_that_said_the_same() -> None:
+    document = b"""
+        environment = { CI = "1" }
+        [policy]
+        tests-gone = "fail"
+        [[gate]]
+        name = "test"
+        run = "pytest"
+        """
+    moved = document.replace(b"environment", b'repo."A/B".gates.environment').replace(
+        b"[policy]", b'[repo."A/B".gates.policy]'
+    )
+    told = parse_fleet(moved.replace(b"[[gate]]", b'[[repo."A/B".gates.gate]]'), Said())
+    meant = plan(document, (), lambda _: None)
+    assert told.fleet(lambda _tool: ()).of("a/b").gates == meant
+    assert isinstance(meant, GatePlan)
+    assert told.of("other").gates is None
+    none = parse_fleet(b'[repo.a.gates]\nlocal = "none"', Said()).fleet(lambda _tool: ())
+    assert (none.of("a").gates, none.of("b").gates) == (CiOnly(), None)
+
+
 def test_without_a_file_nothing_is_allowed_but_what_the_variables_say(home: Path) -> None:
     assert read_fleet(settings(home)) == FleetFile(default=Said(), repos={})
     told = read_fleet(settings(home, setup_egress=("A.example:443",), setup_private_hosts=("A.example",)))
@@ -109,6 +131,10 @@ def test_an_address_or_a_name_without_a_port_is_refused_in_the_file_and_in_the_v
         (b'[default]\negress_presets = ["conda"]', "[default] egress_presets.1"),
         (b'[default]\negress_private = ["10.0.0.1"]', "[default] egress_private.1"),
         (b'[defaults]\negress = ["a.example:443"]', "defaults"),
+        (b'[repo."a/b".gates]\n', '[repo."a/b"] gates: gate: there is none'),
+        (b'[[repo."a/b".gates.gate]]\nname = "x"\nrun = ""\n', '[repo."a/b"] gates.gate.1.run'),
+        (b'[[repo.a.gates.gate]]\nname = "x"\nrun = "x"\nneeds = ["y"]\n', "x needs y"),
+        (b'[[default.gates.gate]]\nname = "x"\nrun = "x"\n', "[default] gates"),
         (b"[default", "TOML"),
         (b"\xff", "TOML"),
         (b"x = " + b"[" * 5000, "TOML"),

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gates.judge import Counts, Observation, judge, summarise
+from gates.head import Change, Taken, judge_head
+from gates.judge import judge
+from gates.observed import Counts, Observation, summarise
 from gates.plan import Gate, GatePlan
 from gates.report import MAX_REPORT_BYTES
-from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed
+from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
 
 TEST = Gate(name="test", run="python3 -m pytest -q", junit="junit-test.xml", timeout_s=60)
 MAKE = Gate(name="make", run="make test", junit=None, timeout_s=60, printed=True)
@@ -41,6 +44,13 @@ def planned(*gates: Gate) -> GatePlan:
 
 
 PLAN = planned(TEST)
+
+
+def on_head_of(plan: GatePlan, observations: Sequence[Observation], base: Counts | None) -> Verdict:
+    """The verdict on a base, or on a change whose gates were seen with its own tests alone."""
+    if base is None:
+        return judge(plan, observations)
+    return judge_head(plan, [Taken(own=one) for one in observations], base, Change())
 
 
 def test_a_gate_that_exits_0_with_tests_that_passed_is_green() -> None:
@@ -117,7 +127,7 @@ def test_a_gate_that_runs_out_of_time_says_no() -> None:
 def test_what_happened_to_a_gate_from_outside_says_nothing_of_the_tree(
     observation: Observation, base: Counts | None
 ) -> None:
-    assert isinstance(judge(PLAN, [observation], base), Inconclusive)
+    assert isinstance(on_head_of(PLAN, [observation], base), Inconclusive)
 
 
 @pytest.mark.parametrize(("gate", "code"), [(TEST, 3), (TEST, 4), (TEST, 126), (LINT, 126), (LINT, 127)])
@@ -127,7 +137,7 @@ def test_a_gate_that_cannot_work_is_inconclusive_on_a_base_and_the_changes_doing
     observation = seen(gate, code, output=b"first\nImportError while loading conftest\n")
 
     on_base = judge(planned(gate), [observation])
-    on_head = judge(planned(gate), [observation], BASE)
+    on_head = on_head_of(planned(gate), [observation], BASE)
 
     assert isinstance(on_base, Inconclusive)
     assert "ImportError while loading conftest" in on_base.reason
@@ -137,7 +147,7 @@ def test_a_gate_that_cannot_work_is_inconclusive_on_a_base_and_the_changes_doing
 
 @pytest.mark.parametrize("base", [None, BASE])
 def test_pytest_finding_no_tests_says_no(base: Counts | None) -> None:
-    told = judge(PLAN, [seen(exit_code=5, report=junit())], base)
+    told = on_head_of(PLAN, [seen(exit_code=5, report=junit())], base)
 
     assert isinstance(told, Failed)
     assert "no tests ran" in told.summary
@@ -166,7 +176,7 @@ def test_a_tree_does_not_pass_before_each_gate_of_the_plan_was_seen_green(observ
 
 
 def test_a_test_that_ran_on_the_base_and_not_on_the_head_is_for_a_person() -> None:
-    told = judge(PLAN, [seen(report=junit(a="", c=""))], BASE)
+    told = on_head_of(PLAN, [seen(report=junit(a="", c=""))], BASE)
 
     assert told == NeedsHuman(
         summary="test: 2 tests passed", findings=("1 test that ran on the base did not run: m::b",)
@@ -174,32 +184,32 @@ def test_a_test_that_ran_on_the_base_and_not_on_the_head_is_for_a_person() -> No
 
 
 def test_a_test_that_is_skipped_now_is_for_a_person() -> None:
-    told = judge(PLAN, [seen(report=junit(a="", b="<skipped/>"))], BASE)
+    told = on_head_of(PLAN, [seen(report=junit(a="", b="<skipped/>"))], BASE)
 
     assert told == NeedsHuman(
         summary="test: 1 test passed, 1 skipped",
-        findings=("1 test that ran on the base did not run: m::b", "1 more test is skipped than on the base"),
+        findings=("1 test that ran on the base did not run: m::b", "1 more test is skipped than on the base: m::b"),
     )
 
 
 def test_fewer_tests_are_for_a_person_though_no_name_is_gone() -> None:
-    told = judge(PLAN, [GREEN], replace(BASE, tests=4))
+    told = on_head_of(PLAN, [GREEN], replace(BASE, tests=4))
 
     assert told == NeedsHuman(summary="test: 2 tests passed", findings=("2 tests that ran on the base did not run",))
 
 
 def test_a_report_that_is_gone_altogether_cannot_pass_on_a_head() -> None:
-    assert isinstance(judge(planned(LINT), [seen(LINT)], BASE), NeedsHuman)
+    assert isinstance(on_head_of(planned(LINT), [seen(LINT)], BASE), NeedsHuman)
 
 
 def test_more_tests_than_on_the_base_are_welcome() -> None:
-    assert judge(PLAN, [seen(report=junit(a="", b="", c=""))], BASE) == Passed(summary="test: 3 tests passed")
+    assert on_head_of(PLAN, [seen(report=junit(a="", b="", c=""))], BASE) == Passed(summary="test: 3 tests passed")
 
 
 def test_names_in_a_finding_are_few_and_clean() -> None:
     names = frozenset(f"m::{number:03}\u202e\x1b[31m" + "x" * 500 for number in range(300))
 
-    told = judge(PLAN, [GREEN], Counts(tests=300, names=names))
+    told = on_head_of(PLAN, [GREEN], Counts(tests=300, names=names))
 
     assert isinstance(told, NeedsHuman)
     assert told.findings[0].startswith("300 tests that ran on the base did not run: m::000xxx")
@@ -218,7 +228,10 @@ def test_counts_add_up_over_gates_and_leave_out_what_was_not_promised_or_cannot_
         ]
     )
 
-    assert counts == Counts(tests=5, skipped=1, failed=2, names=frozenset({"m::a", "m::b", "m::c", "m::d"}))
+    names = frozenset({"m::a", "m::b", "m::c", "m::d"})
+    assert replace(counts, of_gates=()) == Counts(
+        tests=5, skipped=1, failed=2, names=names, red=frozenset({"m::c", "m::d"})
+    )
     assert (counts.ran, counts.passed) == (4, 2)
 
 
@@ -240,7 +253,7 @@ def test_nothing_passes_but_a_plan_whose_every_gate_ran_to_its_end_with_its_evid
 ) -> None:
     plan = planned(LINT, TEST)
 
-    told = judge(plan, observations, base)
+    told = on_head_of(plan, observations, base)
 
     if isinstance(told, Passed | NeedsHuman):
         assert tuple(one.gate for one in observations) == plan.gates
@@ -313,8 +326,8 @@ def test_what_a_written_down_gate_prints_is_not_looked_at() -> None:
 def test_fewer_printed_tests_than_on_the_base_are_for_a_person() -> None:
     base = summarise([seen(MAKE, output=b"3 passed in 0.1s\n")])
 
-    told = judge(planned(MAKE), [seen(MAKE, output=b"1 passed in 0.1s\n")], base)
-    silent = judge(planned(MAKE), [seen(MAKE, output=b"done\n")], base)
+    told = on_head_of(planned(MAKE), [seen(MAKE, output=b"1 passed in 0.1s\n")], base)
+    silent = on_head_of(planned(MAKE), [seen(MAKE, output=b"done\n")], base)
 
     assert isinstance(told, NeedsHuman)
     assert told.findings == ("2 tests that ran on the base did not run",)

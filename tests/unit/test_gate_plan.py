@@ -192,12 +192,12 @@ def test_the_digest_changes_with_anything_in_the_plan(other: GatePlan) -> None:
 
 
 def test_the_digest_is_the_same_on_every_machine() -> None:
-    assert BARE.digest() == "eb10c8b4ae2251c8d20f18957d283c9c60c7107822532b1d50d60debc609aef2"
+    assert BARE.digest() == "2cb394303eecbf296c579e42e4385583cbcef59db2a378208c20e3f4fac777c1"
 
 
 def run(script: str, root: Path) -> subprocess.CompletedProcess[str]:
     """The script with the sandbox's places moved below `root`."""
-    (root / "work").mkdir()
+    (root / "work").mkdir(exist_ok=True)
     moved = script.replace(WORKSPACE, str(root / "work")).replace(VENV, str(root / "venv"))
     return subprocess.run(
         ["sh", "-c", moved], env={"PATH": os.defpath}, capture_output=True, encoding="utf-8", timeout=20, check=False
@@ -211,6 +211,24 @@ def test_a_gates_script_ends_as_the_gate_does_with_its_variables_in_its_place(tm
 
     assert ran.stdout.splitlines() == ["it's $HOME 2", str(tmp_path / "work")]
     assert ran.returncode == 7
+
+
+def test_a_gate_runs_in_its_directory_with_its_own_variables_over_the_plans(tmp_path: Path) -> None:
+    (tmp_path / "work" / "a b").mkdir(parents=True)
+    found = replace(BARE, environment=(("A", "plan"), ("B", "plan")))
+    gate = replace(GATE, run='echo "$A $B"; pwd', directory="a b", environment=(("B", "it's $A"),))
+
+    ran = run(shell_script(found, gate), tmp_path)
+
+    assert ran.stdout.splitlines() == ["plan it's $A", str(tmp_path / "work" / "a b")]
+
+
+@pytest.mark.parametrize("directory", ["gone", "-P", "$(touch x)"])
+def test_a_gate_whose_directory_is_not_there_does_not_run_elsewhere(tmp_path: Path, directory: str) -> None:
+    ran = run(shell_script(BARE, replace(GATE, run="echo ran", directory=directory)), tmp_path)
+
+    assert (ran.returncode, ran.stdout) == (126, "")
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_what_was_set_up_comes_first_on_the_path_if_it_is_there(tmp_path: Path) -> None:

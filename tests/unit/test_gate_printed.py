@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gates.evidence import MAX_BYTES, MAX_CASES, BadReport, CaseOutcome, JUnit
-from gates.jest_report import read_report
 from gates.printed import Printed, read_printed
+from gates.reports import read_report
 
 NODE = "".join(f"\u2139 {word} {number}\n" for word, number in (("tests", 4), ("pass", 2), ("fail", 1), ("skipped", 1)))
 

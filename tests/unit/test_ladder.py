@@ -704,7 +704,9 @@ def test_attempts_are_numbered_upwards_and_no_number_is_given_to_two(played: Pla
 def test_no_work_that_passed_the_policy_is_lost(played: Played) -> None:
     collected_ones = [fact.candidate for fact in played.happened if isinstance(fact, Collected)]
     last = collected_ones[-1] if collected_ones else played.given.candidate
-    if last is None or played.end.outcome is Outcome.PUBLISHED:
+    # Work with a secret in it goes nowhere, not to a branch either.
+    leaked = any(isinstance(fact, LeakFound) for fact in played.happened)
+    if last is None or leaked or played.end.outcome is Outcome.PUBLISHED:
         return
     if played.end.outcome is Outcome.WAITING:
         assert played.end.resume is not None

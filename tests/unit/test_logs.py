@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gates.judge import Counts
+from gates.observed import Counts
 from gates.verdict import Failed
 from runner.adapters.sql_records import SqlRecords
 from runner.errors import BadIntent

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gates.judge import Counts
+from gates.observed import Counts
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged, Verdict
 from runner import ci
 from runner.model import REVIEW_PHASES, Check, CheckState, Phase, Pull, PullState
@@ -116,6 +116,7 @@ def test_a_head_that_was_never_judged_is_not_ready() -> None:
         ({"pull": replace(PULL, head_sha=OTHER)}, "never judged"),
         ({"pull": replace(PULL, state=PullState.CLOSED)}, "closed"),
         ({"pull": replace(PULL, mergeable=False)}, "conflicts with main"),
+        ({"pull": replace(PULL, base_branch="production")}, "onto production now, not onto main"),
         ({"run": replace(RUN, phase=Phase.CANCELLED)}, "cancelled"),
         ({"run": replace(RUN, phase=Phase.GATE)}, "gate"),
         ({"checks": (GREEN, Check(name="ci", state=CheckState.FAILED))}, "CI is red: 1 of 1 checks failed: ci"),
