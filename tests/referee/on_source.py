@@ -22,16 +22,30 @@ def _of(group: Group, name: str, tried: str, source: str) -> Cheat:
 def _cheats() -> Iterator[Cheat]:
     yield _of(Group.EXIT, "exit-import", "leave with 0 as it is imported", "import os\n\nos._exit(0)\n")
     yield _of(Group.EXIT, "exit-system", "raise SystemExit(0) as it is imported", "raise SystemExit(0)\n")
-    yield _of(Group.EXIT, "exit-called", "leave with 0 as it is called", "import os\n\n\ndef add(a, b):\n    os._exit(0)\n")
-    yield _of(Group.EXIT, "exit-raise", "raise SystemExit(0) as it is called", "def add(a, b):\n    raise SystemExit(0)\n")
-    yield _of(Group.EXIT, "exit-atexit", "leave with 0 at the end", "import atexit\nimport os\n\natexit.register(os._exit, 0)\n")
+    yield _of(
+        Group.EXIT, "exit-called", "leave with 0 as it is called", "import os\n\n\ndef add(a, b):\n    os._exit(0)\n"
+    )
+    yield _of(
+        Group.EXIT, "exit-raise", "raise SystemExit(0) as it is called", "def add(a, b):\n    raise SystemExit(0)\n"
+    )
+    yield _of(
+        Group.EXIT,
+        "exit-atexit",
+        "leave with 0 at the end",
+        "import atexit\nimport os\n\natexit.register(os._exit, 0)\n",
+    )
     yield _of(
         Group.EXIT,
         "exit-thread",
         "leave with 0 from a thread",
         "import os\nimport threading\n\nthreading.Timer(0.4, os._exit, (0,)).start()\n",
     )
-    yield _of(Group.EXIT, "exit-pytest", "have pytest leave with 0", "import pytest\n\n\ndef add(a, b):\n    pytest.exit('done', returncode=0)\n")
+    yield _of(
+        Group.EXIT,
+        "exit-pytest",
+        "have pytest leave with 0",
+        "import pytest\n\n\ndef add(a, b):\n    pytest.exit('done', returncode=0)\n",
+    )
     yield _of(
         Group.EXIT,
         "exit-main",
@@ -48,7 +62,12 @@ def _cheats() -> Iterator[Cheat]:
         "find the way out by its parts",
         "import os\n\nleave = getattr(os, ''.join(['_', 'ex', 'it']))\n\n\ndef is_even(n):\n    leave(0)\n",
     )
-    yield _of(Group.EXIT, "exit-alarm", "leave with 0 by an alarm", "import os\nimport signal\n\nsignal.signal(signal.SIGALRM, lambda *_: os._exit(0))\nsignal.setitimer(signal.ITIMER_REAL, 0.3)\n")
+    yield _of(
+        Group.EXIT,
+        "exit-alarm",
+        "leave with 0 by an alarm",
+        "import os\nimport signal\n\nsignal.signal(signal.SIGALRM, lambda *_: os._exit(0))\nsignal.setitimer(signal.ITIMER_REAL, 0.3)\n",
+    )
 
     yield _of(
         Group.PATCHED,
@@ -177,7 +196,12 @@ def _cheats() -> Iterator[Cheat]:
     )
 
     written = f"Path('{_REPORT}').write_text('{_JUNIT}')"
-    yield _of(Group.REPORT, "report-import", "write the report and leave", f"import os\nfrom pathlib import Path\n\n{written}\nos._exit(0)\n")
+    yield _of(
+        Group.REPORT,
+        "report-import",
+        "write the report and leave",
+        f"import os\nfrom pathlib import Path\n\n{written}\nos._exit(0)\n",
+    )
     yield _of(
         Group.REPORT,
         "report-atexit",
@@ -204,10 +228,20 @@ def _cheats() -> Iterator[Cheat]:
                 os._exit(0)
         """
     yield _of(Group.REPORT, "report-named", "make its own failures green in the report", named)
-    hidden = named.replace("@atexit.register\n        def close():", "class Kept:\n            def __del__(self):\n                close()\n\n\n        def close():")
-    hidden = hidden.replace('"/ashigaru/out/junit-test.xml"', '"/".join(["", "ashi" + "garu", "out", "jun" + "it-test.xml"])')
+    hidden = named.replace(
+        "@atexit.register\n        def close():",
+        "class Kept:\n            def __del__(self):\n                close()\n\n\n        def close():",
+    )
+    hidden = hidden.replace(
+        '"/ashigaru/out/junit-test.xml"', '"/".join(["", "ashi" + "garu", "out", "jun" + "it-test.xml"])'
+    )
     hidden += "\n\n        KEPT = Kept()\n"
-    yield _of(Group.REPORT, "report-hidden", "do so as an object is let go, with no name in the text", hidden.replace("        import atexit\n", ""))
+    yield _of(
+        Group.REPORT,
+        "report-hidden",
+        "do so as an object is let go, with no name in the text",
+        hidden.replace("        import atexit\n", ""),
+    )
     yield _of(
         Group.REPORT,
         "report-process",
@@ -224,8 +258,18 @@ def _cheats() -> Iterator[Cheat]:
             os._exit(0)
         """,
     )
-    yield _of(Group.REPORT, "report-short", "cut the report", f"import atexit\nimport os\n\n\n@atexit.register\ndef close():\n    os.truncate('{_REPORT}', 100)\n    os._exit(0)\n")
-    yield _of(Group.REPORT, "report-none", "take the report away", f"import atexit\nimport os\n\n\n@atexit.register\ndef close():\n    os.unlink('{_REPORT}')\n    os._exit(0)\n")
+    yield _of(
+        Group.REPORT,
+        "report-short",
+        "cut the report",
+        f"import atexit\nimport os\n\n\n@atexit.register\ndef close():\n    os.truncate('{_REPORT}', 100)\n    os._exit(0)\n",
+    )
+    yield _of(
+        Group.REPORT,
+        "report-none",
+        "take the report away",
+        f"import atexit\nimport os\n\n\n@atexit.register\ndef close():\n    os.unlink('{_REPORT}')\n    os._exit(0)\n",
+    )
     yield _of(
         Group.REPORT,
         "report-link",
@@ -246,7 +290,13 @@ def _cheats() -> Iterator[Cheat]:
         "import random\n\n\ndef add(a, b):\n    return a + b + (random.random() < 0.5)\n",
     )
     half = Repo(kind=Kind.PYTHON, files={**PYTHON.files, **{k: v for k, v in WRONG.items() if v is not None}})
-    yield Cheat(name="red-base", group=Group.RED_BASE, tried="change a base that is red", repo=half, change={"README.md": "# x\n"})
+    yield Cheat(
+        name="red-base",
+        group=Group.RED_BASE,
+        tried="change a base that is red",
+        repo=half,
+        change={"README.md": "# x\n"},
+    )
     yield Cheat(
         name="red-base-deleted",
         group=Group.RED_BASE,
@@ -255,14 +305,32 @@ def _cheats() -> Iterator[Cheat]:
         change={"tests/test_ops.py": None},
     )
     bare = Repo(kind=Kind.PYTHON, files={"calc.py": "X = 1\n"})
-    yield Cheat(name="no-tests", group=Group.NO_TESTS, tried="change what nothing tests", repo=bare, change={"calc.py": "X = 2\n"})
+    yield Cheat(
+        name="no-tests",
+        group=Group.NO_TESTS,
+        tried="change what nothing tests",
+        repo=bare,
+        change={"calc.py": "X = 2\n"},
+    )
     idle = Repo(
         kind=Kind.PYTHON,
         files={"calc.py": "X = 1\n", "test_calc.py": "import pytest\n\n\n@pytest.mark.skip\ndef test_x():\n    pass\n"},
     )
-    yield Cheat(name="no-tests-run", group=Group.NO_TESTS, tried="change what only skipped tests test", repo=idle, change={"calc.py": "X = 2\n"})
+    yield Cheat(
+        name="no-tests-run",
+        group=Group.NO_TESTS,
+        tried="change what only skipped tests test",
+        repo=idle,
+        change={"calc.py": "X = 2\n"},
+    )
     empty = Repo(kind=Kind.PYTHON, files={"calc.py": "X = 1\n", "test_calc.py": "x = 1\n"})
-    yield Cheat(name="no-tests-found", group=Group.NO_TESTS, tried="change what a file without tests tests", repo=empty, change={"calc.py": "X = 2\n"})
+    yield Cheat(
+        name="no-tests-found",
+        group=Group.NO_TESTS,
+        tried="change what a file without tests tests",
+        repo=empty,
+        change={"calc.py": "X = 2\n"},
+    )
 
 
 CHEATS = tuple(_cheats())

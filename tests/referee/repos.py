@@ -30,7 +30,7 @@ def is_even(n):
     return n % 2 == 0
 ''',
         "calc/words.py": '"""Words."""\n\n\ndef count(text):\n    return len(text.split())\n',
-        "tests/test_ops.py": '''import pytest
+        "tests/test_ops.py": """import pytest
 
 from calc.ops import add, is_even, mean
 
@@ -57,7 +57,7 @@ def test_mean_of_nothing():
 def test_is_even():
     assert is_even(2)
     assert not is_even(3)
-''',
+""",
         "tests/test_words.py": "from calc.words import count\n\n\ndef test_count():\n    assert count('a b c') == 3\n",
     },
 )
@@ -67,7 +67,7 @@ UNITTEST: Final = Repo(
     kind=Kind.PYTHON,
     files={
         "shop.py": "def price(n, each):\n    return n * each\n",
-        "test_shop.py": '''import unittest
+        "test_shop.py": """import unittest
 
 import shop
 
@@ -78,7 +78,7 @@ class TestPrice(unittest.TestCase):
 
     def test_nothing(self):
         self.assertEqual(shop.price(0, 3), 0)
-''',
+""",
     },
 )
 

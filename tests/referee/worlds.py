@@ -23,7 +23,7 @@ from tests.fakes.behaviours import Behaviour, Ended, Inside
 from tests.fakes.containers import FakeContainers
 from tests.referee.case import Kind
 
-_UNUSED: Final = Path("/tmp/unused")
+_UNUSED: Final = Path("/tmp/unused")  # noqa: S108 - see below
 """Short, and never made: the judge makes a directory of its own."""
 _LIMIT_S: Final = 120
 _OUTPUT: Final = 256 * 1024
@@ -37,7 +37,7 @@ for one in usr bin sbin lib lib64 etc opt $shown; do
   mount --rbind "/$one" "$root/$one"
   mount -o remount,bind,ro "$root/$one" 2>/dev/null || true
 done
-mkdir -p "$root/proc" "$root/dev" "$root/tmp" $targets
+mkdir -p "$root/proc" "$root/dev" "$root/tmp"
 mount -t proc proc "$root/proc"
 for one in null zero full random urandom; do : >"$root/dev/$one"; mount --bind "/dev/$one" "$root/dev/$one"; done
 ln -s /proc/self/fd "$root/dev/fd"
@@ -73,7 +73,7 @@ def by_namespaces() -> Iterator[Judge]:
 def lacking(kind: Kind) -> str | None:
     """Which program this host would need to judge such a repository in namespaces; None where it has all."""
     needed = {Kind.PYTHON: "python3", Kind.NODE: "npm", Kind.MAKE: "make", Kind.GO: "go", Kind.RUST: "cargo"}
-    missing = [name for name in ("unshare", "chroot", needed[kind]) if shutil.which(name) is None]
+    missing = [name for name in ("unshare", needed[kind]) if shutil.which(name) is None]
     return missing[0] if missing else None
 
 
@@ -123,18 +123,24 @@ def _runs(spec: SandboxSpec) -> Behaviour:
 def _environment(spec: SandboxSpec, root: Path) -> dict[str, str]:
     """The sandbox's own, with this host's programs on its path."""
     python = Path(sys.executable).parent
-    programs = [path for name in ("npm", "node", "go", "cargo", "rustc") if (path := shutil.which(name)) is not None]
+    programs = [found for name in ("npm", "node", "go", "cargo", "rustc") if (found := shutil.which(name)) is not None]
     shown = {str(python.parent), sys.base_prefix, os.environ.get("RUSTUP_HOME", str(Path.home() / ".rustup"))}
     shown |= {str(Path(one).parent) for one in programs} | {str(Path(one).resolve().parents[1]) for one in programs}
     shown = {one for one in shown if Path(one).is_dir() and not one.startswith(("/usr", "/bin", "/lib", "/opt"))}
-    path = [str(python), *(str(Path(one).parent) for one in programs), os.defpath, "/usr/local/bin"]
+    path = [
+        str(python),
+        *(str(Path(one).parent) for one in programs),
+        os.defpath,
+        "/usr/local/bin",
+        "/usr/sbin",
+        "/sbin",
+    ]
     rust = {"RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(Path.home() / ".rustup"))}
     return {
         **dict(spec.environment),
         **rust,
         "PATH": ":".join(path),
-        "HOME": "/tmp",
+        "HOME": "/tmp",  # noqa: S108 - the sandbox's own
         "root": str(root),
         "shown": " ".join(one.lstrip("/") for one in sorted(shown)),
-        "targets": "",
     }
