@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from gates.evidence import CaseOutcome, JUnit
 from gates.findings import Finding, FindingKind, weigh
@@ -22,11 +22,14 @@ from gates.judge import many, told, word_on
 from gates.observed import Counts, Observation, summarise
 from gates.plan import GatePlan
 from gates.report import MAX_REPORT_BYTES, middle_cut
-from gates.reviewers import Review
 from gates.text import clean
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
 
 _NAMED: Final = 5
+
+
+Reviewed: TypeAlias = tuple[tuple[Finding, ...], Failed | Inconclusive | None]
+"""What a reviewer found, and what it says against the change where it may (`gates.reviewed.word_of`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +67,11 @@ class Change:
 
 
 def judge_head(
-    plan: GatePlan, taken: Sequence[Taken], base: Counts, change: Change, reviews: Sequence[Review] = ()
+    plan: GatePlan, taken: Sequence[Taken], base: Counts, change: Change, reviewed: Sequence[Reviewed] = ()
 ) -> Verdict:
     """The verdict on a change, whose gates are in the plan's order; none need follow the first required red one.
 
-    base: the counts at its green base. reviews: what the reviewers said, where the gates are green.
+    base: the counts at its green base. reviewed: what the reviewers said, where the gates are green.
     """
     findings: list[Finding] = list(change.findings)
     reds: list[Failed] = []
@@ -90,11 +93,10 @@ def judge_head(
         against = _by_bases_tests(seen, base, change, findings)
         if against is not None:
             return against
-    findings += [finding for one in reviews for finding in one.findings]
-    blocked = [one.red for one in reviews if one.red is not None]
-    if blocked:
-        lines = "\n".join(finding.told for one in reviews for finding in one.findings)
-        return Failed(summary=blocked[0], report=middle_cut(f"{blocked[0]}\n\n{lines}", MAX_REPORT_BYTES))
+    findings += [finding for found, _ in reviewed for finding in found]
+    blocking = next((word for _, word in reviewed if word is not None), None)
+    if blocking is not None:
+        return blocking
     findings += _held_against(plan, taken, base)
     findings += _reproduced(plan, taken, base, change)
     return _weighed(plan, [seen.own for seen in taken], findings)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gates.text import clean
 
-MAX_BYTES: Final = 8 * 1024 * 1024
+MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_REMARKS: Final = 1000
 """Beyond which a report's remarks are not read."""
 _MAX_PATH: Final = 120

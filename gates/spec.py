@@ -117,8 +117,8 @@ def _needs(gates: list[GateSection]) -> Iterator[str]:
         if unknown is not None:
             yield f"gate.needs: {one.name} needs {unknown}, and there is no gate of that name; name one that is there"
         advisory = next((name for name in one.needs if not required.get(name, True)), None)
-        if one.required and advisory is not None:
-            yield f"gate.needs: {one.name} is required and needs {advisory}, which is advisory; make both the same"
+        if advisory is not None:
+            yield f"gate.needs: {one.name} needs {advisory}, which is advisory and decides nothing; make that required"
     try:
         TopologicalSorter({one.name: one.needs for one in gates}).prepare()
     except CycleError as exc:

@@ -8,10 +8,12 @@ from typing import Final
 
 from gates.findings import Finding, FindingKind
 from gates.head import Change
+from gates.mixed import base_sections
 from gates.plan import Gate
 from gates.test_files import FileKind, kind_of
 from gates.text import clean
-from runner.changes import Difference
+from runner.change_reading import found_by_reading
+from runner.changes import ChangeKind, Difference, FileChange
 from runner.gate_take import Take, Variant
 from runner.ports import Checkouts
 
@@ -45,20 +47,33 @@ class Trees:
 def trees_of(checkouts: Checkouts, run_id: str, base: str, head: str, proven: frozenset[tuple[str, str]]) -> Trees:
     """The trees of the change from `base` to `head`. proven: (gate, path) of what tests of ours can be added to."""
     differing = checkouts.differing(run_id, base, head)
-    kinds = {one.path: kind_of(one.path) for one in differing}
-    judging = [one for one in differing if kinds[one.path] in (FileKind.TEST, FileKind.RUNNER)]
-    tests = [one for one in judging if kinds[one.path] is FileKind.TEST]
-    runner = tuple(one.path for one in judging if kinds[one.path] is FileKind.RUNNER)
+    kinds = {one.path: kind_of(one.path, added=not one.before) for one in differing}
+    tests = [one for one in differing if kinds[one.path] is FileKind.TEST]
+    mixed = {
+        one.path: _sections(checkouts, run_id, base, head, one)
+        for one in differing
+        if kinds[one.path] is FileKind.MIXED
+    }
+    ways = [one for one in differing if kinds[one.path] is FileKind.RUNNER or mixed.get(one.path) is not None]
+    runner = tuple(one.path for one in ways)
+    back = (*tests, *(one for one in ways if not one.after or not mixed.get(one.path)))
     bases = head
-    if judging:
-        bases = checkouts.graft(run_id, onto=head, source=base, paths=tuple(one.path for one in judging)).commit
+    if back:
+        bases = checkouts.graft(run_id, onto=head, source=base, paths=tuple(one.path for one in back)).commit
+    spliced = tuple(
+        FileChange(kind=ChangeKind.WRITE, path=path, mode="100644", content=content)
+        for path, content in mixed.items()
+        if content
+    )
+    if spliced:
+        bases = checkouts.commit(run_id, bases, bases, spliced, "A tree to judge by").commit
     brought = tuple(one.path for one in tests if one.after)
     old = checkouts.graft(run_id, onto=base, source=head, paths=brought).commit if brought else None
     change = Change(
         edited=tuple(one.path for one in tests if one.before),
         added=tuple(one.path for one in tests if not one.before),
         runner=runner,
-        findings=_found(tests, runner),
+        findings=(*_found(tests, runner), *found_by_reading(checkouts, run_id, base, head, differing)),
     )
     touched = {one.path for one in differing}
     base_files = _by_gate(checkouts, run_id, base, proven)
@@ -75,6 +90,18 @@ def trees_of(checkouts: Checkouts, run_id: str, base: str, head: str, proven: fr
         own_files=own_files,
         paths=tuple(one.path for one in differing),
     )
+
+
+def _sections(checkouts: Checkouts, run_id: str, base: str, head: str, one: Difference) -> bytes | None:
+    """The manifest to judge by, where the change's says otherwise how tests are run; b"" for the base's own file."""
+    if not one.after:
+        return b""
+    old = checkouts.read(run_id, base, one.path) if one.before else b""
+    new = checkouts.read(run_id, head, one.path)
+    if old is None or new is None:
+        return b""
+    told = base_sections(one.path, old, new)
+    return told if told is None or one.before else b""
 
 
 def _by_gate(

@@ -8,15 +8,16 @@ from functools import partial
 
 from gates.concerned import concerned
 from gates.evidence import JUnit
-from gates.head import Change, Taken, contradicts, judge_head
+from gates.head import Change, Reviewed, Taken, contradicts, judge_head
 from gates.judge import distrust, judge, word_on
 from gates.observed import Counts, Observation, summarise
 from gates.plan import Gate
 from gates.policy import MAX_RETRIES
-from gates.reviewers import Review, Reviewer, review
+from gates.reviewed import word_of
+from gates.reviewers import Reviewer
 from gates.sentinel_forms import can_hold
 from gates.sentinels import MAX_FILES
-from gates.verdict import Inconclusive, Verdict
+from gates.verdict import Failed, Inconclusive, Verdict
 from runner.gate_take import GateTakes, Place, Take, Variant
 from runner.judged_trees import Trees, trees_of
 from runner.side_by_side import Cancel, Places, in_order, together
@@ -49,7 +50,13 @@ class TreeJudge:
         """
         one = _One(self.takes, place, Places(self.side_by_side))
         plan = place.question.plan
-        seen = in_order(plan.gates, one.of_base, lambda told: told.is_red, cancelled, keep_going=plan.policy.keep_going)
+        seen = in_order(
+            plan.gates,
+            one.of_base,
+            lambda told: told.is_red and not (plan.policy.allow_red_base and told.names_what_fails),
+            cancelled,
+            keep_going=plan.policy.keep_going,
+        )
         verdict = judge(plan, [told.seen for told in seen])
         counts = replace(
             summarise([told.seen for told in seen]),
@@ -73,7 +80,7 @@ class TreeJudge:
             return word_on(told.own, excused=base.red | told.flaky) is not None
 
         taken = in_order(plan.gates, ask, is_red, cancelled, keep_going=plan.policy.keep_going)
-        reviews: list[Review] = []
+        reviews: list[Reviewed] = []
         if len(taken) == len(plan.gates) and not any(map(is_red, taken)):
             reviews = together([partial(one.reviewed, reviewer, trees) for reviewer in plan.reviewers], cancelled)
         verdict = judge_head(plan, taken, base, trees.change, reviews)
@@ -91,6 +98,10 @@ class _OfBase:
     @property
     def is_red(self) -> bool:
         return word_on(self.seen, on_base=True) is not None
+
+    @property
+    def names_what_fails(self) -> bool:
+        return isinstance(word_on(self.seen, on_base=True), Failed) and bool(_red(self.seen))
 
 
 class _One:
@@ -137,10 +148,10 @@ class _One:
             told = _taken_again(told, newly, base, trees.change)
         return told
 
-    def reviewed(self, reviewer: Reviewer, trees: Trees, cancelled: Cancel) -> Review:
+    def reviewed(self, reviewer: Reviewer, trees: Trees, cancelled: Cancel) -> Reviewed:
         """What a reviewer says of the change's own tree."""
         seen = self._job(reviewer.gate(), Take(variant=Variant.OWN, commit=trees.own))(cancelled)
-        return review(reviewer, seen.exit_code, seen.junit)
+        return word_of(reviewer, seen)
 
     def _jobs(self, gate: Gate, takes: Iterable[Take]) -> list[Callable[[Cancel], Observation]]:
         return [self._job(gate, take) for take in takes]

@@ -119,6 +119,10 @@ def test_the_example_in_the_documentation_is_a_gate_file() -> None:
         (GATE + 'needs = ["test"]', "gate.needs:"),
         (GATE + 'needs = ["lint"]\n' + LINT + 'needs = ["test"]', "gate.needs:"),
         (GATE + 'needs = ["lint"]\n' + LINT + "required = false", "gate.needs:"),
+        (
+            GATE + LINT + "required = false\n" + LINT.replace("lint", "more") + 'needs = ["lint"]\nrequired = false',
+            "gate.needs:",
+        ),
         (GATE + REVIEWER.replace('"eyes"', '"test"'), "reviewer.name:"),
         (GATE + REVIEWER + REVIEWER, "reviewer.name:"),
         (GATE + REVIEWER + 'format = "html"', "reviewer.1.format:"),
@@ -365,10 +369,11 @@ def test_whatever_the_bytes_are_they_are_a_gate_file_or_a_refusal(data: bytes) -
 
 def test_the_page_names_every_finding_with_the_weight_that_it_has_by_itself() -> None:
     page = (DOCS / "gates.md").read_text(encoding="utf-8")
-    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    does = {Weight.FAIL: "fails", Weight.NEEDS_HUMAN: "needs human", Weight.SHOW: "shown"}
+    table = page.partition("| finding | what it tells | does |\n")[2].partition("\n\n")[0].splitlines()
     for kind in FindingKind:
-        (row,) = [line for line in rows if line.startswith(f"| `{kind}` |")]
-        assert row.endswith(f"| `{DEFAULT_WEIGHTS[kind]}` |")
+        (row,) = [line for line in table if f"`{kind}`" in line.split(" | ")[0]]
+        assert row.endswith(f"| {does[DEFAULT_WEIGHTS[kind]]} |")
 
 
 def test_the_example_of_the_operators_page_is_what_a_fleet_file_takes() -> None:

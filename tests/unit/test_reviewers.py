@@ -130,8 +130,10 @@ def test_the_plain_form_is_a_list_of_remarks() -> None:
         b"null",
         b'{"runs": {}}',
         b'"text"',
-        b" " * MAX_BYTES,
+        b"[]" + b" " * MAX_BYTES,
+        b'{"runs": []}' + b" " * MAX_BYTES,
     ],
+    ids=lambda report: f"{len(report)} bytes",
 )
 def test_what_is_no_report_is_told_as_such(report: bytes) -> None:
     for form in ReportFormat:
@@ -162,6 +164,12 @@ def test_nothing_that_a_report_holds_reaches_a_terminal_or_takes_a_line_of_its_o
     assert len(told) <= MAX_TOLD_CHARS
     assert told.isprintable()
     assert "\u202e" not in told
+
+
+def test_a_message_that_nobody_could_see_is_none() -> None:
+    assert read_remarks(b'[{"message": "seen"}, {"message": "\\u200b\\u3164"}]') == (
+        Remark(path="", at=None, severity=Severity.WARNING, message="seen"),
+    )
 
 
 def test_no_more_remarks_are_read_than_anybody_would() -> None:
