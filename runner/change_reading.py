@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gates.assertions import lost, weaker
+from gates.awareness import signs
 from gates.findings import MAX_FINDINGS, MAX_TOLD_CHARS, Finding, FindingKind
 from gates.inline_tests import edited
 from gates.test_files import FileKind, kind_of
@@ -32,6 +33,9 @@ def found_by_reading(
 ) -> tuple[Finding, ...]:
     """The findings, at most MAX_FINDINGS, in the order of the paths. Raises CheckoutFault."""
     findings: list[Finding] = []
+    if len(differing) > _MAX_READ:
+        told = f"the change touches {len(differing)} files, of which the first {_MAX_READ} were read"
+        findings.append(Finding(kind=FindingKind.AWARE_OF_TESTS, told=told))
     for one in differing[:_MAX_READ]:
         file = _File(
             path=one.path,
@@ -54,6 +58,9 @@ def _of(file: _File) -> Iterator[Finding]:
         if said:
             yield _finding(FindingKind.ASSERTIONS_GONE, file, "; ".join(said[:_MAX_SAID]))
     if file.kind is FileKind.SOURCE:
+        said = signs(file.path, file.old, file.new)
+        if said:
+            yield _finding(FindingKind.AWARE_OF_TESTS, file, "; ".join(said[:_MAX_SAID]))
         if file.old is not None and edited(file.path, file.old, file.new):
             yield _finding(FindingKind.INLINE_TESTS, file, "tests that stand in this source file were edited")
 

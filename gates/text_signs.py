@@ -1,0 +1,134 @@
+"""Signs in JavaScript, Go, Rust, Java and other text that it knows of the test run that judges it. Pure.
+
+By what they look like, line by line; lines that are comments are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from gates.languages import Language
+from gates.python_signs import Sign
+
+_MAX_LINE: Final = 2000
+_ANYWHERE: Final[Mapping[str, re.Pattern[str]]] = {
+    "names where the judge's files lie": re.compile(r"(?<![\w.-])/ashigaru/"),
+    "names a variable of the test run": re.compile(
+        r"\bPYTEST_\w+|\bNODE_TEST_CONTEXT\b|\bJEST_WORKER_ID\b|\bVITEST\w*\b"
+    ),
+    "names a test report": re.compile(r"\bjunit\b|\bxunit\b|<testcase|<testsuite", re.IGNORECASE),
+}
+_IN: Final[Mapping[Language, Mapping[str, re.Pattern[str]]]] = {
+    Language.PYTHON: {
+        "names a test library": re.compile(r"\b_?pytest\b|\bunittest\b"),
+        "ends the process": re.compile(r"\bos\._exit\b|\b_exit\("),
+    },
+    Language.SCRIPT: {
+        "names a test library": re.compile(
+            r"""(?:from|import|require\()\s*['"](?:node:test|test|vitest|@jest/[\w-]+|jest[\w-]*|mocha|chai|ava|tap)['"/]"""
+        ),
+        "ends the process": re.compile(r"\bprocess\s*(?:\.|\[\s*['\"])(?:exit|abort|kill|reallyExit)\b(?!Code)"),
+        "sets the exit status": re.compile(r"\bprocess\.exitCode\s*="),
+        "does something at the end of the process": re.compile(
+            r"\bprocess\.(?:on|once|addListener)\(\s*['\"](?:exit|beforeExit)['\"]"
+        ),
+        "looks whether it is tested": re.compile(
+            r"\bNODE_ENV\b.{0,20}[!=]==?\s*['\"]test['\"]|\bnpm_lifecycle_\w+|\bprocess\.execArgv\b"
+        ),
+        "changes what is loaded": re.compile(
+            r"\brequire\.cache\b|\bModule\._(?:load|resolveFilename|extensions|compile)\b|\brequire\.extensions\b"
+        ),
+        "makes itself equal to everything": re.compile(
+            r"\basymmetricMatch\b|jest\.asymmetricMatcher|\[Symbol\.toPrimitive\]"
+        ),
+        "replaces a part of the language": re.compile(
+            r"\b(?:Object|Array|String|Number|Boolean|Function|Promise|Error|Map|Set)\.prototype(?:\.\w+|\[[^]]{1,40}\])\s*=[^=]"
+            r"|\bObject\.is\s*=[^=]|\bdefineProperty\(\s*(?:Object|Array|String|Error|Function|globalThis)(?:\.prototype)?\s*,"
+        ),
+        "replaces a part of the tests": re.compile(
+            r"\bassert(?:\.\w+)+\s*=[^=>]|\b(?:globalThis|global)\.(?:expect|it|test|describe|assert|before|after)\w*\s*=[^=]|\bexpect\.extend\("
+            r"|\bprocess\.stdout\.write\s*=[^=]"
+        ),
+        "looks at who called it": re.compile(
+            r"\bcaptureStackTrace\b|\bprepareStackTrace\b|new Error\([^)]{0,40}\)\.stack"
+        ),
+        "names test files": re.compile(r"""['"`/](?:tests?|__tests__)/[\w*]|\.(?:test|spec)\.[cm]?[jt]s"""),
+        "starts a process that may outlive it": re.compile(r"\bdetached\s*:\s*true"),
+    },
+    Language.GO: {
+        "names a test library": re.compile(r'^\s*(?:import\s+)?(?:\w+\s+)?"testing(?:/\w+)?"|stretchr/testify'),
+        "looks whether it is tested": re.compile(
+            r"\btesting\.Testing\(|flag\.Lookup\(\s*\"test\.|\"-?-?test\.\w*\"|\"\.test\"|\"_test\.go\""
+        ),
+        "looks at who called it": re.compile(
+            r"\bruntime\.(?:Callers?|Stack|FuncForPC)\b|\bdebug\.(?:Stack|PrintStack)\b"
+        ),
+        "ends the process": re.compile(r"\bos\.Exit\(|\bsyscall\.(?:Exit|Kill)\("),
+    },
+    Language.RUST: {
+        "looks whether it is tested": re.compile(
+            r"\bcfg!\s*\([^)]{0,40}\btest\b|#!?\[cfg\([^]]{0,40}not\s*\(\s*test\b|#!?\[cfg_attr\([^,]{0,40}\btest\b"
+        ),
+        "ends the process": re.compile(r"\bprocess::(?:exit|abort)\s*\(|\blibc::_?exit\b"),
+        "changes what a panic does": re.compile(r"\bpanic::(?:set_hook|take_hook)\b"),
+        "replaces a part of the tests": re.compile(r"\bmacro_rules!\s*(?:assert\w*|panic)\b"),
+        "has a comparison that is one for everything": re.compile(
+            r"\bfn\s+(?:eq|lt|le|gt|ge)\s*\([^)]{0,80}\)\s*->\s*bool\s*\{\s*true\s*\}"
+        ),
+    },
+    Language.JAVA: {
+        "names a test library": re.compile(
+            r"\bimport\s+(?:static\s+)?(?:org\.junit|org\.testng|junit\.|org\.mockito|org\.assertj)"
+        ),
+        "ends the process": re.compile(r"\bSystem\.exit\(|\bhalt\(|\bexitProcess\("),
+        "does something at the end of the process": re.compile(r"\baddShutdownHook\("),
+        "looks at who called it": re.compile(r"\bgetStackTrace\(|\bStackWalker\b"),
+        "has a comparison that is one for everything": re.compile(
+            r"\bboolean\s+equals\s*\([^)]{0,80}\)\s*\{\s*return\s+true\s*;"
+        ),
+    },
+}
+_HASH: Final = re.compile(r"\s*#")
+_SLASHES: Final = re.compile(r"\s*//")
+_BLOCK: Final = re.compile(r"^[ \t]*/\*(?:[^*]|\*(?!/))*\*/", re.MULTILINE)
+_MAINS: Final = re.compile(r"(?:^|/)(?:bin|cmd|scripts)/|(?:^|/)(?:cli|main|Main|index\.cli)\.\w+$")
+
+
+def text_signs(path: str, language: Language | None, text: str) -> tuple[Sign, ...]:
+    """Every sign of the file. A line is looked at up to its first _MAX_LINE characters."""
+    return tuple(_signs(path, language, text))
+
+
+def _signs(path: str, language: Language | None, text: str) -> Iterator[Sign]:
+    patterns = {**_ANYWHERE, **(_IN[language] if language is not None else {})}
+    may_exit = _is_program(path, language, text)
+    comment = _HASH if language in {None, Language.PYTHON} else _SLASHES
+    lines = _without_blocks(language, text).split("\n")
+    for number, line in enumerate(lines, 1):
+        if comment.match(line):
+            continue
+        # A short body may stand on lines of its own.
+        seen = " ".join(part.strip() for part in lines[number - 1 : number + 2])[:_MAX_LINE] if "{" in line[-3:] else ""
+        for what, pattern in patterns.items():
+            if what == "ends the process" and may_exit:
+                continue
+            if pattern.search(line[:_MAX_LINE]) or (what.startswith("has a comparison") and pattern.search(seen)):
+                yield Sign(line=number, what=what, named=what.startswith("names"))
+
+
+def _without_blocks(language: Language | None, text: str) -> str:
+    """Without comments that begin a line and end before other code; as many lines as before."""
+    if language in {None, Language.PYTHON}:
+        return text
+    return _BLOCK.sub(lambda found: "\n" * found.group().count("\n"), text)
+
+
+def _is_program(path: str, language: Language | None, text: str) -> bool:
+    """Whether it is a program's main file, which may end the process as it likes."""
+    if language is Language.GO:
+        return re.search(r"^package\s+main\b", text, re.MULTILINE) is not None and "func init()" not in text
+    if language is Language.SCRIPT and (text.startswith("#!") or "require.main === module" in text):
+        return True
+    return path.endswith(("src/main.rs", "build.rs")) or _MAINS.search(path) is not None
