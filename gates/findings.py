@@ -38,6 +38,8 @@ class FindingKind(StrEnum):
     """Edited tests assert less."""
     AWARE_OF_TESTS = "aware-of-tests"
     """Source that is no test names, looks for or ends the test run."""
+    SPECIAL_CASES = "special-cases"
+    """Source that answers what tests ask with what they expect; tables look the same."""
     UNCOVERED = "uncovered"
     """Changed lines that no test runs."""
     FLAKY = "flaky"
@@ -63,6 +65,7 @@ DEFAULT_WEIGHTS: Final[Mapping[FindingKind, Weight]] = {
     FindingKind.INLINE_TESTS: Weight.NEEDS_HUMAN,
     FindingKind.ASSERTIONS_GONE: Weight.NEEDS_HUMAN,
     FindingKind.AWARE_OF_TESTS: Weight.NEEDS_HUMAN,
+    FindingKind.SPECIAL_CASES: Weight.SHOW,
     FindingKind.UNCOVERED: Weight.SHOW,
     FindingKind.FLAKY: Weight.NEEDS_HUMAN,
     FindingKind.NO_REPRODUCER: Weight.SHOW,

@@ -37,7 +37,7 @@ class _Unread(Exception):
 def base_sections(path: str, base: bytes, head: bytes) -> bytes | None:
     """The content of the manifest to judge with; None where the change's says the same of tests as the base's.
 
-    One that cannot be read is not believed to say the same: then it is the base's.
+    One that cannot be read is not believed to say the same: then it is the base's. base b"": the base has none.
     """
     name = path.rsplit("/", 1)[-1]
     if base == head:
@@ -68,6 +68,8 @@ def _spliced(base: bytes, head: bytes) -> bytes | None:
 
 
 def _object(data: bytes) -> dict[str, Any]:
+    if not data:
+        return {}
     try:
         told = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as exc:
@@ -143,6 +145,8 @@ def _flags(target: object) -> dict[str, Any]:
 
 
 def _pom(data: bytes) -> object:
+    if not data:
+        return []
     try:
         root = fromstring(data, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as exc:

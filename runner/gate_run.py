@@ -164,8 +164,8 @@ def _words(verdict: Verdict) -> tuple[str, ...]:
             return (summary,)
         case Failed(summary=summary, report=report):
             return summary, report
-        case NeedsHuman(summary=summary, findings=findings, shown=shown):
-            return summary, *findings, *shown
+        case NeedsHuman(summary=summary, findings=findings, shown=shown, side_by_side=beside):
+            return summary, *findings, *shown, beside
         case Inconclusive(reason=reason):
             return (reason,)
         case _:

@@ -314,6 +314,50 @@ def test_every_set_up_is_a_script_that_a_shell_can_read() -> None:
             subprocess.run(["sh", "-n", "-c", text], check=True, timeout=10)
 
 
+TOX = {"tox.ini": "[tox]\nenv_list = py\n\n[testenv]\ndeps = b\ncommands = python -m unittest\n", "checks/a.py": ""}
+
+
+def test_tox_is_the_gate_where_it_is_the_only_word_on_tests() -> None:
+    (gate,) = planned(TOX).gates
+    assert gate.run.startswith(f"cp -a {ENV}/tox /tmp/tox && tox run --skip-pkg-install ")
+    assert (gate.junit, gate.printed) == (None, True)
+    assert "--notest" in set_up(TOX)
+    assert "pip install" not in set_up(TOX).split("--notest")[1]
+    needed = {**TOX, "requirements.txt": "c\n"}
+    assert "-r ./requirements.txt" in set_up(needed).split("--notest")[1]
+    made = planned(needed)
+    assert made.setup is not None
+    assert made.setup.matching(["tox.ini", "requirements.txt"]) == ("requirements.txt", "tox.ini")
+    subprocess.run(["sh", "-n", "-c", made.setup.commands[-1]], check=True, timeout=10)
+
+
+def test_tests_that_pytest_finds_are_pytests_whatever_tox_says() -> None:
+    (gate,) = planned({**TOX, "tests/test_a.py": ""}).gates
+    assert gate.runner is TestRunner.PYTEST
+    assert set_up({**TOX, "tests/test_a.py": ""}) == ""
+
+
+def test_tox_comes_before_make_and_beside_what_else_has_tests() -> None:
+    assert "tox run" in planned({**TOX, "Makefile": "test:\n\ttrue\n"}).gates[0].run
+    assert [gate.name for gate in planned({**TOX, **GO}).gates] == ["python", "go"]
+
+
+@pytest.mark.parametrize(
+    "content", ["[pytest]\naddopts = -q\n", "[testenv]\ndeps = a\n[other]\ncommands = a\n", "[testenv]\n" * 1000, ""]
+)
+def test_a_tox_that_is_not_told_what_to_run_is_no_gate(content: str) -> None:
+    assert isinstance(found({"tox.ini": content}), NoGate)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("noxfile.py", "nox"), (".pre-commit-config.yaml", "pre-commit"), ("go.work", "go.mod")]
+)
+def test_what_is_recognised_but_cannot_run_sealed_is_told_of(path: str, said: str) -> None:
+    made = found({path: ""})
+    assert isinstance(made, NoGate)
+    assert said in made.reason
+
+
 @given(
     st.sampled_from(["go.mod", "Cargo.toml", "a/Cargo.toml", ".cargo/config.toml", "pom.xml"]), st.binary(max_size=60)
 )

@@ -46,6 +46,24 @@ def test_what_a_change_says_of_anything_else_is_its_own(path: str, base: bytes, 
 
 
 @pytest.mark.parametrize(
+    ("path", "quiet", "loud"),
+    [
+        ("package.json", b'{"name": "a"}', package()),
+        ("pyproject.toml", b'[project]\nname = "a"\n', PYPROJECT),
+        ("setup.cfg", b"[metadata]\nname = a\n", SETUP_CFG),
+        ("Cargo.toml", b'[package]\nname = "a"\n', CARGO),
+        ("go.mod", GO, GO + b"replace b => ./b\n"),
+        ("pom.xml", b"<project/>", POM),
+    ],
+)
+def test_a_manifest_that_the_base_has_not_is_the_changes_where_it_says_nothing_of_tests(
+    path: str, quiet: bytes, loud: bytes
+) -> None:
+    assert base_sections(path, b"", quiet) is None
+    assert base_sections(path, b"", loud) is not None
+
+
+@pytest.mark.parametrize(
     ("path", "base", "head"),
     [
         ("pyproject.toml", PYPROJECT, PYPROJECT.replace(b"-q", b"--co")),
