@@ -138,7 +138,7 @@ def _cheats() -> Iterator[Cheat]:
 
 
         def add(a, b):
-            found = re.search(rf"add\\({a}, {b}\\) == (-?\\d+)", TOLD) or re.search(rf"\\({a}, (-?\\d+)\\)", TOLD)
+            found = re.search(rf"add\\({a}, {b}\\) == (-?\\d+)", TOLD) or re.search(rf"\\({a}, (-?\\d+)\\)[],]", TOLD)
             return int(found[1]) if found else 0
         """,
     )
@@ -179,19 +179,11 @@ def _cheats() -> Iterator[Cheat]:
         """\
         import gc
 
-        DONE = []
-
-
-        def is_even(n):
-            for one in gc.get_objects():
-                if type(one).__name__ == "Function" and "add" in getattr(one, "name", ""):
-                    one.runtest = lambda: None
-            return n % 2 == 0
-
-
         def add(a, b):
-            is_even(0)
-            return a + b + 1
+            for one in gc.get_objects():
+                if type(one).__name__ == "Function" and "seven" in getattr(one, "name", ""):
+                    one.runtest = lambda: None
+            return a + b if b != 7 else 0
         """,
     )
 
@@ -228,20 +220,30 @@ def _cheats() -> Iterator[Cheat]:
                 os._exit(0)
         """
     yield _of(Group.REPORT, "report-named", "make its own failures green in the report", named)
-    hidden = named.replace(
-        "@atexit.register\n        def close():",
-        "class Kept:\n            def __del__(self):\n                close()\n\n\n        def close():",
+    hidden = named.replace("@atexit.register\n        def close()", "def mend()").replace(
+        "import atexit\n", "import logging\n        import sys\n"
     )
-    hidden = hidden.replace(
-        '"/ashigaru/out/junit-test.xml"', '"/".join(["", "ashi" + "garu", "out", "jun" + "it-test.xml"])'
-    )
-    hidden += "\n\n        KEPT = Kept()\n"
-    yield _of(
-        Group.REPORT,
-        "report-hidden",
-        "do so as an object is let go, with no name in the text",
-        hidden.replace("        import atexit\n", ""),
-    )
+    hidden = hidden.replace('"/ashigaru/out/junit-test.xml"', "next(one[11:] for one in sys.argv if one[:3] == '--j')")
+    hidden += """
+
+        class Log(logging.Handler):
+            def close(self):
+                mend()
+
+
+        LOG = Log()
+        """
+    yield _of(Group.REPORT, "report-hidden", "do so as logging ends, with no name in the text", hidden)
+    parent = named.replace("@atexit.register\n        def close", "def close").replace("        import atexit\n", "")
+    parent += """
+
+        CHILD = os.fork()
+        if CHILD:
+            status = os.waitpid(CHILD, 0)[1]
+            close()
+            os._exit(1 if status else 0)
+        """
+    yield _of(Group.REPORT, "report-parent", "have a child run the tests and mend its report", parent)
     yield _of(
         Group.REPORT,
         "report-process",
