@@ -168,6 +168,7 @@ class PolicySection(Section):
     inline_tests: Word | None = Field(default=None, alias="inline-tests")
     assertions_gone: Word | None = Field(default=None, alias="assertions-gone")
     aware_of_tests: Word | None = Field(default=None, alias="aware-of-tests")
+    special_cases: Word | None = Field(default=None, alias="special-cases")
     uncovered: Word | None = None
     flaky: Word | None = None
     no_reproducer: Word | None = Field(default=None, alias="no-reproducer")
