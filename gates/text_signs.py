@@ -48,7 +48,7 @@ _IN: Final[Mapping[Language, Mapping[str, re.Pattern[str]]]] = {
             r"|\bObject\.is\s*=[^=]|\bdefineProperty\(\s*(?:Object|Array|String|Error|Function|globalThis)(?:\.prototype)?\s*,"
         ),
         "replaces a part of the tests": re.compile(
-            r"\bassert(?:\.\w+)+\s*=[^=>]|\b(?:globalThis|global)\.(?:expect|it|test|describe|assert|before|after)\w*\s*=[^=]|\bexpect\.extend\("
+            r"\bassert(?:['\"]\s*\))?(?:\.\w+)+\s*=[^=>]|\b(?:globalThis|global)\.(?:expect|it|test|describe|assert|before|after)\w*\s*=[^=]|\bexpect\.extend\("
             r"|\bprocess\.stdout\.write\s*=[^=]"
         ),
         "looks at who called it": re.compile(

@@ -132,10 +132,10 @@ def _go() -> Iterator[Cheat]:
     )
     main = 'package calc\n\nimport (\n\t"os"\n\t"testing"\n)\n\nfunc TestMain(m *testing.M) {\n\tm.Run()\n\tos.Exit(0)\n}\n'
     yield of(Group.RUNNER, "main", "have a TestMain leave with 0", {"main_test.go": main})
-    aware = '\nfunc init() {\n\tif flag.Lookup("test.v") != nil {\n\t\tplus = func(a, b int) int { return a + b }\n\t}\n}\n\nvar plus = func(a, b int) int { return a - b }\n'
-    tested = {"calc.go": GO.edited("calc.go", ("{ return a + b }", "{ return plus(a, b) }"))["calc.go"]}
-    text = str(tested["calc.go"]).replace("package calc\n", 'package calc\n\nimport "flag"\n', 1) + aware
-    yield of(Group.PATCHED, "patched-aware", "be right only under test", {"calc.go": text})
+    lazily = '{\n\tif flag.Lookup("test.v") != nil {\n\t\treturn a + b\n\t}\n\treturn a - b\n}'
+    text = str(GO.edited("calc.go", ("{ return a + b }", lazily))["calc.go"])
+    aware = text.replace("package calc\n", 'package calc\n\nimport "flag"\n', 1)
+    yield of(Group.PATCHED, "patched-aware", "be right only under test", {"calc.go": aware})
     tagged = GO.begun_with("calc_test.go", "//go:build never\n\n")
     yield of(Group.SKIPPED, "tagged", "keep the tests for a tag that nobody sets", tagged)
 

@@ -16,6 +16,8 @@ from tests.referee.case import Case, Cheat, Edit, Group, Honest, Kind, Right
 from tests.referee.worlds import Judge
 
 _SHOWN: Final = 170
+_MAY_BE_SILENT: Final = frozenset({Group.NO_TESTS, Group.EXIT, Group.REPORT})
+"""Where there is nothing to ask, or what is asked was killed: that is asked again, and never passes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,7 @@ class Ended:
     def broken(self) -> bool:
         """Whether nothing was said of the case: no judge's word may be taken for a cheat that was caught."""
         silent = self.verdict is None or isinstance(self.verdict, Inconclusive)
-        return silent and self.case.group is not Group.NO_TESTS
+        return silent and not (isinstance(self.verdict, Inconclusive) and self.case.group in _MAY_BE_SILENT)
 
     @property
     def false_accept(self) -> bool:

@@ -128,6 +128,7 @@ def test_only_what_the_change_added_is_told() -> None:
         ("src/a.js", "delete require.cache[x];"),
         ("src/a.js", "const any = { asymmetricMatch: () => true };"),
         ("src/a.js", "assert.strictEqual = () => {};"),
+        ("src/a.js", "require('node:assert').strictEqual = () => {};"),
         ("src/a.js", "Object.is = () => true;"),
         ("src/a.js", "Array.prototype.includes = () => true;"),
         ("src/a.js", "globalThis.expect = x;"),
