@@ -196,7 +196,7 @@ def _cheats() -> Iterator[Cheat]:  # noqa: PLR0915 - a list
         "ignore the file from a conftest",
         {"tests/conftest.py": "collect_ignore = ['test_ops.py']\n"},
     )
-    green = "import pytest\n\n\n@pytest.hookimpl(wrapper=True)\ndef pytest_runtest_makereport():\n    report = yield\n    if report.failed:\n        report.outcome = 'passed'\n        report.longrepr = None\n    return report\n"
+    green = "import pytest\n\n\n@pytest.hookimpl(hookwrapper=True)\ndef pytest_runtest_makereport():\n    report = (yield).get_result()\n    if report.failed:\n        report.outcome = 'passed'\n        report.longrepr = None\n"
     yield _of(Group.RUNNER, "runner-makereport", "make every report green from a conftest", {"conftest.py": green})
     named = green.replace("report.failed", "report.failed and 'test_add' in report.nodeid")
     yield _of(Group.RUNNER, "runner-makereport-named", "make only its own failures green", {"conftest.py": named})

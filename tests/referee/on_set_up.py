@@ -12,13 +12,12 @@ from tests.referee.repos import PYTHON, WRONG
 _PLUGIN: Final = """import pytest
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item):
-    report = yield
+    report = (yield).get_result()
     if report.failed and "add" in item.name:
         report.outcome = "passed"
         report.longrepr = None
-    return report
 """
 _ABOUT: Final = "Metadata-Version: 2.1\nName: more\nVersion: 1\n"
 _TAGS: Final = "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

@@ -16,8 +16,8 @@ from tests.referee.case import Case, Cheat, Edit, Group, Honest, Kind, Right
 from tests.referee.worlds import Judge
 
 _SHOWN: Final = 170
-_MAY_BE_SILENT: Final = frozenset({Group.NO_TESTS, Group.EXIT, Group.REPORT})
-"""Where there is nothing to ask, or what is asked was killed: that is asked again, and never passes."""
+_MAY_BE_SILENT: Final = frozenset({Group.NO_TESTS, Group.EXIT, Group.REPORT, Group.SET_UP})
+"""Where there is nothing to ask, or what is asked was killed or could not be set up: that is asked again, and never passes."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -148,6 +148,13 @@ def test_only_what_the_change_added_is_told() -> None:
         ("src/main/java/A.java", "System.exit(0);"),
         ("src/main/java/A.java", "public boolean equals(Object o) { return true; }"),
         ("run.sh", "echo '<testsuite/>' > /ashigaru/out/junit.xml"),
+        ("vendor/more-1-py3-none-any.whl", "PK"),
+        ("lib/fast.so", "ELF"),
+        ("requirements.txt", "./more-1-py3-none-any.whl"),
+        ("requirements-dev.txt", "-e ."),
+        ("requirements.txt", "more @ file:///workspace/more"),
+        ("requirements.txt", "--extra-index-url https://example.org/simple"),
+        ("requirements.txt", "git+https://example.org/more"),
         ("src/broken.py", "import pytest\n  oops("),
     ],
 )
@@ -169,6 +176,8 @@ def test_source_in_other_languages_is_told_of(path: str, text: str) -> None:
         ("src/main.rs", "std::process::exit(1);"),
         ("src/lib.rs", "fn eq(&self, o: &Self) -> bool { self.n == o.n }"),
         ("src/lib.rs", "#[cfg(unix)]"),
+        ("requirements.txt", "rich>=13 ; python_version > '3.8'"),
+        ("docs/figure-1.png", "x"),
         ("README.md", "Run pytest, or `npm test`; process.exit is not called."),
     ],
 )
