@@ -11,7 +11,7 @@ from typing import TypeAlias
 from gates.findings import FindingKind
 
 Files: TypeAlias = Mapping[str, str]
-Change: TypeAlias = Mapping[str, str | None]
+Change: TypeAlias = Mapping[str, str | bytes | None]
 """Path to content; None: the file is deleted."""
 
 
