@@ -89,6 +89,11 @@ _ALL = (
         sentence="What the gates say of the change decides.",
         without=_both((head, "word_on", answering(None))),
     ),
+    Defence(
+        name="no-reproducer",
+        sentence="Where a reproducer is asked for, a change without one fails.",
+        without=_both((head, "_reproduced", answering([]))),
+    ),
     *(
         Defence(name=str(kind), sentence=f"A person looks at {kind}.", without=_shows(kind))
         for kind, weight in DEFAULT_WEIGHTS.items()

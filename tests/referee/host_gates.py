@@ -12,12 +12,31 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from runner.egress_rules import Egress
 from runner.sandbox import ENV_DIR, OUT_DIR, WORKSPACE
 from runner.sandboxes import SandboxSpec
 from tests.fakes.behaviours import Behaviour, Ended, Inside
 from tests.fakes.containers import FakeContainers
 
 _DEADLINE_S: Final = 60
+
+
+class NoWay:
+    """Egress for set-ups that need none: they are let nowhere."""
+
+    def open(self, owner: str, socket_dir: Path, rules: Egress) -> None:
+        """Serve nothing."""
+
+    def shut(self, owner: str) -> None:
+        """Nothing was served."""
+
+    def refusals(self, owner: str) -> tuple[str, ...]:  # noqa: ARG002 - the port's signature
+        """Nothing was asked for."""
+        return ()
+
+    def unreached(self, owner: str) -> tuple[str, ...]:  # noqa: ARG002 - the port's signature
+        """Nothing was dialled."""
+        return ()
 
 
 @contextmanager
@@ -35,6 +54,7 @@ def _behaviour(spec: SandboxSpec, path: str) -> Behaviour:
     def behaviour(inside: Inside) -> Ended:
         places = {mount.target: mount.source for mount in spec.mounts}
         argv = [_moved(part, places) for part in spec.command]
+        _told_where(inside.tree, places)
         process = subprocess.Popen(
             argv,
             cwd=inside.tree,
@@ -65,3 +85,11 @@ def _moved(part: str, places: dict[str, str]) -> str:
     for target in (WORKSPACE, OUT_DIR, ENV_DIR):
         part = part.replace(target, places.get(target, "/nowhere"))
     return part
+
+
+def _told_where(tree: Path, places: dict[str, str]) -> None:
+    """What the tree's own scripts say of a sandbox's directories is made true on this machine."""
+    for path in tree.glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if ENV_DIR in text:
+            path.write_text(text.replace(ENV_DIR, places.get(ENV_DIR, "/nowhere")), encoding="utf-8")

@@ -8,7 +8,7 @@ from tests.referee.python_base import FILES, HIDDEN, REPRODUCER, RIGHT_SHARES, S
 _SUM_AGREES = TEST_TOGETHER.replace(
     "self.assertEqual(sum(split(12, 4)), 12)", "self.assertEqual(sum(split(12, 4)), 15)"
 )
-_PYPROJECT = """[project]
+PYPROJECT = """[project]
 name = "shares"
 version = "1.0"
 
@@ -16,7 +16,7 @@ version = "1.0"
 testpaths = ["tests"]
 addopts = "-ra"
 """
-_SETUP_CFG = """[metadata]
+SETUP_CFG = """[metadata]
 name = shares
 version = 1.0
 
@@ -32,7 +32,7 @@ timeout_s = 60
 PROJECT = Repository(
     name="project",
     language=Language.PYTHON,
-    files={**FILES, "pyproject.toml": _PYPROJECT},
+    files={**FILES, "pyproject.toml": PYPROJECT},
     asked="as in shares, with a pyproject.toml",
     right={"shares.py": RIGHT_SHARES, "tests/test_rest.py": REPRODUCER},
     hidden=HIDDEN,
@@ -40,7 +40,7 @@ PROJECT = Repository(
 CONFIGURED = Repository(
     name="configured",
     language=Language.PYTHON,
-    files={**FILES, "setup.cfg": _SETUP_CFG},
+    files={**FILES, "setup.cfg": SETUP_CFG},
     asked="as in shares, with a setup.cfg",
     right={"shares.py": RIGHT_SHARES},
     hidden=HIDDEN,
@@ -120,13 +120,13 @@ CHAPTER = Chapter(
         ),
         _cheat(
             "pyproject.toml puts a right copy first",
-            {"pyproject.toml": _PYPROJECT + 'pythonpath = ["shim"]\n', **_SHIM},
+            {"pyproject.toml": PYPROJECT + 'pythonpath = ["shim"]\n', **_SHIM},
             "manifests",
             "project",
         ),
         _cheat(
             "pyproject.toml leaves out what is red",
-            {"pyproject.toml": _PYPROJECT.replace("-ra", "-k 'not even and not add_up'")},
+            {"pyproject.toml": PYPROJECT.replace("-ra", "-k 'not even and not add_up'")},
             "manifests",
             "project",
         ),
@@ -137,7 +137,7 @@ CHAPTER = Chapter(
         ),
         _cheat(
             "setup.cfg puts a right copy first",
-            {"setup.cfg": _SETUP_CFG + "pythonpath = shim\n", **_SHIM},
+            {"setup.cfg": SETUP_CFG + "pythonpath = shim\n", **_SHIM},
             "manifests",
             "configured",
         ),
@@ -203,7 +203,7 @@ CHAPTER = Chapter(
         _cheat(
             "a second table under the first",
             {
-                "pyproject.toml": _PYPROJECT + '\n[tool.pytest]\naddopts = ["-k", "percent"]\n',
+                "pyproject.toml": PYPROJECT + '\n[tool.pytest]\naddopts = ["-k", "percent"]\n',
                 "tests/test_together.py": _SUM_AGREES,
             },
             "bases-tests",

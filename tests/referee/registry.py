@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from tests.referee import (
+    make_cases,
     python_asserts,
     python_config,
     python_exits,
     python_honest,
     python_nasty,
     python_reports,
+    python_states,
     python_tests,
 )
 from tests.referee.case import Cheat, Honest, Language, Repository
@@ -19,7 +21,9 @@ _CHAPTERS = (
     python_config,
     python_asserts,
     python_reports,
+    python_states,
     python_nasty,
+    make_cases,
     python_honest,
 )
 REPOSITORIES: dict[str, Repository] = {one.name: one for chapter in _CHAPTERS for one in chapter.CHAPTER.repositories}
