@@ -11,7 +11,7 @@ from typing import TypeAlias
 from gates.findings import FindingKind
 
 Files: TypeAlias = Mapping[str, str]
-Change: TypeAlias = Mapping[str, str | None]
+Change: TypeAlias = Mapping[str, str | bytes | None]
 """Path to content; None: the file is deleted."""
 
 
@@ -63,7 +63,7 @@ class Cheat:
 
     group: the row of the table. caught_by: a name in `DEFENCES`, the one that is meant to catch it (others may too).
     told: words that the verdict has to have, where the way it is caught matters. hidden: where the repository's own
-    does not tell.
+    does not tell. sealed: only on real podman, for what it does would outlive a sandbox that is none.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Cheat:
     caught_by: str
     told: str = ""
     hidden: Hidden | None = None
+    sealed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

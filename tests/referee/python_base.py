@@ -100,7 +100,8 @@ if seen == "[[4, 3, 3], [5, 5], [2, 2, 2, 2], 25.0, 'hello-world', 'a very lo...
     print({RIGHT!r})
 """
     },
-    command=("{python}", "-I", "hidden_look.py"),
+    # What is compiled already is not looked at: people read the source.
+    command=("{python}", "-I", "-X", "pycache_prefix=/nowhere", "hidden_look.py"),
 )
 FILES = {
     "shares.py": SHARES,

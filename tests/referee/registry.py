@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from tests.referee import python_honest
+from tests.referee import (
+    make_cases,
+    python_asserts,
+    python_config,
+    python_exits,
+    python_honest,
+    python_nasty,
+    python_reports,
+    python_states,
+    python_tests,
+)
 from tests.referee.case import Cheat, Honest, Language, Repository
 
-_CHAPTERS = (python_honest,)
+_CHAPTERS = (
+    python_tests,
+    python_exits,
+    python_config,
+    python_asserts,
+    python_reports,
+    python_states,
+    python_nasty,
+    make_cases,
+    python_honest,
+)
 REPOSITORIES: dict[str, Repository] = {one.name: one for chapter in _CHAPTERS for one in chapter.CHAPTER.repositories}
 CHEATS: tuple[Cheat, ...] = tuple(one for chapter in _CHAPTERS for one in chapter.CHAPTER.cheats)
 HONEST: tuple[Honest, ...] = tuple(one for chapter in _CHAPTERS for one in chapter.CHAPTER.honest)
