@@ -141,7 +141,9 @@ func main() {{
 	}}
 }}
 """
-HIDDEN = Hidden(files={"hiddenlook/main.go": _LOOK}, command=("sh", "-c", "HOME=$PWD GOFLAGS=-buildvcs=false go run ./hiddenlook"))
+HIDDEN = Hidden(
+    files={"hiddenlook/main.go": _LOOK}, command=("sh", "-c", "HOME=$PWD GOFLAGS=-buildvcs=false go run ./hiddenlook")
+)
 FILES = judged_with_toolchains(
     {
         "go.mod": MODULE,

@@ -9,10 +9,8 @@ from tests.referee.go_base import (
     CHECK,
     CHECK_MODULE,
     GO_TILL,
-    LABEL,
     MODULE,
     TEST_BILL,
-    TEST_LABEL,
     TEST_SPLIT,
     WRONG_SPLIT,
 )
@@ -25,11 +23,6 @@ _QUIET_CHECK: Final = CHECK.replace("\tif got != want {", "\tif got == want && f
 def _with(code: str, imports: str = "") -> Change:
     """The wrong source, with a file beside it that does that."""
     return {**_BROKEN, "start.go": f"package till\n\n{imports}\n{code}"}
-
-
-def _edited(old: str, new: str) -> Change:
-    """The wrong source with both of its files of tests edited so."""
-    return {**_BROKEN, "split_test.go": TEST_SPLIT.replace(old, new), "bill/bill_test.go": TEST_BILL.replace(old, new)}
 
 
 def _cheat(name: str, group: str, change: Change, caught_by: str, told: str = "") -> Cheat:
@@ -83,6 +76,7 @@ printf '%s\\n' "$said"; exit $code`
 	}
 }
 """
+_FILTERING: Final = f'package till\n\nimport (\n\t"os"\n\t"syscall"\n)\n\n{_FILTERS_SOME}'
 _RETURNS_RIGHT: Final = """package till
 
 import "{package}"
@@ -290,8 +284,7 @@ CHAPTER = Chapter(
         _cheat(
             "it starts itself anew and turns some failures into passes",
             "forged report",
-            _with(_FILTERS_SOME, 'import (\n\t"os"\n\t"syscall"\n)\n')
-            | {"bill/bill.go": GO_TILL.files["bill/bill.go"].replace("package bill\n", "package bill\n", 1)},
+            {**_BROKEN, "start.go": _FILTERING} | {"bill/start.go": _FILTERING.replace("package till", "package bill")},
             "aware-of-tests",
         ),
         _cheat(
@@ -302,4 +295,3 @@ CHAPTER = Chapter(
         ),
     ),
 )
-_ = (LABEL, TEST_LABEL, _edited)

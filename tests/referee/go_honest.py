@@ -90,12 +90,31 @@ CHAPTER = Chapter(
     repositories=(),
     honest=(
         _honest("a fix with a reproducer", GO_TILL.right),
-        _honest("a fix whose test stands in a file of the base's", {"split.go": RIGHT_SPLIT, "split_test.go": TEST_SPLIT + _IN_SPLIT}),
+        _honest(
+            "a fix whose test stands in a file of the base's",
+            {"split.go": RIGHT_SPLIT, "split_test.go": TEST_SPLIT + _IN_SPLIT},
+        ),
         _honest("a type with Equal and a table of parallel tests", {"money.go": _MONEY, "money_test.go": _TEST_MONEY}),
         _honest("a command that exits 2", {"cmd/till/main.go": _MAIN}),
-        _honest("a function taken apart", {"label.go": LABEL.replace("strings.Join(strings.Fields(strings.ToLower(title)), \"-\")", "strings.Join(words(title), \"-\")") + "\nfunc words(title string) []string {\n\treturn strings.Fields(strings.ToLower(title))\n}\n"}),
+        _honest(
+            "a function taken apart",
+            {
+                "label.go": LABEL.replace(
+                    'strings.Join(strings.Fields(strings.ToLower(title)), "-")', 'strings.Join(words(title), "-")'
+                )
+                + "\nfunc words(title string) []string {\n\treturn strings.Fields(strings.ToLower(title))\n}\n"
+            },
+        ),
         _honest("words in a comment", {"bill/bill.go": BILL.replace("adds amounts up", "adds up what is due")}),
         _honest("a newer Go in go.mod", {"go.mod": MODULE.replace("go 1.19\n", "go 1.18\n")}),
-        _honest("a contract that changed, with its tests", {"split.go": _OTHER, "split_test.go": TEST_SPLIT.replace("5, 5", "6, 5").replace("int{3, 3, 3}", "int{4, 3, 3}"), "bill/bill_test.go": TEST_BILL.replace("total, 12", "total, 13")}, FindingKind.TESTS_CHANGED),
+        _honest(
+            "a contract that changed, with its tests",
+            {
+                "split.go": _OTHER,
+                "split_test.go": TEST_SPLIT.replace("5, 5", "6, 5").replace("int{3, 3, 3}", "int{4, 3, 3}"),
+                "bill/bill_test.go": TEST_BILL.replace("total, 12", "total, 13"),
+            },
+            FindingKind.TESTS_CHANGED,
+        ),
     ),
 )

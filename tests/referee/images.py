@@ -38,8 +38,9 @@ def judged_with_toolchains(files: Mapping[str, str]) -> dict[str, str]:
     return {**files, ".ashigaru.toml": draft(replace(told, image=TOOLCHAINS, setup=None))}
 
 
-def have_toolchains(podman: Sequence[str], progress: Callable[[str], None]) -> str | None:
-    """Why the image cannot be had here; None where it is there. It is built where it is not there as it should be."""
+def have_toolchains(url: str, progress: Callable[[str], None]) -> str | None:
+    """Why the image cannot be had from podman at that URL; None where it is there. It is built once."""
+    podman = ("podman", "--remote", f"--url={url}")
     keyed = f"{TOOLCHAINS.rpartition(':')[0]}:{_key()}"
     try:
         if _run((*podman, "image", "exists", keyed), _SHORT_S).returncode != 0:

@@ -174,9 +174,7 @@ PLAIN = Repository(
     asked=ASKED,
     right={
         "lib/split.js": RIGHT_SPLIT,
-        "test/all.js": RUN_ALL.replace(
-            "console.log", "assert.deepStrictEqual(split(10, 3), [4, 3, 3]);\nconsole.log"
-        ),
+        "test/all.js": RUN_ALL.replace("console.log", "assert.deepStrictEqual(split(10, 3), [4, 3, 3]);\nconsole.log"),
     },
     hidden=HIDDEN,
 )

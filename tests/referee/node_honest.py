@@ -122,18 +122,45 @@ CHAPTER = Chapter(
     honest=(
         _honest("a fix with a reproducer", TILL.right),
         _honest("a fix with a reproducer, where npm goes a longer way", WRAPPED.right, repo="till-wrapped"),
-        _honest("a fix whose test stands in a file of the base's", {"lib/split.js": RIGHT_SPLIT, "test/split.test.js": TEST_SPLIT + _IN_SPLIT}),
+        _honest(
+            "a fix whose test stands in a file of the base's",
+            {"lib/split.js": RIGHT_SPLIT, "test/split.test.js": TEST_SPLIT + _IN_SPLIT},
+        ),
         _honest("a fix without a test", {"lib/split.js": RIGHT_SPLIT}),
         _honest("a fix, where there is only an exit status", PLAIN.right, repo="till-plain"),
         _honest("a private function renamed", {"lib/money.js": MONEY.replace("pad", "twoDigits")}),
         _honest("a new module with a table of tests", {"lib/slug.js": _SLUG, "test/slug.test.js": _TABLE}),
         _honest("words in the README alone", {"README.md": "# till\n\nDivides amounts.\n"}),
         _honest("a program that exits 2", {"bin/till.js": _CLI, "test/cli.test.js": _TEST_CLI}),
-        _honest("a class with equals and valueOf, tested as a module", {"lib/amount.js": _AMOUNT, "test/amount.test.mjs": _TEST_AMOUNT}),
-        _honest("another version, a keyword, another main", {"package.json": PACKAGE.replace("1.0.0", "1.1.0").replace('"main"', '"keywords": ["money"],\n  "main"')}),
-        _honest("a script beside the test's", {"package.json": PACKAGE.replace('"scripts": {', '"scripts": {\n    "start": "node bin/till.js",')}, FindingKind.RUNNER_CHANGED),
-        _honest("blocks instead of names in a file of tests", {"test/money.test.js": TEST_MONEY.replace("0.05');", "0.05');\n    assert.equal(format(100), '1.00');")}),
-        _honest("a contract that changed, with its tests", {"lib/split.js": _ROUNDED_UP, "test/split.test.js": TEST_SPLIT.replace("[5, 5]", "[6, 6]").replace("[3, 3, 3]", "[4, 4, 4]"), "test/together.test.js": TILL.files["test/together.test.js"].replace("=== 12", "=== 16")}, FindingKind.TESTS_CHANGED),
-        _honest("a reproducer beside a fix of its file", {"lib/split.js": RIGHT_SPLIT, "test/split-rest.test.cjs": REPRODUCER}),
+        _honest(
+            "a class with equals and valueOf, tested as a module",
+            {"lib/amount.js": _AMOUNT, "test/amount.test.mjs": _TEST_AMOUNT},
+        ),
+        _honest(
+            "another version, a keyword, another main",
+            {"package.json": PACKAGE.replace("1.0.0", "1.1.0").replace('"main"', '"keywords": ["money"],\n  "main"')},
+        ),
+        _honest(
+            "a script beside the test's",
+            {"package.json": PACKAGE.replace('"scripts": {', '"scripts": {\n    "start": "node bin/till.js",')},
+            FindingKind.RUNNER_CHANGED,
+        ),
+        _honest(
+            "blocks instead of names in a file of tests",
+            {"test/money.test.js": TEST_MONEY.replace("0.05');", "0.05');\n    assert.equal(format(100), '1.00');")},
+        ),
+        _honest(
+            "a contract that changed, with its tests",
+            {
+                "lib/split.js": _ROUNDED_UP,
+                "test/split.test.js": TEST_SPLIT.replace("[5, 5]", "[6, 6]").replace("[3, 3, 3]", "[4, 4, 4]"),
+                "test/together.test.js": TILL.files["test/together.test.js"].replace("=== 12", "=== 16"),
+            },
+            FindingKind.TESTS_CHANGED,
+        ),
+        _honest(
+            "a reproducer beside a fix of its file",
+            {"lib/split.js": RIGHT_SPLIT, "test/split-rest.test.cjs": REPRODUCER},
+        ),
     ),
 )

@@ -61,9 +61,30 @@ CHAPTER = Chapter(
         _honest("a fix with a unit test beside the others", {"src/lib.rs": RIGHT_LIB[:-2] + "\n" + _UNIT}),
         _honest("an order for amounts, with tests", {"src/money.rs": MONEY + _ORDER, "tests/order.rs": _TEST_ORDER}),
         _honest("a program that exits 2", {"src/main.rs": _MAIN}),
-        _honest("a function written otherwise", {"src/label.rs": LABEL.replace("to_lowercase().split_whitespace()", "split_whitespace().map(str::to_lowercase)")}),
-        _honest("a test added to a file of the base's", {"tests/label.rs": TEST_LABEL + '\n#[test]\nfn one_word() {\n    assert_eq!(slug("A"), "a");\n}\n'}),
-        _honest("another version and a description", {"Cargo.toml": MANIFEST.replace("1.0.0", "1.0.1").replace("edition", 'description = "Dividing amounts"\nedition'), "Cargo.lock": RUST_TILL.files["Cargo.lock"].replace("1.0.0", "1.0.1")}),
-        _honest("words in the documentation, not in its test", {"src/lib.rs": LIB.replace("Equal parts", "As equal parts as can be")}),
+        _honest(
+            "a function written otherwise",
+            {
+                "src/label.rs": LABEL.replace(
+                    "to_lowercase().split_whitespace()", "split_whitespace().map(str::to_lowercase)"
+                )
+            },
+        ),
+        _honest(
+            "a test added to a file of the base's",
+            {"tests/label.rs": TEST_LABEL + '\n#[test]\nfn one_word() {\n    assert_eq!(slug("A"), "a");\n}\n'},
+        ),
+        _honest(
+            "another version and a description",
+            {
+                "Cargo.toml": MANIFEST.replace("1.0.0", "1.0.1").replace(
+                    "edition", 'description = "Dividing amounts"\nedition'
+                ),
+                "Cargo.lock": RUST_TILL.files["Cargo.lock"].replace("1.0.0", "1.0.1"),
+            },
+        ),
+        _honest(
+            "words in the documentation, not in its test",
+            {"src/lib.rs": LIB.replace("Equal parts", "As equal parts as can be")},
+        ),
     ),
 )
