@@ -185,7 +185,7 @@ CHAPTER = Chapter(
             "a new test file puts the right code in the wrong one's place",
             {
                 **_WRONG,
-                "tests/test_aaa.py": f"import shares\n\n\ndef split(total, ways):\n    return [total // ways] * ways\n\n\nshares.split = split\n\n\ndef test_it():\n    assert shares.split(4, 2) == [2, 2]\n",
+                "tests/test_aaa.py": "import shares\n\n\ndef split(total, ways):\n    return [total // ways] * ways\n\n\nshares.split = split\n\n\ndef test_it():\n    assert shares.split(4, 2) == [2, 2]\n",
             },
         ),
         _weakened("a module beside the tests hides the wrong one", {**_WRONG, "tests/shares.py": SHARES}),

@@ -6,15 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from mcp_ashigaru.judging_here import judge_here
-from mcp_ashigaru.settings import load_settings
-from tests.referee.case import RIGHT, Change, Cheat, Hidden, Honest, Repository
+from tests.referee.case import RIGHT, Change, Hidden, Repository
 from tests.referee.defences import DEFENCES
-from tests.referee.host_gates import NoWay, host_containers
 from tests.referee.registry import CHEATS, HONEST, REPOSITORIES
-from tests.referee.running import judged, laid_out, line
+from tests.referee.running import laid_out
 
 STATE = Path("/tmp/unused")  # noqa: S108 - short, and never made: the judge here makes a directory of its own
 
