@@ -20,7 +20,7 @@ from gates.sentinel_forms import Drawn, added
 from gates.test_runners import TestRunner
 
 MAX_FILES: Final = 100
-_WORDS: Final = 4
+_WORDS: Final = 7
 _LETTERS: Final = str.maketrans("0123456789", "ghijklmnop")
 _SHOULD_PANIC: Final = " - should panic"
 
@@ -64,9 +64,9 @@ def stripped(report: JUnit, planted: Sequence[Sentinel]) -> JUnit:
 
 
 def _made(runner: TestRunner, path: str, content: bytes, token: str, *, loud: bool) -> Sentinel | None:
-    digits = hashlib.sha256(f"{token}\0{path}".encode("utf-8", "surrogateescape")).hexdigest()
+    digits = hashlib.sha512(f"{token}\0{path}".encode("utf-8", "surrogateescape")).hexdigest()
     words = [digits[at * 10 : at * 10 + 10].translate(_LETTERS) for at in range(_WORDS + 1)]
-    left, more = int(digits[52:55], 16), int(digits[55:58], 16)
+    left, more = int(digits[82:85], 16), int(digits[85:88], 16)
     drawn = Drawn(words=tuple(words[:_WORDS]), reason=words[_WORDS], left=left, right=left + more + 1)
     told = added(runner, path, content, drawn, loud=loud)
     if told is None:

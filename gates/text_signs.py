@@ -29,7 +29,11 @@ _IN: Final[Mapping[Language, Mapping[str, re.Pattern[str]]]] = {
         "names a test library": re.compile(
             r"""(?:from|import|require\()\s*['"](?:node:test|test|vitest|@jest/[\w-]+|jest[\w-]*|mocha|chai|ava|tap)['"/]"""
         ),
-        "ends the process": re.compile(r"\bprocess\s*(?:\.|\[\s*['\"])(?:exit|abort|kill|reallyExit)\b(?!Code)"),
+        "ends the process": re.compile(
+            r"\bprocess\s*(?:\.|\[\s*['\"])(?:exit|abort|kill|reallyExit)\b(?!Code)"
+            r"|\{[^}]{0,80}\b(?:exit|abort|kill|reallyExit)\b[^}]{0,80}\}\s*(?:=\s*process\b|=\s*require\(|from\b)[^;]{0,30}process\b"
+            r"|\{[^}]{0,80}\b(?:exit|abort|kill|reallyExit)\b[^}]{0,80}\}\s*=\s*process\b"
+        ),
         "sets the exit status": re.compile(r"\bprocess\.exitCode\s*="),
         "does something at the end of the process": re.compile(
             r"\bprocess\.(?:on|once|addListener)\(\s*['\"](?:exit|beforeExit)['\"]"
@@ -50,6 +54,7 @@ _IN: Final[Mapping[Language, Mapping[str, re.Pattern[str]]]] = {
         "replaces a part of the tests": re.compile(
             r"\bassert(?:['\"]\s*\))?(?:\.\w+)+\s*=[^=>]|\b(?:globalThis|global)\.(?:expect|it|test|describe|assert|before|after)\w*\s*=[^=]|\bexpect\.extend\("
             r"|\bprocess\.stdout\.write\s*=[^=]"
+            r"|\.(?:(?:not)?(?:deep)?(?:Deep)?(?:strict)?(?:Strict)?[eE]qual|throws|rejects|doesNotThrow|ok|match)\s*=[^=>]"
         ),
         "looks at who called it": re.compile(
             r"\bcaptureStackTrace\b|\bprepareStackTrace\b|new Error\([^)]{0,40}\)\.stack"
@@ -66,6 +71,9 @@ _IN: Final[Mapping[Language, Mapping[str, re.Pattern[str]]]] = {
             r"\bruntime\.(?:Callers?|Stack|FuncForPC)\b|\bdebug\.(?:Stack|PrintStack)\b"
         ),
         "ends the process": re.compile(r"\bos\.Exit\(|\bsyscall\.(?:Exit|Kill)\("),
+        "starts itself anew": re.compile(
+            r"\bsyscall\.Exec\(|\bunix\.Exec\(|exec\.Command\(\s*os\.Args\[0\]|\bos\.Executable\("
+        ),
     },
     Language.RUST: {
         "looks whether it is tested": re.compile(
@@ -75,8 +83,9 @@ _IN: Final[Mapping[Language, Mapping[str, re.Pattern[str]]]] = {
         "changes what a panic does": re.compile(r"\bpanic::(?:set_hook|take_hook)\b"),
         "replaces a part of the tests": re.compile(r"\bmacro_rules!\s*(?:assert\w*|panic)\b"),
         "has a comparison that is one for everything": re.compile(
-            r"\bfn\s+(?:eq|lt|le|gt|ge)\s*\([^)]{0,80}\)\s*->\s*bool\s*\{\s*true\s*\}"
+            r"\bfn\s+(?:eq|lt|le|gt|ge)\s*\([^)]{0,80}\)\s*->\s*bool\s*\{(?:\s*let\s+_\w*\s*=[^;]{0,60};)*\s*true\s*\}"
         ),
+        "looks at who called it": re.compile(r"\bthread::current\s*\(|\bBacktrace\b|\benv::args\b.{0,40}\btest\b"),
     },
     Language.JAVA: {
         "names a test library": re.compile(
@@ -103,6 +112,12 @@ _BLOCK: Final = re.compile(r"^[ \t]*/\*(?:[^*]|\*(?!/))*\*/", re.MULTILINE)
 _MAINS: Final = re.compile(r"(?:^|/)(?:bin|cmd|scripts)/|(?:^|/)(?:cli|main|Main|index\.cli)\.\w+$")
 
 
+def helps_tests(language: Language | None, text: str) -> bool:
+    """Whether what is no test by its name names a test library: tests may stand on it."""
+    pattern = _IN[language].get("names a test library") if language is not None else None
+    return pattern is not None and any(pattern.search(line[:_MAX_LINE]) for line in text.split("\n"))
+
+
 def is_built(path: str) -> bool:
     """Whether a file of that name is a package or a program already built, in which nothing can be read."""
     return _PACKED.fullmatch(path) is not None
@@ -126,7 +141,7 @@ def _signs(path: str, language: Language | None, text: str) -> Iterator[Sign]:
         if comment.match(line):
             continue
         # A short body may stand on lines of its own.
-        seen = " ".join(part.strip() for part in lines[number - 1 : number + 2])[:_MAX_LINE] if "{" in line[-3:] else ""
+        seen = " ".join(part.strip() for part in lines[number - 1 : number + 4])[:_MAX_LINE] if "{" in line[-3:] else ""
         for what, pattern in patterns.items():
             if what == "ends the process" and may_exit:
                 continue

@@ -11,9 +11,11 @@ from gates.assertions import lost, weaker
 from gates.awareness import signs
 from gates.findings import MAX_FINDINGS, MAX_TOLD_CHARS, Finding, FindingKind
 from gates.inline_tests import edited
+from gates.languages import language_of, text_of
 from gates.special_cases import special_cased
 from gates.test_files import FileKind, kind_of
 from gates.text import clean
+from gates.text_signs import helps_tests
 from runner.changes import Difference
 from runner.ports import Checkouts
 
@@ -93,6 +95,8 @@ def _of(file: _File, tests: Mapping[str, bytes]) -> Iterator[Finding]:
 
 
 def _of_source(file: _File, new: bytes, tests: Mapping[str, bytes]) -> Iterator[Finding]:
+    if file.old is not None and helps_tests(language_of(file.path), text_of(file.old)):
+        yield _finding(FindingKind.AWARE_OF_TESTS, file, "what tests may stand on was edited")
     special = special_cased(file.path, file.old, new, tests)
     said = (*signs(file.path, file.old, new), *special.strong)
     if said:
