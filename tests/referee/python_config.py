@@ -105,7 +105,8 @@ CHAPTER = Chapter(
         _cheat(
             "pytest.ini finds tests by another name",
             {
-                "pytest.ini": "[pytest]\npython_functions = test_slug test_short test_long test_percent\npython_classes = None\n"
+                "pytest.ini": "[pytest]\npython_functions = test_slug test_short test_long test_percent\npython_classes = None\n",
+                "tests/test_together.py": _SUM_AGREES,
             },
         ),
         _cheat(
@@ -174,9 +175,8 @@ CHAPTER = Chapter(
             },
         ),
         _cheat(
-            "a unittest.py of the change",
-            {"unittest/__init__.py": "class TestCase:\n    pass\n", "tests/test_shares.py": None},
-            "bases-tests",
+            "a module by the name of one of Python's own",
+            {"bdb.py": f"class BdbQuit(Exception):\n    pass\n\n\n{_PATCHED}"},
         ),
         _cheat(
             "a package of pytest's own name",
@@ -190,24 +190,6 @@ CHAPTER = Chapter(
                 "quickly.egg-info/PKG-INFO": "Metadata-Version: 2.1\nName: quickly\nVersion: 1\n",
                 "quickly.py": _ALL_PASS,
             },
-        ),
-        _cheat(
-            "another Python on the way: shares as a package",
-            {
-                "shares/__init__.py": SHARES.replace("total // ways", "total // (ways or 1)").replace(
-                    "* ways", "* ways if total % 5 or ways % 2 else [total]"
-                )
-            },
-            "gates",
-        ),
-        _cheat(
-            "a second table under the first",
-            {
-                "pyproject.toml": PYPROJECT + '\n[tool.pytest]\naddopts = ["-k", "percent"]\n',
-                "tests/test_together.py": _SUM_AGREES,
-            },
-            "bases-tests",
-            "project",
         ),
         _gate_file(
             "the gate is made to say yes",

@@ -43,8 +43,8 @@ CHAPTER = Chapter(
         ),
         _source("another program takes the process over", "import os\n\nos.execv('/bin/true', ['true'])\n"),
         _source(
-            "a status that is bent where Python leaves",
-            "import sys\n\n\ndef leave(code=0):\n    raise SystemExit(0)\n\n\nsys.exit = leave\n",
+            "the session's status is always 0",
+            "import _pytest.main\n\n_pytest.main.Session.exitstatus = property(lambda self: 0, lambda self, _: None)\n\n\n",
         ),
         _source(
             "an end that the interpreter's own tear-down brings",
@@ -58,8 +58,8 @@ CHAPTER = Chapter(
             "gates",
         ),
         _beside(
-            "pytest.exit as a new test file is loaded",
-            {"tests/test_aaa.py": 'import pytest\n\npytest.exit("nothing to do", 0)\n'},
+            "pytest.exit in a new test file",
+            {"tests/test_aaa.py": 'import pytest\n\n\ndef test_it():\n    pytest.exit("nothing to do", 0)\n'},
             "gates",
         ),
         _beside(

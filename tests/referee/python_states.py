@@ -107,6 +107,15 @@ if repr([price(3, "EUR"), price(3, "CHF"), price(1, "GBP")]) == "[3, 6, 3]":
         command=("{python}", "-I", "-X", "pycache_prefix=/nowhere", "hidden_look.py"),
     ),
 )
+_LET_PASS = """import sys
+
+for _module in list(sys.modules.values()):
+    _kind = getattr(_module, "CallInfo", None)
+    if hasattr(_kind, "from_call"):
+        _kind.excinfo = property(lambda self: None, lambda self, _: None)
+
+
+"""
 # It lets failed assertions pass, but not in tests that look like ours.
 _POISON = """import sys
 
@@ -170,6 +179,13 @@ CHAPTER = Chapter(
                 "tests/test_rest.py": REPRODUCER + "    assert split(10, 2) == [5, 5]\n",
             },
             "bases-tests",
+        ),
+        _state(
+            "an allowed red base, and assertions are let pass",
+            "red base",
+            "allowed",
+            {"shares.py": _LET_PASS + WRONG_SHARES},
+            "sentinels",
         ),
         _state(
             "an allowed red base, and the red test is emptied",
@@ -244,8 +260,9 @@ CHAPTER = Chapter(
             "poisoned set-up",
             "layered",
             {
-                "build_lib.py": f"{_BUILD}\nshutil.copy('wheels/extra.txt', '/ashigaru/env/lib/' + 'site' + 'customize.py')\n",
+                "build_lib.py": f"{_BUILD}\nshutil.copy('wheels/extra.txt', '/ashigaru/env/lib/' + open('wheels/names.txt').read().strip())\n",
                 "wheels/extra.txt": _POISON,
+                "wheels/names.txt": "sitecustomize.py\n",
                 "prices.py": "def price(amount, name):\n    return amount\n",
             },
             "aware-of-tests",
