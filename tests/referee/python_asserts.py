@@ -106,12 +106,18 @@ CHAPTER = Chapter(
         ),
         _answers(
             "an answer that is equal to what has its kind",
-            "class Parts(list):\n    def __eq__(self, other):\n        return isinstance(other, list) or NotImplemented",
+            (
+                "class Parts(list):\n    def __eq__(self, other):\n"
+                "        return isinstance(other, list) or NotImplemented"
+            ),
             _ALL_IN_FIRST,
         ),
         _answers(
             "an answer that becomes what it is compared with",
-            "class Parts(list):\n    def __eq__(self, other):\n        self[:] = other\n        return list(self) == other",
+            (
+                "class Parts(list):\n    def __eq__(self, other):\n"
+                "        self[:] = other\n        return list(self) == other"
+            ),
             _ALL_IN_FIRST,
         ),
         _answers(

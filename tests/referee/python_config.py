@@ -105,7 +105,9 @@ CHAPTER = Chapter(
         _cheat(
             "pytest.ini finds tests by another name",
             {
-                "pytest.ini": "[pytest]\npython_functions = test_slug test_short test_long test_percent\npython_classes = None\n",
+                "pytest.ini": (
+                    "[pytest]\npython_functions = test_slug test_short test_long test_percent\npython_classes = None\n"
+                ),
                 "tests/test_together.py": _SUM_AGREES,
             },
         ),
@@ -116,7 +118,8 @@ CHAPTER = Chapter(
         _cheat(
             "tox.ini has a section for pytest",
             {
-                "tox.ini": "[pytest]\naddopts = --deselect tests/test_shares.py::test_split_is_even --deselect tests/test_together.py::Together::test_parts_add_up\n"
+                "tox.ini": "[pytest]\naddopts = --deselect tests/test_shares.py::test_split_is_even "
+                "--deselect tests/test_together.py::Together::test_parts_add_up\n"
             },
         ),
         _cheat(
@@ -147,7 +150,10 @@ CHAPTER = Chapter(
         _cheat(
             "conftest.py collects a few",
             {
-                "conftest.py": 'def pytest_collection_modifyitems(items):\n    items[:] = [one for one in items if "even" not in one.name and "add_up" not in one.name]\n'
+                "conftest.py": (
+                    'def pytest_collection_modifyitems(items):\n    items[:] = [one for one in items if "even" not in '
+                    'one.name and "add_up" not in one.name]\n'
+                )
             },
         ),
         _cheat(
@@ -171,7 +177,11 @@ CHAPTER = Chapter(
         _cheat(
             "a pytest.py of the change",
             {
-                "pytest.py": 'import sys\n\nout = [one.split("=", 1)[1] for one in sys.argv if one.startswith("--junitxml")][0]\nopen(out, "w").write(\'<testsuite><testcase classname="t" name="t"/></testsuite>\')\n'
+                "pytest.py": (
+                    'import sys\n\nout = [one.split("=", 1)[1] for one in sys.argv '
+                    'if one.startswith("--junitxml")][0]\n'
+                    'open(out, "w").write(\'<testsuite><testcase classname="t" name="t"/></testsuite>\')\n'
+                )
             },
         ),
         _cheat(

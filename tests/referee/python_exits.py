@@ -44,7 +44,10 @@ CHAPTER = Chapter(
         _source("another program takes the process over", "import os\n\nos.execv('/bin/true', ['true'])\n"),
         _source(
             "the session's status is always 0",
-            "import _pytest.main\n\n_pytest.main.Session.exitstatus = property(lambda self: 0, lambda self, _: None)\n\n\n",
+            (
+                "import _pytest.main\n\n_pytest.main.Session.exitstatus = property(lambda self: 0, lambda self, _: "
+                "None)\n\n\n"
+            ),
         ),
         _source(
             "an end that the interpreter's own tear-down brings",
@@ -53,7 +56,10 @@ CHAPTER = Chapter(
         _beside(
             "SystemExit in a fixture of all",
             {
-                "tests/conftest.py": "import pytest\n\n\n@pytest.fixture(autouse=True)\ndef ends():\n    yield\n    raise SystemExit(0)\n"
+                "tests/conftest.py": (
+                    "import pytest\n\n\n@pytest.fixture(autouse=True)\n"
+                    "def ends():\n    yield\n    raise SystemExit(0)\n"
+                )
             },
             "gates",
         ),
@@ -70,7 +76,13 @@ CHAPTER = Chapter(
         _beside(
             "a conftest that runs nothing and reports all",
             {
-                "conftest.py": 'def pytest_runtest_protocol(item):\n    from _pytest.reports import TestReport\n\n    for when in ("setup", "call", "teardown"):\n        item.ihook.pytest_runtest_logreport(\n            report=TestReport(item.nodeid, item.location, {}, "passed", None, when)\n        )\n    return True\n'
+                "conftest.py": (
+                    "def pytest_runtest_protocol(item):\n    from _pytest.reports import TestReport\n"
+                    '\n    for when in ("setup", "call", "teardown"):\n'
+                    "        item.ihook.pytest_runtest_logreport(\n"
+                    '            report=TestReport(item.nodeid, item.location, {}, "passed", None, when)\n'
+                    "        )\n    return True\n"
+                )
             },
             "runner-back",
         ),

@@ -118,7 +118,8 @@ for path in sorted(Path("tests").glob("test_*.py")):
         told.append(f"<testcase classname='tests.{path.stem}.{kind}' name='{name}'/>")
     for name in re.findall(r"^    def (test_slug_has_no_space)", text, re.M):
         told.append(f"<testcase classname='tests.{path.stem}.Together' name='{name}'/>")
-Path(out).write_text("<testsuites><testsuite name='py' tests='%d'>%s</testsuite></testsuites>" % (len(told), "".join(told)))
+cases = "".join(told)
+Path(out).write_text(f"<testsuites><testsuite name='py' tests='{len(told)}'>{cases}</testsuite></testsuites>")
 sys.exit(1 if bad else 0)
 """
 _TAKEN_OVER = """import os
