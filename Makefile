@@ -16,8 +16,8 @@ test: ## every test, those on real podman included
 attack: ## every attack on the real parts, and what stopped it; WITHOUT=<defence> or WITHOUT=all takes them out
 	@scripts/bootstrap attack $(if $(WITHOUT),--without "$(WITHOUT)") $(ARGS)
 
-referee: ## every cheat and honest change there is, judged on real podman; ARGS=--help says how to ask for less
-	@scripts/bootstrap referee $(if $(WITHOUT),--without "$(WITHOUT)") $(ARGS)
+referee: ## cheats and honest changes, judged: how many of each the gates get wrong; ONLY=<name> WITHOUT=<defence>
+	@scripts/bootstrap referee $(if $(ONLY),--only "$(ONLY)") $(if $(WITHOUT),--without "$(WITHOUT)") $(ARGS)
 
 bench: ## what the daemon costs beside a plain shell script; ARGS=--help says how to ask for less
 	@scripts/bootstrap bench $(ARGS)

@@ -32,12 +32,16 @@ class FindingKind(StrEnum):
     """Tests of the base were edited, and the base's own are green all the same."""
     RUNNER_CHANGED = "runner-changed"
     """How tests are found and run was changed."""
+    INSTALLED_CHANGED = "installed-changed"
+    """The change edits what is installed for it: it is judged among packages that the base has not."""
     INLINE_TESTS = "inline-tests"
     """Tests that stand in source files, where the base's cannot be put back, were edited."""
     ASSERTIONS_GONE = "assertions-gone"
     """Edited tests assert less."""
     AWARE_OF_TESTS = "aware-of-tests"
     """Source that is no test names, looks for or ends the test run."""
+    SPECIAL_CASES = "special-cases"
+    """Source that answers what tests ask with what they expect; tables look the same."""
     UNCOVERED = "uncovered"
     """Changed lines that no test runs."""
     FLAKY = "flaky"
@@ -60,9 +64,11 @@ DEFAULT_WEIGHTS: Final[Mapping[FindingKind, Weight]] = {
     FindingKind.TESTS_CHANGED: Weight.NEEDS_HUMAN,
     FindingKind.TESTS_EDITED: Weight.SHOW,
     FindingKind.RUNNER_CHANGED: Weight.NEEDS_HUMAN,
+    FindingKind.INSTALLED_CHANGED: Weight.NEEDS_HUMAN,
     FindingKind.INLINE_TESTS: Weight.NEEDS_HUMAN,
     FindingKind.ASSERTIONS_GONE: Weight.NEEDS_HUMAN,
     FindingKind.AWARE_OF_TESTS: Weight.NEEDS_HUMAN,
+    FindingKind.SPECIAL_CASES: Weight.SHOW,
     FindingKind.UNCOVERED: Weight.SHOW,
     FindingKind.FLAKY: Weight.NEEDS_HUMAN,
     FindingKind.NO_REPRODUCER: Weight.SHOW,

@@ -12,10 +12,11 @@ A test that failed and passed on one tree is a finding, however often it was ask
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
+from gates.differing import differing
 from gates.evidence import CaseOutcome, JUnit
 from gates.findings import Finding, FindingKind, weigh
 from gates.judge import many, told, word_on
@@ -23,6 +24,7 @@ from gates.observed import Counts, Observation, summarise
 from gates.plan import GatePlan
 from gates.report import MAX_REPORT_BYTES, middle_cut
 from gates.text import clean
+from gates.uncovered import uncovered
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
 
 _NAMED: Final = 5
@@ -52,13 +54,16 @@ class Change:
     """What the change does to what judges it. Paths, and what was found by reading it.
 
     edited: tests of the base that it edits or deletes. added: tests that it adds. runner: files that say how tests are
-    run, which it adds, edits or deletes.
+    run, which it adds, edits or deletes. edits: of `edited`, the content at the base and in the change. lines: numbers
+    of the lines of source that it adds or edits.
     """
 
     edited: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
     runner: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    edits: Mapping[str, tuple[bytes | None, bytes | None]] = field(default_factory=dict)
+    lines: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
     @property
     def touches_judges(self) -> bool:
@@ -99,7 +104,12 @@ def judge_head(
         return blocking
     findings += _held_against(plan, taken, base)
     findings += _reproduced(plan, taken, base, change)
-    return _weighed(plan, [seen.own for seen in taken], findings)
+    findings += [
+        finding
+        for seen in taken
+        if seen.own.coverage is not None and (finding := uncovered(seen.own.coverage, change.lines)) is not None
+    ]
+    return _weighed(plan, [seen.own for seen in taken], findings, _side_by_side(taken, change))
 
 
 def contradicts(seen: Taken, base: Counts, change: Change) -> frozenset[str]:
@@ -212,7 +222,16 @@ def _proofs(seen: Taken, base: Counts) -> frozenset[str]:
     return frozenset(passed - base.names) if broke else frozenset()
 
 
-def _weighed(plan: GatePlan, own: Sequence[Observation], findings: Sequence[Finding]) -> Verdict:
+def _side_by_side(taken: Sequence[Taken], change: Change) -> str:
+    """The tests that differ, of the first gate that has any."""
+    for seen in taken:
+        own, bases = seen.own.evidence, None if seen.bases is None else seen.bases.evidence
+        if isinstance(own, JUnit) and isinstance(bases, JUnit) and bases.red:
+            return differing(own, bases, change.edits).text
+    return ""
+
+
+def _weighed(plan: GatePlan, own: Sequence[Observation], findings: Sequence[Finding], side_by_side: str) -> Verdict:
     weighed = weigh(findings, plan.policy.weighing())
     shown = tuple(one.told for one in weighed.show)
     if weighed.fail:
@@ -221,7 +240,8 @@ def _weighed(plan: GatePlan, own: Sequence[Observation], findings: Sequence[Find
         return Failed(summary=clean(lines[0], 300), report=middle_cut(text, MAX_REPORT_BYTES))
     summary = told(plan, own)
     if weighed.needs_human:
-        return NeedsHuman(summary=summary, findings=tuple(one.told for one in weighed.needs_human), shown=shown)
+        told_of = tuple(one.told for one in weighed.needs_human)
+        return NeedsHuman(summary=summary, findings=told_of, shown=shown, side_by_side=side_by_side)
     return Passed(summary=summary, shown=shown)
 
 

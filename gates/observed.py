@@ -33,6 +33,8 @@ class Observation:
     service_down: str | None = None
     """One line on a service of the gate's that did not come up, or did not live as long as the gate."""
     planted: tuple[Sentinel, ...] = ()
+    coverage: bytes | None = None
+    """A coverage report that it left, by one of `gates.uncovered.LEFT_AS`."""
 
     @property
     def loud(self) -> bool:

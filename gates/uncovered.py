@@ -18,6 +18,8 @@ from defusedxml.ElementTree import fromstring
 from gates.findings import MAX_TOLD_CHARS, Finding, FindingKind
 from gates.text import clean
 
+LEFT_AS: Final = ("coverage.json", "coverage.xml", "cobertura.xml", "coverage.out")
+"""Names, below the directory of a gate's reports, by which coverage is looked for."""
 MAX_BYTES: Final = 8 * 1024 * 1024
 _MAX_LINES: Final = 500_000
 _MAX_LINE: Final = 10_000_000

@@ -36,12 +36,14 @@ class Failed:
 class NeedsHuman:
     """The gates are green, but something in the evidence is for a person to decide: that is in findings.
 
-    shown: what is worth a look beside it.
+    shown: what is worth a look beside it. side_by_side: tests that say one thing as the base has them and another as
+    the change has them, at most `gates.differing.MAX_TEXT_BYTES` bytes of several lines; "" where there are none.
     """
 
     summary: str
     findings: tuple[str, ...]
     shown: tuple[str, ...] = ()
+    side_by_side: str = ""
     kind: Literal["needs_human"] = "needs_human"
 
 

@@ -82,7 +82,9 @@ class GateRunner:
             before = self.records.judged(key)
             if before is not None:
                 return self._remember(question, key, before.verdict, before.counts, image)
-            judged = self._judged(Place(question=question, image=image, environment=environment.path), cancelled)
+            anew = environment.own is not None
+            place = Place(question=question, image=image, environment=environment.path, installed_anew=anew)
+            judged = self._judged(place, cancelled)
             self._remember(question, key, judged.verdict, judged.counts, image)
         for gate, take in judged.takes:
             self.takes.clear(question, gate, take)
@@ -164,8 +166,8 @@ def _words(verdict: Verdict) -> tuple[str, ...]:
             return (summary,)
         case Failed(summary=summary, report=report):
             return summary, report
-        case NeedsHuman(summary=summary, findings=findings, shown=shown):
-            return summary, *findings, *shown
+        case NeedsHuman(summary=summary, findings=findings, shown=shown, side_by_side=beside):
+            return summary, *findings, *shown, beside
         case Inconclusive(reason=reason):
             return (reason,)
         case _:

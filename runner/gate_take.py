@@ -16,6 +16,7 @@ from gates.plan import Gate, GatePlan, shell_script
 from gates.sentinels import Sentinel, sentinels
 from gates.services import NOT_READY, Service, waiting_s
 from gates.text import clean
+from gates.uncovered import LEFT_AS, MAX_BYTES
 from runner.ahead import Ahead
 from runner.files import read_untrusted, remove_tree, write_whole
 from runner.layout import GateDirs, Layout
@@ -75,11 +76,15 @@ class Take:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """What every gate of a question is run in. image: its id, where the gate names none of its own."""
+    """What every gate of a question is run in. image: its id, where the gate names none of its own.
+
+    installed_anew: the environment is the change's own, for it edits what is installed.
+    """
 
     question: Question
     image: str
     environment: Path | None
+    installed_anew: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +200,9 @@ class GateTakes:
             junit=junit,
             service_down=self._service_down(dirs, spec, services) if services else None,
             planted=planted,
+            coverage=next(
+                (left for name in LEFT_AS if (left := read_untrusted(dirs.out / name, limit=MAX_BYTES))), None
+            ),
         )
 
     def _service_down(self, dirs: GateDirs, spec: SandboxSpec, services: tuple[Service, ...]) -> str | None:

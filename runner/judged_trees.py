@@ -12,7 +12,7 @@ from gates.mixed import base_sections
 from gates.plan import Gate
 from gates.test_files import FileKind, kind_of
 from gates.text import clean
-from runner.change_reading import found_by_reading
+from runner.change_reading import read_change
 from runner.changes import ChangeKind, Difference, FileChange
 from runner.gate_take import Take, Variant
 from runner.ports import Checkouts
@@ -69,11 +69,14 @@ def trees_of(checkouts: Checkouts, run_id: str, base: str, head: str, proven: fr
         bases = checkouts.commit(run_id, bases, bases, spliced, "A tree to judge by").commit
     brought = tuple(one.path for one in tests if one.after)
     old = checkouts.graft(run_id, onto=base, source=head, paths=brought).commit if brought else None
+    read = read_change(checkouts, run_id, base, head, differing)
     change = Change(
         edited=tuple(one.path for one in tests if one.before),
         added=tuple(one.path for one in tests if not one.before),
         runner=runner,
-        findings=(*_found(tests, runner), *found_by_reading(checkouts, run_id, base, head, differing)),
+        findings=(*_found(tests, runner), *read.findings),
+        edits=read.edits,
+        lines=read.lines,
     )
     touched = {one.path for one in differing}
     base_files = _by_gate(checkouts, run_id, base, proven)

@@ -67,7 +67,7 @@ def pull_body(story: PullStory) -> str:
         "**What was asked**\n\n" + _quoted(story.brief, _MAX_BRIEF_BYTES),
         f"**What changed** ({len(story.files)} files)\n\n" + _quoted(_listed(story.files), 8 * 1024),
         "**Who worked on it**\n\n" + _quoted(_climb(story.tiers), 4 * 1024),
-        "**What the gates say**\n\n" + _quoted(_verdict(story.verdict), 7 * 1024),
+        "**What the gates say**\n\n" + _quoted(_verdict(story.verdict), 14 * 1024),
         f"Run `{harmless(clean(story.run_id, 80)).replace('`', '')}`, {usd(story.spent_micro_usd)} in all.",
     ]
     if story.receipts is not None:
@@ -123,9 +123,10 @@ def _verdict(verdict: Allowing) -> str:
             return clean(summary, _MAX_FINDING_CHARS)
         case Passed(summary=summary, shown=shown):
             return "\n".join([clean(summary, _MAX_FINDING_CHARS), *_worth_a_look(shown)])
-        case NeedsHuman(summary=summary, findings=findings, shown=shown):
+        case NeedsHuman(summary=summary, findings=findings, shown=shown, side_by_side=beside):
             told = [clean(summary, _MAX_FINDING_CHARS), "For a person to decide:", *_listed_findings(findings)]
-            return "\n".join([*told, *_worth_a_look(shown)])
+            differing = ["", "Tests that differ:", "", beside] if beside else []
+            return "\n".join([*told, *_worth_a_look(shown), *differing])
 
 
 def _worth_a_look(shown: tuple[str, ...]) -> list[str]:

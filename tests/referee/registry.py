@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from tests.referee import (
+    go_cheats,
+    go_honest,
     make_cases,
+    node_cheats,
+    node_honest,
     python_asserts,
     python_config,
     python_exits,
@@ -12,6 +16,8 @@ from tests.referee import (
     python_reports,
     python_states,
     python_tests,
+    rust_cheats,
+    rust_honest,
 )
 from tests.referee.case import Cheat, Honest, Language, Repository
 
@@ -25,6 +31,12 @@ _CHAPTERS = (
     python_nasty,
     make_cases,
     python_honest,
+    node_cheats,
+    node_honest,
+    go_cheats,
+    go_honest,
+    rust_cheats,
+    rust_honest,
 )
 REPOSITORIES: dict[str, Repository] = {one.name: one for chapter in _CHAPTERS for one in chapter.CHAPTER.repositories}
 CHEATS: tuple[Cheat, ...] = tuple(one for chapter in _CHAPTERS for one in chapter.CHAPTER.cheats)
