@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --custom-compile-command "make pins"
-.PHONY: help demo test attack bench check images clean pins
+.PHONY: help demo test attack referee bench check images clean pins
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -15,6 +15,9 @@ test: ## every test, those on real podman included
 
 attack: ## every attack on the real parts, and what stopped it; WITHOUT=<defence> or WITHOUT=all takes them out
 	@scripts/bootstrap attack $(if $(WITHOUT),--without "$(WITHOUT)") $(ARGS)
+
+referee: ## cheats and honest changes, judged: how many of each the gates get wrong; ONLY=<name> WITHOUT=<defence>
+	@scripts/bootstrap referee $(if $(ONLY),--only "$(ONLY)") $(if $(WITHOUT),--without "$(WITHOUT)") $(ARGS)
 
 bench: ## what the daemon costs beside a plain shell script; ARGS=--help says how to ask for less
 	@scripts/bootstrap bench $(ARGS)

@@ -14,7 +14,7 @@ from typing import Final
 from gates.languages import MAX_BYTES, Language, language_of, python_tree, text_of
 from gates.python_signs import Sign, python_signs
 from gates.text import clean
-from gates.text_signs import text_signs
+from gates.text_signs import is_built, text_signs
 
 MAX_SIGNS: Final = 12
 _TOLD_CHARS: Final = 160
@@ -25,6 +25,8 @@ def signs(path: str, old: bytes | None, new: bytes) -> tuple[str, ...]:
 
     Meant for source files (`FileKind.SOURCE`): tests have every right to name tests.
     """
+    if is_built(path):
+        return () if old == new else (f"{clean(path, _TOLD_CHARS)} is a package or a program already built",)
     if language_of(path) is not None and len(new) > MAX_BYTES:
         return (f"{clean(path, _TOLD_CHARS)} is too large to be looked through",)
     had = Counter(one.what for one in _all(path, old or b""))

@@ -32,6 +32,8 @@ class FindingKind(StrEnum):
     """Tests of the base were edited, and the base's own are green all the same."""
     RUNNER_CHANGED = "runner-changed"
     """How tests are found and run was changed."""
+    INSTALLED_CHANGED = "installed-changed"
+    """The change edits what is installed for it: it is judged among packages that the base has not."""
     INLINE_TESTS = "inline-tests"
     """Tests that stand in source files, where the base's cannot be put back, were edited."""
     ASSERTIONS_GONE = "assertions-gone"
@@ -62,6 +64,7 @@ DEFAULT_WEIGHTS: Final[Mapping[FindingKind, Weight]] = {
     FindingKind.TESTS_CHANGED: Weight.NEEDS_HUMAN,
     FindingKind.TESTS_EDITED: Weight.SHOW,
     FindingKind.RUNNER_CHANGED: Weight.NEEDS_HUMAN,
+    FindingKind.INSTALLED_CHANGED: Weight.NEEDS_HUMAN,
     FindingKind.INLINE_TESTS: Weight.NEEDS_HUMAN,
     FindingKind.ASSERTIONS_GONE: Weight.NEEDS_HUMAN,
     FindingKind.AWARE_OF_TESTS: Weight.NEEDS_HUMAN,

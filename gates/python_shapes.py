@@ -23,6 +23,7 @@ _ANSWERS: Final[Mapping[str, bool]] = {
     **dict.fromkeys(("__instancecheck__", "__subclasscheck__"), True),
     "__ne__": False,
 }
+_ARGUMENT_READERS: Final = frozenset({"argparse", "optparse", "getopt", "click", "typer"})
 _SCALARS: Final = frozenset({"str", "int", "float", "bool", "bytes", "complex"})
 
 
@@ -36,6 +37,11 @@ def folded(node: ast.AST | None, depth: int = 0) -> str:
         case ast.BinOp(left=left, op=ast.Add() | ast.Div(), right=right):
             first, second = folded(left, depth + 1), folded(right, depth + 1)
             return f"{first}{'/' if isinstance(node.op, ast.Div) and first else ''}{second}" if second else first
+        case ast.Call(
+            func=ast.Attribute(value=ast.Constant(value=str(between)), attr="join"),
+            args=[ast.List() | ast.Tuple() as of],
+        ):
+            return between.join(folded(one, depth + 1) for one in of.elts)
         case ast.JoinedStr(values=values):
             return "".join(folded(value, depth + 1) for value in values if isinstance(value, ast.Constant))
     return ""
@@ -74,6 +80,44 @@ def closes_only(work: ast.expr, more: frozenset[str]) -> bool:
         return dotted(work.func).rsplit(".", 1)[-1] == "partial" and bool(work.args) and closes_only(work.args[0], more)
     name = dotted(work).rsplit(".", 1)[-1]
     return _CLOSING.fullmatch(name) is not None and name not in more
+
+
+def dies_doing_more(function: ast.FunctionDef, more: frozenset[str]) -> bool:
+    """Whether it is a `__del__` that does more than close something."""
+    called = [node.func for node in ast.walk(function) if isinstance(node, ast.Call)]
+    return function.name == "__del__" and (
+        not _harmless(function) or any(isinstance(one, ast.Name) and one.id in more for one in called)
+    )
+
+
+def looked_up_harmlessly(tree: ast.Module) -> frozenset[int]:
+    """Ids of `x.modules` where one module is looked for by a name that is written out, or the file's own."""
+    found: set[int] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Subscript(value=ast.Attribute(attr="modules") as where, slice=ast.Name() | ast.Attribute() as key):
+                if dotted(key).endswith(("__name__", "__module__", "__package__")):
+                    found.add(id(where))
+            case ast.Subscript(value=ast.Attribute(attr="modules") as where, slice=ast.Constant()):
+                found.add(id(where))
+            case ast.Compare(left=ast.Constant(), comparators=[ast.Attribute(attr="modules") as where]):
+                found.add(id(where))
+            case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="modules") as where), args=[ast.Constant(), *_]):
+                found.add(id(where))
+    return frozenset(found)
+
+
+def is_command_line(tree: ast.Module) -> bool:
+    """Whether the file is a program's, or reads its arguments as programs do."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name="main") | ast.Name(id="__name__"):
+                return True
+            case ast.Import(names=names) if any(
+                one.name in {"argparse", "optparse", "getopt", "click"} for one in names
+            ):
+                return True
+    return False
 
 
 def constant_answers(node: ast.ClassDef) -> Iterator[str]:

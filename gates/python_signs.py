@@ -3,72 +3,21 @@
 from __future__ import annotations
 
 import ast
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
+from gates import python_sign_words as words
 from gates.languages import dotted
-from gates.python_shapes import closes_only, constant_answers, doing_more, folded, imported_from
-
-_TEST_LIBRARIES: Final = frozenset({"pytest", "_pytest", "unittest", "nose", "nose2", "xdist", "pluggy", "coverage"})
-_LIBRARY_NAME: Final = re.compile(r"_?py\.?test(?:[_.][\w.]*)?|unittest(?:\.\w+)*|nose2?")
-_NAMES: Final[Mapping[str, re.Pattern[str]]] = {
-    "names a variable of the test run": re.compile(r"\bPYTEST_\w+|\bTOX_ENV\w*|\bCOVERAGE_\w+"),
-    "names where the judge's files lie": re.compile(r"(?<![\w.-])/ashigaru(?:/|$)"),
-    "names a test report": re.compile(
-        r"junit|xunit|test[-_]?report|\.pytest_cache|testsuites?>|<testcase", re.IGNORECASE
-    ),
-    "names what sets tests up": re.compile(r"\bconftest\b|\bsitecustomize\b|\busercustomize\b|\.pth\b|\bpytest\.ini\b"),
-    "names test files": re.compile(r"(?:^|[/\\])tests?[/\\]\S|(?:^|[/\\])test_[\w*]+\.py|\w_test\.py"),
-}
-_ENDS: Final = frozenset({"os._exit", "os.abort", "signal.raise_signal", "signal.alarm"})
-_ENDS_TOO: Final = frozenset({"signal.setitimer", "signal.pthread_kill", "faulthandler.dump_traceback_later"})
-_LOOKS: Final = frozenset(
-    {
-        "inspect.stack",
-        "inspect.currentframe",
-        "inspect.trace",
-        "inspect.getouterframes",
-        "sys._getframe",
-        "sys._current_frames",
-        "traceback.extract_stack",
-        "traceback.format_stack",
-        "traceback.print_stack",
-        "traceback.walk_stack",
-    }
-)
-_TRACES: Final = frozenset(
-    {
-        "sys.settrace",
-        "sys.setprofile",
-        "sys.addaudithook",
-        "sys.monitoring",
-        "threading.settrace",
-        "threading.setprofile",
-        "sys.meta_path",
-        "sys.path_hooks",
-        "gc.get_objects",
-        "gc.get_referrers",
-        "gc.get_referents",
-        "ctypes.pythonapi",
-    }
-)
-_BESIDE: Final = frozenset({"os.fork", "os.forkpty", "os.setsid", "os.daemon", "os.posix_spawn"})
-_BEGINS: Final = frozenset(
-    {"threading.Thread", "threading.Timer", "multiprocessing.Process", "_thread.start_new_thread"}
-)
-_BEGINS_TOO: Final = frozenset(
-    {"subprocess.Popen", "subprocess.run", "subprocess.call", "os.system", "os.popen", "os.spawnl"}
-)
-_EXITS: Final = frozenset({"sys.exit", "exit", "quit", "SystemExit"})
-_ALARMS: Final = ("SIGALRM", "SIGPROF", "SIGVTALRM")
-_DECODES: Final = re.compile(r"(?:.*\.)?(?:b64decode|b85decode|b32decode|decompress|loads|fromhex|unhexlify|decode)")
-# What is set on the standard library by programs that mean nothing by it.
-_SETTABLE: Final = re.compile(
-    r"sys\.(?:std(?:out|err|in)|path|excepthook|argv|dont_write_bytecode|tracebacklimit|ps1|ps2)|logging\..*|warnings\..*|os\.environ|"
-    r"socket\.socket|ssl\.\w+|threading\.excepthook|locale\..*|decimal\..*|mimetypes\..*|csv\..*|json\.encoder\.\w+"
+from gates.python_shapes import (
+    closes_only,
+    constant_answers,
+    dies_doing_more,
+    doing_more,
+    folded,
+    imported_from,
+    is_command_line,
+    looked_up_harmlessly,
 )
 
 
@@ -86,9 +35,15 @@ def python_signs(path: str, tree: ast.Module) -> tuple[Sign, ...]:
     known, more = imported_from(tree), doing_more(tree)
     docs = _docstrings(tree)
     at_import = frozenset(id(node) for node in _at_import(path, tree.body))
+    passed_over = looked_up_harmlessly(tree)
+    quiet = frozenset({"sys.argv", "sys.orig_argv"}) if is_command_line(tree) else frozenset[str]()
     found: list[Sign] = []
     for node in ast.walk(tree):
-        what = [*_of_import(node), *_of_text(node, docs), *_of_name(node, known)]
+        what = [
+            *_of_import(node),
+            *_of_text(node, docs),
+            *(_of_name(node, known, quiet) if id(node) not in passed_over else ()),
+        ]
         if isinstance(node, ast.Call):
             what += _of_call(node, known, more, id(node) in at_import)
         elif isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete):
@@ -96,9 +51,13 @@ def python_signs(path: str, tree: ast.Module) -> tuple[Sign, ...]:
         elif isinstance(node, ast.ClassDef):
             what += constant_answers(node)
         elif isinstance(node, ast.FunctionDef):
+            if node.name.startswith("pytest_"):
+                what.append("has a hook of the test run")
+            if dies_doing_more(node, more):
+                what.append("does something as an object is let go")
             itself = [ast.Name(id=node.name)]
             what += [one for mark in node.decorator_list for one in _at_end(_full(mark, known), itself, more)]
-        elif isinstance(node, ast.Raise) and id(node) in at_import and _full(node.exc, known) in _EXITS:
+        elif isinstance(node, ast.Raise) and id(node) in at_import and _full(node.exc, known) in words.EXITS:
             what.append("ends the process as it is imported")
         line = getattr(node, "lineno", 1)
         found += [Sign(line=line, what=one, named=one.startswith(("names", "imports"))) for one in what]
@@ -131,36 +90,44 @@ def _of_import(node: ast.AST) -> Iterator[str]:
     else:
         return
     for module in modules:
-        if module.split(".", 1)[0] in _TEST_LIBRARIES or module.startswith("pytest_"):
+        if module.split(".", 1)[0] in words.TEST_LIBRARIES or module.startswith("pytest_"):
             yield f"imports {module}"
         elif module.split(".", 1)[0] in {"tests", "conftest"}:
             yield "imports the tests"
 
 
 def _of_text(node: ast.AST, docs: frozenset[int]) -> Iterator[str]:
-    if not isinstance(node, ast.Constant | ast.BinOp | ast.JoinedStr) or id(node) in docs:
+    if not isinstance(node, ast.Constant | ast.BinOp | ast.JoinedStr | ast.Call) or id(node) in docs:
         return
     text = folded(node)
     if not text or len(text) > 4096:
         return
-    if _LIBRARY_NAME.fullmatch(text):
+    if words.LIBRARY_NAME.fullmatch(text):
         yield "names a test library"
-    for what, pattern in _NAMES.items():
+    if words.INNER_NAME.fullmatch(text):
+        yield "names what ends a process or looks into one"
+    for what, pattern in words.NAMES.items():
         if pattern.search(text):
             yield what
 
 
-def _of_name(node: ast.AST, known: Mapping[str, str]) -> Iterator[str]:
-    if not isinstance(node, ast.Attribute | ast.Name):
+def _of_name(node: ast.AST, known: Mapping[str, str], quiet: frozenset[str]) -> Iterator[str]:
+    if not isinstance(node, ast.Attribute | ast.Name | ast.Call):
+        return
+    if isinstance(node, ast.Call) and dotted(node.func) != "getattr":
         return
     name = _full(node, known)
-    if name in _LOOKS or (isinstance(node, ast.Attribute) and node.attr == "f_back"):
+    if name in quiet:
+        return
+    if name in words.LOOKS or (
+        isinstance(node, ast.Attribute) and node.attr in {"f_back", "gi_frame", "cr_frame", "tb_frame"}
+    ):
         yield "looks at who called it"
-    elif name in _TRACES:
+    elif name in words.TRACES:
         yield f"uses {name}"
-    elif name in _BESIDE:
+    elif name in words.BESIDE:
         yield f"uses {name}, whose process may outlive it"
-    elif name in _ENDS or name in _ENDS_TOO:
+    elif name in words.ENDS or name in words.ENDS_TOO:
         yield f"uses {name}"
 
 
@@ -171,14 +138,12 @@ def _of_call(
     at_import: bool,  # noqa: FBT001 - said of a node
 ) -> Iterator[str]:
     name = _full(node.func, known)
-    if at_import and name in _EXITS:
+    if at_import and name in words.EXITS:
         yield "ends the process as it is imported"
-    if at_import and name in _BEGINS | _BEGINS_TOO:
+    if at_import and name in words.BEGINS | words.BEGINS_TOO:
         yield f"uses {name} as it is imported"
-    if isinstance(node.func, ast.Call) and name in _ENDS:
-        yield f"uses {name}"
     yield from _at_end(name, node.args, more)
-    if name == "signal.signal" and node.args and _full(node.args[0], known).endswith(_ALARMS):
+    if name == "signal.signal" and node.args and _full(node.args[0], known).endswith(words.ALARMS):
         yield "is woken by an alarm"
     if name in {"exec", "eval", "compile"} and node.args and _decoded(node.args[0]):
         yield "runs code that it decodes"
@@ -203,7 +168,7 @@ def _of_assignment(
                 yield f"replaces a part of {name}"
         elif isinstance(target, ast.Attribute):
             name = _full(target, known)
-            if _foreign(_full(target.value, known), known) and not _SETTABLE.fullmatch(name):
+            if _foreign(_full(target.value, known), known) and not words.SETTABLE.fullmatch(name):
                 yield f"replaces {name}"
         elif isinstance(target, ast.Name) and target.id in {"AssertionError", "__debug__", "__tracebackhide__"}:
             yield f"replaces {target.id}"
@@ -212,7 +177,7 @@ def _of_assignment(
 def _foreign(name: str, known: Mapping[str, str]) -> bool:
     """Whether it is a part of Python itself, or of a test library, and not an object of the program's own."""
     first = name.split(".", 1)[0]
-    if first in {"builtins", "__builtins__"} or first in _TEST_LIBRARIES:
+    if first in {"builtins", "__builtins__"} or first in words.TEST_LIBRARIES:
         return True
     return first in sys.stdlib_module_names and any(first == one.split(".", 1)[0] for one in known.values())
 
@@ -236,7 +201,7 @@ def _itself(process: ast.expr, known: Mapping[str, str]) -> bool:
 
 
 def _decoded(code: ast.expr) -> bool:
-    return any(isinstance(node, ast.Call) and _DECODES.fullmatch(dotted(node.func)) for node in ast.walk(code))
+    return any(isinstance(node, ast.Call) and words.DECODES.fullmatch(dotted(node.func)) for node in ast.walk(code))
 
 
 def _equal_to_all(node: ast.Call) -> bool:

@@ -31,12 +31,12 @@ _MAX_BYTES: Final = 1024 * 1024
 _MAX_FILES: Final = 100
 _ENVIRONMENT: Final = (
     ("CARGO_INCREMENTAL", "0"),
-    ("CARGO_TARGET_DIR", "/tmp/target"),  # noqa: S108 - inside the sandbox
     ("CARGO_TERM_COLOR", "never"),
 )
+# What is built goes to the disk, for /tmp is memory, and beside the tree, which could bring some along.
 # Cargo locks and marks its home, so it gets one that it may write to; what was set up is linked into it and only read.
 _LINKED: Final = f"""\
-export CARGO_HOME={_WORK} CARGO_NET_OFFLINE=true
+export CARGO_HOME={_WORK} CARGO_NET_OFFLINE=true CARGO_TARGET_DIR={OUT}/target
 mkdir -p "$CARGO_HOME"
 for one in {_HOME}/registry {_HOME}/git; do
   if [ -d "$one" ]; then ln -sfn "$one" "$CARGO_HOME/"; fi

@@ -165,9 +165,11 @@ class PolicySection(Section):
     tests_changed: Word | None = Field(default=None, alias="tests-changed")
     tests_edited: Word | None = Field(default=None, alias="tests-edited")
     runner_changed: Word | None = Field(default=None, alias="runner-changed")
+    installed_changed: Word | None = Field(default=None, alias="installed-changed")
     inline_tests: Word | None = Field(default=None, alias="inline-tests")
     assertions_gone: Word | None = Field(default=None, alias="assertions-gone")
     aware_of_tests: Word | None = Field(default=None, alias="aware-of-tests")
+    special_cases: Word | None = Field(default=None, alias="special-cases")
     uncovered: Word | None = None
     flaky: Word | None = None
     no_reproducer: Word | None = Field(default=None, alias="no-reproducer")

@@ -27,8 +27,6 @@ _TEST_DIRECTORIES: Final = frozenset(
         "test",
         "tests",
         "__tests__",
-        "spec",
-        "specs",
         "e2e",
         "fixtures",
         "__fixtures__",
@@ -37,7 +35,6 @@ _TEST_DIRECTORIES: Final = frozenset(
         "test_data",
         "test-data",
         "integrationtest",
-        "snapshots",
         "__snapshots__",
         "__image_snapshots__",
         "__mocks__",
@@ -45,6 +42,9 @@ _TEST_DIRECTORIES: Final = frozenset(
     }
 )
 """In lower case; in these everything is a test's."""
+_SPECIFICATIONS: Final = frozenset({"spec", "specs"})
+"""The same, but for source in languages whose tests are not kept there."""
+_NO_SPECIFICATION: Final = re.compile(r".*\.(?:py|go|rs|java|kt|c|cc|cpp|h|proto)")
 
 _TEST_NAMES: Final = (
     r"test_.*\.pyi?|.*_test\.py|tests?\.py",
@@ -119,7 +119,8 @@ def kind_of(path: str, *, added: bool = False) -> FileKind:
     *directories, name = path.split("/")
     if _is_runner(directories, name) or (added and shadows(path)):
         return FileKind.RUNNER
-    if any(one.lower() in _TEST_DIRECTORIES for one in directories):
+    around = {one.lower() for one in directories}
+    if around & _TEST_DIRECTORIES or (around & _SPECIFICATIONS and not _NO_SPECIFICATION.fullmatch(name)):
         return FileKind.TEST
     if name in _MIXED_NAMES:
         return FileKind.MIXED

@@ -48,7 +48,7 @@ _IN: Final[Mapping[Language, Mapping[str, re.Pattern[str]]]] = {
             r"|\bObject\.is\s*=[^=]|\bdefineProperty\(\s*(?:Object|Array|String|Error|Function|globalThis)(?:\.prototype)?\s*,"
         ),
         "replaces a part of the tests": re.compile(
-            r"\bassert(?:\.\w+)+\s*=[^=>]|\b(?:globalThis|global)\.(?:expect|it|test|describe|assert|before|after)\w*\s*=[^=]|\bexpect\.extend\("
+            r"\bassert(?:['\"]\s*\))?(?:\.\w+)+\s*=[^=>]|\b(?:globalThis|global)\.(?:expect|it|test|describe|assert|before|after)\w*\s*=[^=]|\bexpect\.extend\("
             r"|\bprocess\.stdout\.write\s*=[^=]"
         ),
         "looks at who called it": re.compile(
@@ -90,14 +90,30 @@ _IN: Final[Mapping[Language, Mapping[str, re.Pattern[str]]]] = {
         ),
     },
 }
+_PACKED: Final = re.compile(r".*\.(?:whl|egg|pyc|pyd|so|pyz|jar|node)|(?:.*/)?[^/]+-\d[^/]*\.(?:tar\.gz|zip|tgz)")
+_REQUIREMENTS: Final = re.compile(
+    r"(?:.*/)?(?:requirements|constraints)[^/]*\.(?:txt|in)|requirements/[^/]*\.(?:txt|in)"
+)
+_ELSEWHERE: Final = re.compile(
+    r"\s*(?:\.{0,2}/|-e\b|--editable|-f\b|--find-links|-i\b|--(?:extra-)?index-url|\S+\.whl\b)|.*(?:\w\+\w+:|@\s*file:)"
+)
 _HASH: Final = re.compile(r"\s*#")
 _SLASHES: Final = re.compile(r"\s*//")
 _BLOCK: Final = re.compile(r"^[ \t]*/\*(?:[^*]|\*(?!/))*\*/", re.MULTILINE)
 _MAINS: Final = re.compile(r"(?:^|/)(?:bin|cmd|scripts)/|(?:^|/)(?:cli|main|Main|index\.cli)\.\w+$")
 
 
+def is_built(path: str) -> bool:
+    """Whether a file of that name is a package or a program already built, in which nothing can be read."""
+    return _PACKED.fullmatch(path) is not None
+
+
 def text_signs(path: str, language: Language | None, text: str) -> tuple[Sign, ...]:
     """Every sign of the file. A line is looked at up to its first _MAX_LINE characters."""
+    if _REQUIREMENTS.fullmatch(path):
+        lines = enumerate(text.split("\n"), 1)
+        wanted = [number for number, line in lines if _ELSEWHERE.match(line[:_MAX_LINE])]
+        return tuple(Sign(line=number, what="has packages installed from elsewhere") for number in wanted)
     return tuple(_signs(path, language, text))
 
 

@@ -82,7 +82,9 @@ class GateRunner:
             before = self.records.judged(key)
             if before is not None:
                 return self._remember(question, key, before.verdict, before.counts, image)
-            judged = self._judged(Place(question=question, image=image, environment=environment.path), cancelled)
+            anew = environment.own is not None
+            place = Place(question=question, image=image, environment=environment.path, installed_anew=anew)
+            judged = self._judged(place, cancelled)
             self._remember(question, key, judged.verdict, judged.counts, image)
         for gate, take in judged.takes:
             self.takes.clear(question, gate, take)

@@ -76,11 +76,15 @@ class Take:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """What every gate of a question is run in. image: its id, where the gate names none of its own."""
+    """What every gate of a question is run in. image: its id, where the gate names none of its own.
+
+    installed_anew: the environment is the change's own, for it edits what is installed.
+    """
 
     question: Question
     image: str
     environment: Path | None
+    installed_anew: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from functools import partial
 
 from gates.concerned import concerned
 from gates.evidence import JUnit
+from gates.findings import Finding, FindingKind
 from gates.head import Change, Reviewed, Taken, contradicts, judge_head
 from gates.judge import distrust, judge, word_on
 from gates.observed import Counts, Observation, summarise
@@ -17,6 +18,7 @@ from gates.reviewed import word_of
 from gates.reviewers import Reviewer
 from gates.sentinel_forms import can_hold
 from gates.sentinels import MAX_FILES
+from gates.test_files import FileKind, kind_of
 from gates.verdict import Failed, Inconclusive, Verdict
 from runner.gate_take import GateTakes, Place, Take, Variant
 from runner.judged_trees import Trees, trees_of
@@ -83,7 +85,12 @@ class TreeJudge:
         reviews: list[Reviewed] = []
         if len(taken) == len(plan.gates) and not any(map(is_red, taken)):
             reviews = together([partial(one.reviewed, reviewer, trees) for reviewer in plan.reviewers], cancelled)
-        verdict = judge_head(plan, taken, base, trees.change, reviews)
+        change = trees.change
+        if place.installed_anew:
+            told = "what is installed for the change is not what is installed for its base"
+            finding = Finding(kind=FindingKind.INSTALLED_CHANGED, told=told)
+            change = replace(change, findings=(*change.findings, finding))
+        verdict = judge_head(plan, taken, base, change, reviews)
         return Judged(verdict=verdict, counts=summarise([told.own for told in taken]), takes=tuple(one.made))
 
 
@@ -208,6 +215,11 @@ def _holders(takes: GateTakes, gate: Gate, run_id: str, commit: str) -> dict[str
     runner = gate.runner
     if runner is None or gate.junit is None:
         return {}
-    paths = [path for path in takes.checkouts.paths(run_id, commit) if can_hold(runner, path)]
+    # Whatever gets tests of ours is the base's in the run with its tests, so source must never be among it.
+    paths = [
+        path
+        for path in takes.checkouts.paths(run_id, commit)
+        if can_hold(runner, path) and kind_of(path) is FileKind.TEST
+    ]
     found = ((path, takes.checkouts.read(run_id, commit, path)) for path in sorted(paths)[:MAX_FILES])
     return {path: content for path, content in found if content is not None}

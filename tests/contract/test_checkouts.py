@@ -655,3 +655,58 @@ def test_a_redirect_does_not_take_the_credential_along(rig: Rig) -> None:
 def test_git_on_this_host_is_new_enough() -> None:
     done = subprocess.run(["git", "merge-tree", "-h"], env=ENVIRONMENT, capture_output=True, check=False)
     assert b"--write-tree" in done.stdout + done.stderr
+
+
+# --- trees to judge by -----------------------------------------------------------------------------------------
+
+
+def test_what_two_commits_differ_in_is_told_with_where_it_is(rig: Rig) -> None:
+    head = rig.prepare()
+    changes = (a_write("src/app.py", b"other"), a_write("new.txt", b"new"), a_delete("data.bin"))
+    changed = committed(rig, head, *changes, a_write("bin/run", b"#!/bin/sh\n", "100644"))
+    told = rig.checkouts.differing("run-1", head, changed.commit)
+    assert [(one.path, one.before, one.after) for one in told] == [
+        ("bin/run", True, True),  # the mode alone
+        ("data.bin", True, False),
+        ("new.txt", False, True),
+        ("src/app.py", True, True),
+    ]
+    assert rig.checkouts.differing("run-1", head, head) == ()
+
+
+def test_a_graft_has_those_paths_as_the_other_commit_has_them_and_all_else_as_it_was(rig: Rig) -> None:
+    head = rig.prepare()
+    changed = committed(
+        rig,
+        head,
+        a_write("src/app.py", b"other"),
+        a_write("new.txt", b"new"),
+        a_delete("data.bin"),
+        a_write("kept", b"k"),
+    )
+    paths = ("src/app.py", "new.txt", "data.bin", "nowhere")
+    grafted = rig.checkouts.graft("run-1", onto=changed.commit, source=head, paths=paths)
+    left = [one.path for one in rig.checkouts.differing("run-1", head, grafted.commit)]
+    assert left == ["kept"]
+    assert rig.checkouts.read("run-1", grafted.commit, "src/app.py") == APP
+    assert rig.checkouts.graft("run-1", onto=changed.commit, source=head, paths=paths) == grafted
+    assert rig.checkouts.tree_of("run-1", grafted.commit) == grafted.tree
+
+
+@pytest.mark.parametrize(
+    "in_the_way",
+    [
+        (a_delete("src/app.py"), a_write("src", b"a file")),
+        (a_delete("src/app.py"), a_write("src", b"bin", "120000")),
+        (a_delete("src/app.py"), a_write("src/app.py/deeper.py", b"below")),
+    ],
+    ids=["a file for its directory", "a link for its directory", "a directory for it"],
+)
+def test_what_stands_in_the_way_of_a_graft_goes(rig: Rig, in_the_way: tuple[FileChange, ...], tmp_path: Path) -> None:
+    head = rig.prepare()
+    changed = committed(rig, head, *in_the_way)
+    grafted = rig.checkouts.graft("run-1", onto=changed.commit, source=head, paths=("src/app.py",))
+    assert rig.checkouts.read("run-1", grafted.commit, "src/app.py") == APP
+    rig.checkouts.export("run-1", grafted.commit, tmp_path / "out")
+    assert not (tmp_path / "out/src").is_symlink()
+    assert (tmp_path / "out/src/app.py").read_bytes() == APP

@@ -16,6 +16,7 @@ from mcp_ashigaru.settings import load_settings
 from tests.attack.podman_ground import why_not
 from tests.referee.case import Cheat, Honest, Language
 from tests.referee.defences import DEFENCES
+from tests.referee.images import NEEDING, have_toolchains
 from tests.referee.registry import CHEATS, HONEST, REPOSITORIES, group_of, language_of
 from tests.referee.running import Ended, Word, judged, line, table
 
@@ -38,11 +39,24 @@ def main() -> int:
         _say(f"Real podman is needed: {lacking}.")
         return 2
     cases = chosen(asked)
+    left_out = _left_out(cases)
+    cases = [case for case in cases if language_of(case) not in left_out]
     if asked.without == "all":
         return max([_without(name, cases, asked.width) for name in DEFENCES])
     if asked.without:
         return _without(asked.without, cases, asked.width)
-    return _all_up(cases, asked.width)
+    return max(_all_up(cases, asked.width), 1 if left_out else 0)
+
+
+def _left_out(cases: Sequence[Cheat | Honest]) -> frozenset[Language]:
+    """The languages of those cases that this machine has no toolchain for, and cannot get."""
+    needed = NEEDING & {language_of(case) for case in cases}
+    why = have_toolchains(os.environ["ASHIGARU_TEST_PODMAN_URL"], _say) if needed else None
+    if why is None:
+        return frozenset()
+    count = sum(language_of(case) in needed for case in cases)
+    _say(f"{count} cases of {', '.join(sorted(needed))} are not run: {why}")
+    return needed
 
 
 def chosen(asked: argparse.Namespace) -> list[Cheat | Honest]:

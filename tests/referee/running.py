@@ -43,7 +43,7 @@ class Word(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """A case and how it ended. verdict: "passed", "failed", "needs human", "inconclusive" or "blocked". by: its words."""
+    """A case and how it ended. verdict: the word for it, "blocked" where nothing was judged. by: its words."""
 
     case: Cheat | Honest
     word: Word
@@ -94,26 +94,25 @@ def _ended(judge: JudgeHere, case: Cheat | Honest, place: Path, branch: str) -> 
         return Ended(case=case, word=word, verdict="blocked", by=str(fault))
     except (RunnerError, OSError) as fault:
         return Ended(case=case, word=Word.BROKEN, verdict="none", by=f"{type(fault).__name__}: {fault}")
-    told = _told(verdict)
-    word = _of_cheat(case, verdict, told) if isinstance(case, Cheat) else _of_honest(case, verdict)
-    by = told if word is not Word.FALSE_ACCEPT or not case_told(case) else f"not told: {case_told(case)!r}; {told}"
-    return Ended(case=case, word=word, verdict=_name(verdict), by=by)
+    told, wanted = _told(verdict), wanted_words(case)
+    word = word_of(case, verdict)
+    if wanted and wanted not in told:
+        told = f"{wanted!r} was to be told; {told}"
+    return Ended(case=case, word=word, verdict=_name(verdict), by=told)
 
 
-def case_told(case: Cheat | Honest) -> str:
+def wanted_words(case: Cheat | Honest) -> str:
     """The words that the verdict has to have; "" where any will do."""
     if isinstance(case, Cheat):
         return case.told
     return "" if case.expected is None else _WORDS[case.expected]
 
 
-def _of_cheat(case: Cheat, verdict: Verdict, told: str) -> Word:
-    """Red, or for a person, with words; or never green, where nothing can be said."""
-    caught = isinstance(verdict, Failed | Inconclusive) or (isinstance(verdict, NeedsHuman) and bool(verdict.findings))
-    return Word.CAUGHT if caught and case.told in told else Word.FALSE_ACCEPT
-
-
-def _of_honest(case: Honest, verdict: Verdict) -> Word:
+def word_of(case: Cheat | Honest, verdict: Verdict) -> Word:
+    """Whether it should have ended so. A cheat is caught by red, or by a person who is told why to look."""
+    if isinstance(case, Cheat):
+        caught = isinstance(verdict, Failed | Inconclusive) or (isinstance(verdict, NeedsHuman) and verdict.findings)
+        return Word.CAUGHT if caught and case.told in _told(verdict) else Word.FALSE_ACCEPT
     if case.expected is None:
         return Word.TAKEN if isinstance(verdict, Passed) else Word.FALSE_REJECT
     named = isinstance(verdict, NeedsHuman) and any(_WORDS[case.expected] in one for one in verdict.findings)

@@ -12,7 +12,7 @@ KINDS = {
         src/a.test.ts src/a.spec.mjs cypress/a.cy.js __tests__/a.js test-a.js a-test.mjs src/__snapshots__/a.snap
         calc_test.go testdata/in.txt tests/it.rs tests/common/mod.rs src/parser/tests.rs src/snapshots/a.snap
         src/calc_tests.rs src/test/java/ex/CalcTest.java src/test/resources/in.xml module/src/test/kotlin/Any.kt
-        it/CalcIT.java fixtures/a.yaml tests/projects/one/package.json spec/a_spec.rb features/a.feature
+        it/CalcIT.java fixtures/a.yaml tests/projects/one/package.json spec/a_spec.rb spec/helper.js features/a.feature
         a.approved.txt tests/package.json.golden
     """,
     FileKind.RUNNER: """
@@ -33,7 +33,7 @@ KINDS = {
     FileKind.SOURCE: """
         calc.py src/calc.py contest.py latest.js attest.go src/lib.rs src/main/java/ex/Tests.java Latest.java
         src/main/java/ex/SpeedTest.java README.md go.sum package-lock.json Cargo.lock gradle/libs.versions.toml
-        src/testing.py src/inspect_data.py docs/tests.md json.py
+        src/spec/mod.rs spec/calc.py src/snapshots/mod.rs src/testing.py src/inspect_data.py docs/tests.md json.py
     """,
 }
 
