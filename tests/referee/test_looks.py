@@ -23,7 +23,10 @@ STATE = Path("/tmp/unused")  # noqa: S108 - short, and never made: the judge her
 # A directory for each tree; those of wrong ones begin so.
 LOOKS = """for one in */; do
   said=$(cd "$one" && eval "$(cat look)" 2>/dev/null | tail -n 1)
-  case $one:$said in wrong*:{right} | right*:[!t]* | right*:) echo "$one is not what it is called"; exit 1 ;; esac
+  case $one in wrong*) [ "$said" != {right} ] ;; *) [ "$said" = {right} ] ;; esac || {{
+    echo "$one is not what it is called"
+    exit 1
+  }}
 done"""
 
 
