@@ -42,7 +42,7 @@ def main() -> int:
     left_out = _left_out(cases)
     cases = [case for case in cases if language_of(case) not in left_out]
     if asked.without == "all":
-        return max([_without(name, cases, asked.width) for name in DEFENCES])
+        return max([_without(name, cases, asked.width) for name in DEFENCES if any(_is_by(name, one) for one in cases)])
     if asked.without:
         return _without(asked.without, cases, asked.width)
     return max(_all_up(cases, asked.width), 1 if left_out else 0)
@@ -106,12 +106,16 @@ def _all_up(cases: Sequence[Cheat | Honest], width: int) -> int:
 
 def _without(name: str, cases: Sequence[Cheat | Honest], width: int) -> int:
     """0 where its lack is noticed: at least one cheat that it is meant to catch is taken."""
-    mine = [case for case in cases if isinstance(case, Cheat) and case.caught_by == name]
+    mine = [case for case in cases if _is_by(name, case)]
     with DEFENCES[name].without():
         ended = _judged(mine, width)
     through = sum(one.word is Word.FALSE_ACCEPT for one in ended)
     _say(f"referee without {name}: cheats={len(ended)} accepted={through}")
     return 0 if through else 1
+
+
+def _is_by(name: str, case: Cheat | Honest) -> bool:
+    return isinstance(case, Cheat) and case.caught_by == name
 
 
 def _judged(cases: Sequence[Cheat | Honest], width: int) -> list[Ended]:

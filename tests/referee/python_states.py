@@ -192,6 +192,13 @@ CHAPTER = Chapter(
             "sentinels",
         ),
         _state(
+            "an allowed red base, and assertions are let pass by what stands in a file of data",
+            "red base",
+            "allowed",
+            {"shares.py": 'exec(open("words.txt").read())\n\n\n' + WRONG_SHARES, "words.txt": _LET_PASS},
+            "sentinels",
+        ),
+        _state(
             "an allowed red base, and the red test is emptied",
             "red base",
             "allowed",

@@ -141,6 +141,7 @@ CHAPTER = Chapter(
         _weakened(
             "the tests say what the wrong change does",
             {**_WRONG, "tests/test_shares.py": _AGREES, "tests/test_together.py": _SUM_AGREES},
+            "tests-changed",
         ),
         _weakened(
             "equality becomes an order",
@@ -160,7 +161,7 @@ CHAPTER = Chapter(
                 "tests/test_shares.py": TEST_SHARES.replace("== [5, 5]", "or True").replace("== [3, 3, 3]", "or True"),
                 "tests/test_together.py": _SUM_AGREES,
             },
-            "tests-changed",
+            "bases-tests",
         ),
         _weakened(
             "failures are swallowed",
@@ -176,7 +177,7 @@ CHAPTER = Chapter(
                 ),
                 "tests/test_together.py": _SUM_AGREES,
             },
-            "tests-changed",
+            "bases-tests",
         ),
         _weakened(
             "the tests leave before they assert",

@@ -63,8 +63,12 @@ def judged(
     wanted = [(case, *_branch(home, repositories[case.repo], number, case)) for number, case in enumerate(cases)]
     with ThreadPoolExecutor(max_workers=width, thread_name_prefix="case") as pool:
         doing = [pool.submit(_ended, judge, case, place, branch) for case, place, branch in wanted]
-        for one in doing:
-            yield one.result()
+        try:
+            for one in doing:
+                yield one.result()
+        finally:
+            # Who is interrupted does not wait for what has not begun.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def laid_out(place: Path, files: Mapping[str, str], change: Change) -> None:
