@@ -62,7 +62,10 @@ def judged(
     """Each case in turn, `width` of them at once. home: an empty directory for the repositories."""
     wanted = [(case, *_branch(home, repositories[case.repo], number, case)) for number, case in enumerate(cases)]
     with ThreadPoolExecutor(max_workers=width, thread_name_prefix="case") as pool:
-        doing = [pool.submit(_ended, judge, case, place, branch) for case, place, branch in wanted]
+        doing = [
+            pool.submit(ended_of, judge, case, place, branch, green=repositories[case.repo].green)
+            for case, place, branch in wanted
+        ]
         try:
             for one in doing:
                 yield one.result()
@@ -84,22 +87,27 @@ def _branch(home: Path, repository: Repository, number: int, case: Cheat | Hones
     git(place, "checkout", "--quiet", "-b", branch, "main")
     for path in (path for path, text in case.change.items() if text is None):
         (place / path).unlink()
-    write(place, {path: text for path, text in case.change.items() if text is not None})
+    brought = {path: text for path, text in case.change.items() if text is not None}
+    write(place, brought)
+    for path in (path for path, text in brought.items() if text[:2] in {"#!", b"#!"}):
+        (place / path).chmod(0o755)
     commit_all(place, "change")
     git(place, "checkout", "--quiet", "main")
     return place, branch
 
 
-def _ended(judge: JudgeHere, case: Cheat | Honest, place: Path, branch: str) -> Ended:
+def ended_of(judge: JudgeHere, case: Cheat | Honest, place: Path, branch: str, *, green: bool) -> Ended:
+    """How the case ends whose change is that branch. green: the base is; where it is said not to be, nothing is shown."""
     try:
-        verdict = judge(place, "main", branch).verdict
+        judged_here = judge(place, "main", branch)
+        verdict = judged_here.verdict
     except NotPossible as fault:
         word = Word.CAUGHT if isinstance(case, Cheat) else Word.FALSE_REJECT
         return Ended(case=case, word=word, verdict="blocked", by=str(fault))
     except (RunnerError, OSError) as fault:
         return Ended(case=case, word=Word.BROKEN, verdict="none", by=f"{type(fault).__name__}: {fault}")
     told, wanted = _told(verdict), wanted_words(case)
-    word = word_of(case, verdict)
+    word = Word.BROKEN if green and judged_here.head is None else word_of(case, verdict)
     if wanted and wanted not in told:
         told = f"{wanted!r} was to be told; {told}"
     return Ended(case=case, word=word, verdict=_name(verdict), by=told)

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from gates.observed import Counts
 from gates.plan import GatePlan, plan
 from gates.test_runners import TestRunner
-from gates.verdict import Passed
-from mcp_ashigaru.judging_here import judge_here
+from gates.verdict import Inconclusive, Passed
+from mcp_ashigaru.judging_here import Judged, TreeJudged, judge_here
 from mcp_ashigaru.settings import load_settings
 from tests.git_rig import make_repository
 from tests.referee.case import RIGHT, Change, Files, Language, Repository
 from tests.referee.images import NEEDING, TOOLCHAINS, have_toolchains
 from tests.referee.registry import CHEATS, REPOSITORIES
+from tests.referee.running import Word, ended_of
 from tests.sandbox.podman_lab import PodmanLab
 
 STATE = Path("/tmp/unused")  # noqa: S108 - short, and never made: the judge here makes a directory of its own
@@ -66,3 +68,12 @@ def test_go_and_rust_are_judged_as_they_would_be_recognised_but_in_their_image(r
 def test_a_machine_that_cannot_have_their_image_is_told_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "podman" in (have_toolchains(f"unix://{tmp_path}/none", lambda _line: None) or "")
+
+
+def test_a_base_that_should_be_green_and_is_not_shows_nothing_of_a_cheat(tmp_path: Path) -> None:
+    reason = Inconclusive(reason="no such command")
+    base = TreeJudged(commit="c", tree="t", verdict=reason, counts=Counts(), image=None, takes=3, seconds=1.0)
+    told = Judged(repository=tmp_path, gates=(), base=base, head=None)
+    ended = ended_of(lambda *_: told, CHEATS[0], tmp_path, "change", green=True)
+    assert (ended.word, ended.held) == (Word.BROKEN, False)
+    assert ended_of(lambda *_: told, CHEATS[0], tmp_path, "change", green=False).word is Word.CAUGHT
