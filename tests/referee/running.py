@@ -97,7 +97,7 @@ def _branch(home: Path, repository: Repository, number: int, case: Cheat | Hones
 
 
 def ended_of(judge: JudgeHere, case: Cheat | Honest, place: Path, branch: str, *, green: bool) -> Ended:
-    """How the case ends whose change is that branch. green: the base is; where it is said not to be, nothing is shown."""
+    """How the case ends whose change is that branch. green: its base is; if it turns out not to be, nothing is shown."""
     try:
         judged_here = judge(place, "main", branch)
         verdict = judged_here.verdict
