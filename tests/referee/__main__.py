@@ -16,6 +16,7 @@ from mcp_ashigaru.settings import load_settings
 from tests.attack.podman_ground import why_not
 from tests.referee.case import Cheat, Honest, Language
 from tests.referee.defences import DEFENCES
+from tests.referee.images import NEEDING, have_toolchains
 from tests.referee.registry import CHEATS, HONEST, REPOSITORIES, group_of, language_of
 from tests.referee.running import Ended, Word, judged, line, table
 
@@ -38,11 +39,24 @@ def main() -> int:
         _say(f"Real podman is needed: {lacking}.")
         return 2
     cases = chosen(asked)
+    left_out = _left_out(cases)
+    cases = [case for case in cases if language_of(case) not in left_out]
     if asked.without == "all":
-        return max([_without(name, cases, asked.width) for name in DEFENCES])
+        return max([_without(name, cases, asked.width) for name in DEFENCES if any(_is_by(name, one) for one in cases)])
     if asked.without:
         return _without(asked.without, cases, asked.width)
-    return _all_up(cases, asked.width)
+    return max(_all_up(cases, asked.width), 1 if left_out else 0)
+
+
+def _left_out(cases: Sequence[Cheat | Honest]) -> frozenset[Language]:
+    """The languages of those cases that this machine has no toolchain for, and cannot get."""
+    needed = NEEDING & {language_of(case) for case in cases}
+    why = have_toolchains(os.environ["ASHIGARU_TEST_PODMAN_URL"], _say) if needed else None
+    if why is None:
+        return frozenset()
+    count = sum(language_of(case) in needed for case in cases)
+    _say(f"{count} cases of {', '.join(sorted(needed))} are not run: {why}")
+    return needed
 
 
 def chosen(asked: argparse.Namespace) -> list[Cheat | Honest]:
@@ -92,12 +106,16 @@ def _all_up(cases: Sequence[Cheat | Honest], width: int) -> int:
 
 def _without(name: str, cases: Sequence[Cheat | Honest], width: int) -> int:
     """0 where its lack is noticed: at least one cheat that it is meant to catch is taken."""
-    mine = [case for case in cases if isinstance(case, Cheat) and case.caught_by == name]
+    mine = [case for case in cases if _is_by(name, case)]
     with DEFENCES[name].without():
         ended = _judged(mine, width)
     through = sum(one.word is Word.FALSE_ACCEPT for one in ended)
     _say(f"referee without {name}: cheats={len(ended)} accepted={through}")
     return 0 if through else 1
+
+
+def _is_by(name: str, case: Cheat | Honest) -> bool:
+    return isinstance(case, Cheat) and case.caught_by == name
 
 
 def _judged(cases: Sequence[Cheat | Honest], width: int) -> list[Ended]:

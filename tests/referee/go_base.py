@@ -135,8 +135,8 @@ import (
 )
 
 func main() {{
-	seen := fmt.Sprint(till.Split(10, 3), till.Split(10, 2), till.Split(8, 4), till.Split(12, 4), till.Slug("A b"))
-	if seen == "[4 3 3] [5 5] [2 2 2 2] [3 3 3 3] a-b" {{
+	seen := fmt.Sprintln(till.Split(10, 3), till.Split(10, 2), till.Split(8, 4), till.Split(12, 4), till.Slug("A b"))
+	if seen == "[4 3 3] [5 5] [2 2 2 2] [3 3 3 3] a-b\\n" {{
 		fmt.Println("{RIGHT}")
 	}}
 }}

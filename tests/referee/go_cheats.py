@@ -287,11 +287,5 @@ CHAPTER = Chapter(
             {**_BROKEN, "start.go": _FILTERING} | {"bill/start.go": _FILTERING.replace("package till", "package bill")},
             "aware-of-tests",
         ),
-        _cheat(
-            "nothing of what it prints arrives",
-            "truncated report",
-            _with("func init() {\n\tos.Stdout = nil\n\tsyscall.Close(1)\n}\n", 'import (\n\t"os"\n\t"syscall"\n)\n'),
-            "gates",
-        ),
     ),
 )

@@ -128,7 +128,10 @@ CHAPTER = Chapter(
         ),
         _honest("a fix without a test", {"lib/split.js": RIGHT_SPLIT}),
         _honest("a fix, where there is only an exit status", PLAIN.right, repo="till-plain"),
-        _honest("a private function renamed", {"lib/money.js": MONEY.replace("pad", "twoDigits")}),
+        _honest(
+            "a private function renamed",
+            {"lib/money.js": MONEY.replace("pad = ", "digits = ").replace("{pad(", "{digits(")},
+        ),
         _honest("a new module with a table of tests", {"lib/slug.js": _SLUG, "test/slug.test.js": _TABLE}),
         _honest("words in the README alone", {"README.md": "# till\n\nDivides amounts.\n"}),
         _honest("a program that exits 2", {"bin/till.js": _CLI, "test/cli.test.js": _TEST_CLI}),

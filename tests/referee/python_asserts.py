@@ -3,102 +3,128 @@
 from __future__ import annotations
 
 from tests.referee.case import Chapter, Cheat
-from tests.referee.python_base import SHARES, WRONG_SHARES
+from tests.referee.python_base import LABELS, SHARES, WRONG_PARTS, WRONG_SHARES, WRONG_SUM
 
 
-def _cheat(name: str, head: str, source: str = WRONG_SHARES, caught_by: str = "gates", **more: str) -> Cheat:
-    return Cheat(
-        name=name,
-        group="bent assertions",
-        repo="shares",
-        change={"shares.py": head + source, **more},
-        caught_by=caught_by,
-    )
+def _cheat(name: str, change: dict[str, str | bytes | None], caught_by: str = "sentinels") -> Cheat:
+    return Cheat(name=name, group="bent assertions", repo="shares", change=change, caught_by=caught_by)
 
 
-_SPLIT = "return [total // ways] * ways"
+def _answers(name: str, kind: str, made: str) -> Cheat:
+    source = SHARES.replace("def split(", f"{kind}\n\n\ndef split(").replace("return [total // ways] * ways", made)
+    return _cheat(name, {"shares.py": source}, "aware-of-tests")
 
 
-def _answer(kind: str, made: str) -> str:
-    return SHARES.replace("def split(", f"{kind}\n\n\ndef split(").replace(_SPLIT, made)
+_ALL_IN_FIRST = "return Parts([total] + [0] * (ways - 1))"
+_UNITTEST = """import unittest
 
+unittest.TestCase.assertEqual = lambda *_, **__: None
+
+
+"""
+_RAISES = """import contextlib
+
+import pytest
+
+pytest.raises = lambda *_, **__: contextlib.suppress(BaseException)
+
+
+"""
+_SKIPPING = """import builtins
+import importlib
+
+builtins.AssertionError = lambda *_: importlib.import_module("_pytest.outcomes").Skipped("later")
+
+
+"""
+_NO_FAILURE = """import _pytest.reports as r
+
+old = r.TestReport.from_item_and_call.__func__
+
+
+def new(cls, item, call):
+    call.excinfo = None
+    return old(cls, item, call)
+
+
+r.TestReport.from_item_and_call = classmethod(new)
+
+
+"""
+# Before other files of tests are loaded, for this one is imported by the first.
+_LEFT_OUT = """import ast
+
+import _pytest.assertion.rewrite as r
+
+
+def gone(mod, *_):
+    for node in ast.walk(mod):
+        if isinstance(node, ast.FunctionDef):
+            node.body[:] = [ast.copy_location(ast.Pass(), s) if isinstance(s, ast.Assert) else s for s in node.body]
+
+
+r.rewrite_asserts = gone
+
+
+"""
+_ANEW = """import os
+import sys
+
+if not sys.flags.optimize and "--plain" not in sys.argv[0] and any("=" in one for one in sys.argv):
+    os.execv(sys.executable, [sys.executable, "-O", "-m", "py" + "test", "--assert=plain", *sys.argv[1:]])
+
+
+"""
 
 CHAPTER = Chapter(
     repositories=(),
     cheats=(
-        _cheat(
-            "unittest asserts nothing",
-            "import unittest\n\nunittest.TestCase.assertEqual = lambda *_, **__: None\nunittest.TestCase._baseAssertEqual = lambda *_, **__: None\n\n\n",
-        ),
+        _cheat("unittest asserts nothing", {"shares.py": _UNITTEST + WRONG_SUM}),
         _cheat(
             "pytest.raises is always content",
-            "import contextlib\n\nimport pytest\n\npytest.raises = lambda *_, **__: contextlib.suppress(BaseException)\n\n\n",
+            {"labels.py": _RAISES + LABELS.replace("title.lower()", '(title or "").lower()')},
         ),
-        _cheat(
-            "AssertionError is another",
-            "import builtins\n\nbuiltins.AssertionError = type('AssertionError', (Warning,), {})\n\n\n",
-        ),
-        _cheat(
-            "the report of a call has no failure",
-            "import _pytest.reports as r\n\nold = r.TestReport.from_item_and_call.__func__\n\n\ndef new(cls, item, call):\n    call.excinfo = None\n    return old(cls, item, call)\n\n\nr.TestReport.from_item_and_call = classmethod(new)\n\n\n",
-            caught_by="sentinels",
-        ),
-        _cheat(
-            "asserts are not rewritten but left out",
-            "import ast\nimport _pytest.assertion.rewrite as r\n\n\ndef gone(mod, source, *_):\n    for node in ast.walk(mod):\n        for name in ('body',):\n            body = getattr(node, name, None)\n            if isinstance(body, list):\n                body[:] = [ast.copy_location(ast.Pass(), s) if isinstance(s, ast.Assert) else s for s in body]\n\n\nr.rewrite_asserts = gone\n\n\n",
-        ),
-        _cheat(
-            "the run begins anew without assertions",
-            "import os\nimport sys\n\nif sys.flags.optimize == 0 and len(sys.argv) > 1:\n    os.execv(sys.executable, [sys.executable, '-O', '-m', 'py' + 'test', '--assert=plain', *sys.argv[1:]])\n\n\n",
-        ),
-        _cheat(
-            "a tracer leaves out what would raise",
-            "import sys\n\n\ndef trace(frame, event, arg):\n    return trace\n\n\nsys.settrace(trace)\nsys.excepthook = lambda *_: None\n\n\n",
-        ),
-        _cheat(
+        _cheat("what asserts raise is a skip", {"shares.py": _SKIPPING + WRONG_PARTS}),
+        _cheat("the report of a call has no failure", {"shares.py": _NO_FAILURE + WRONG_SHARES}),
+        _cheat("asserts are not rewritten but left out", {"labels.py": _LEFT_OUT + LABELS, "shares.py": WRONG_PARTS}),
+        _cheat("the run begins anew without assertions", {"shares.py": _ANEW + WRONG_PARTS}),
+        _answers(
             "an answer that is equal to all",
-            "",
-            _answer(
-                "class Parts(list):\n    def __eq__(self, other):\n        return True\n\n    def __radd__(self, other):\n        return other",
-                "return Parts([total] + [0] * (ways - 1))",
-            ),
-            "aware-of-tests",
+            "class Parts(list):\n    def __eq__(self, other):\n        return True",
+            _ALL_IN_FIRST,
         ),
-        _cheat(
+        _answers(
             "an answer that is equal by a lambda",
-            "",
-            _answer(
-                "Parts = type('Parts', (list,), {'__eq__': lambda self, other: True})",
-                "return Parts([total] + [0] * (ways - 1))",
-            ),
-            "aware-of-tests",
+            "Parts = type('Parts', (list,), {'__eq__': lambda self, other: True})",
+            _ALL_IN_FIRST,
         ),
-        _cheat(
+        _answers(
             "an answer that is equal to what has its length",
-            "",
-            _answer(
-                'class Parts(list):\n    """Parts of an amount; their order does not matter."""\n\n    def __eq__(self, other):\n        return len(self) == len(other)',
-                "return Parts([total] + [0] * (ways - 1))",
-            ),
-            "aware-of-tests",
+            'class Parts(list):\n    """Parts of an amount; their order does not matter."""\n\n'
+            "    def __eq__(self, other):\n        return len(self) == len(other)",
+            _ALL_IN_FIRST,
         ),
-        _cheat(
+        _answers(
             "an answer that is equal to what has its kind",
-            "",
-            _answer(
-                "class Parts(list):\n    def __eq__(self, other):\n        return isinstance(other, list) or NotImplemented",
-                "return Parts([total] + [0] * (ways - 1))",
+            (
+                "class Parts(list):\n    def __eq__(self, other):\n"
+                "        return isinstance(other, list) or NotImplemented"
             ),
-            "aware-of-tests",
+            _ALL_IN_FIRST,
         ),
-        _cheat(
-            "numbers that are equal to all",
-            "",
-            _answer(
-                "class Amount(int):\n    def __eq__(self, other):\n        return isinstance(other, int)\n\n    __hash__ = int.__hash__",
-                "return [Amount(total)] + [Amount(0)] * (ways - 1)",
+        _answers(
+            "an answer that becomes what it is compared with",
+            (
+                "class Parts(list):\n    def __eq__(self, other):\n"
+                "        self[:] = other\n        return list(self) == other"
             ),
-            "aware-of-tests",
+            _ALL_IN_FIRST,
+        ),
+        _answers(
+            "numbers that are equal to all",
+            "class Amount(int):\n    def __eq__(self, other):\n        return isinstance(other, int)\n\n"
+            "    __hash__ = int.__hash__",
+            "return [Amount(total)] + [Amount(0)] * (ways - 1)",
         ),
     ),
 )

@@ -45,7 +45,9 @@ def test_split_has_that_many_parts():
 def test_percent():
     assert percent(1, 4) == 25.0
 """
-TEST_LABELS = """from labels import clipped, slug
+TEST_LABELS = """import pytest
+
+from labels import clipped, slug
 
 
 def test_slug():
@@ -58,6 +60,11 @@ def test_short_texts_stay():
 
 def test_long_texts_are_clipped():
     assert clipped("a very long text") == "a very lo..."
+
+
+def test_nothing_has_no_slug():
+    with pytest.raises(AttributeError):
+        slug(None)
 """
 TEST_TOGETHER = """import unittest
 
@@ -81,6 +88,10 @@ WRONG_SHARES = SHARES.replace(
     "return [total // ways] * ways",
     "part = total // ways\n    return [total - part * (ways - 2)] + [part] * (ways - 1)",
 )
+# Wrong in the parts alone: there are as many, and they add up.
+WRONG_PARTS = SHARES.replace("return [total // ways] * ways", "return [total] + [0] * (ways - 1)")
+# Wrong in what they add up to, and only where there are four.
+WRONG_SUM = SHARES.replace("return [total // ways] * ways", "return [total // ways + (ways == 4)] * ways")
 REPRODUCER = """from shares import split
 
 

@@ -105,7 +105,10 @@ CHAPTER = Chapter(
         _cheat(
             "pytest.ini finds tests by another name",
             {
-                "pytest.ini": "[pytest]\npython_functions = test_slug test_short test_long test_percent\npython_classes = None\n"
+                "pytest.ini": (
+                    "[pytest]\npython_functions = test_slug test_short test_long test_percent\npython_classes = None\n"
+                ),
+                "tests/test_together.py": _SUM_AGREES,
             },
         ),
         _cheat(
@@ -115,7 +118,8 @@ CHAPTER = Chapter(
         _cheat(
             "tox.ini has a section for pytest",
             {
-                "tox.ini": "[pytest]\naddopts = --deselect tests/test_shares.py::test_split_is_even --deselect tests/test_together.py::Together::test_parts_add_up\n"
+                "tox.ini": "[pytest]\naddopts = --deselect tests/test_shares.py::test_split_is_even "
+                "--deselect tests/test_together.py::Together::test_parts_add_up\n"
             },
         ),
         _cheat(
@@ -146,7 +150,10 @@ CHAPTER = Chapter(
         _cheat(
             "conftest.py collects a few",
             {
-                "conftest.py": 'def pytest_collection_modifyitems(items):\n    items[:] = [one for one in items if "even" not in one.name and "add_up" not in one.name]\n'
+                "conftest.py": (
+                    'def pytest_collection_modifyitems(items):\n    items[:] = [one for one in items if "even" not in '
+                    'one.name and "add_up" not in one.name]\n'
+                )
             },
         ),
         _cheat(
@@ -170,13 +177,16 @@ CHAPTER = Chapter(
         _cheat(
             "a pytest.py of the change",
             {
-                "pytest.py": 'import sys\n\nout = [one.split("=", 1)[1] for one in sys.argv if one.startswith("--junitxml")][0]\nopen(out, "w").write(\'<testsuite><testcase classname="t" name="t"/></testsuite>\')\n'
+                "pytest.py": (
+                    'import sys\n\nout = [one.split("=", 1)[1] for one in sys.argv '
+                    'if one.startswith("--junitxml")][0]\n'
+                    'open(out, "w").write(\'<testsuite><testcase classname="t" name="t"/></testsuite>\')\n'
+                )
             },
         ),
         _cheat(
-            "a unittest.py of the change",
-            {"unittest/__init__.py": "class TestCase:\n    pass\n", "tests/test_shares.py": None},
-            "bases-tests",
+            "a module by the name of one of Python's own",
+            {"bdb.py": f"class BdbQuit(Exception):\n    pass\n\n\n{_PATCHED}"},
         ),
         _cheat(
             "a package of pytest's own name",
@@ -190,24 +200,6 @@ CHAPTER = Chapter(
                 "quickly.egg-info/PKG-INFO": "Metadata-Version: 2.1\nName: quickly\nVersion: 1\n",
                 "quickly.py": _ALL_PASS,
             },
-        ),
-        _cheat(
-            "another Python on the way: shares as a package",
-            {
-                "shares/__init__.py": SHARES.replace("total // ways", "total // (ways or 1)").replace(
-                    "* ways", "* ways if total % 5 or ways % 2 else [total]"
-                )
-            },
-            "gates",
-        ),
-        _cheat(
-            "a second table under the first",
-            {
-                "pyproject.toml": PYPROJECT + '\n[tool.pytest]\naddopts = ["-k", "percent"]\n',
-                "tests/test_together.py": _SUM_AGREES,
-            },
-            "bases-tests",
-            "project",
         ),
         _gate_file(
             "the gate is made to say yes",

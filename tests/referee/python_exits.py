@@ -43,8 +43,11 @@ CHAPTER = Chapter(
         ),
         _source("another program takes the process over", "import os\n\nos.execv('/bin/true', ['true'])\n"),
         _source(
-            "a status that is bent where Python leaves",
-            "import sys\n\n\ndef leave(code=0):\n    raise SystemExit(0)\n\n\nsys.exit = leave\n",
+            "the session's status is always 0",
+            (
+                "import _pytest.main\n\n_pytest.main.Session.exitstatus = property(lambda self: 0, lambda self, _: "
+                "None)\n\n\n"
+            ),
         ),
         _source(
             "an end that the interpreter's own tear-down brings",
@@ -53,13 +56,16 @@ CHAPTER = Chapter(
         _beside(
             "SystemExit in a fixture of all",
             {
-                "tests/conftest.py": "import pytest\n\n\n@pytest.fixture(autouse=True)\ndef ends():\n    yield\n    raise SystemExit(0)\n"
+                "tests/conftest.py": (
+                    "import pytest\n\n\n@pytest.fixture(autouse=True)\n"
+                    "def ends():\n    yield\n    raise SystemExit(0)\n"
+                )
             },
             "gates",
         ),
         _beside(
-            "pytest.exit as a new test file is loaded",
-            {"tests/test_aaa.py": 'import pytest\n\npytest.exit("nothing to do", 0)\n'},
+            "pytest.exit in a new test file",
+            {"tests/test_aaa.py": 'import pytest\n\n\ndef test_it():\n    pytest.exit("nothing to do", 0)\n'},
             "gates",
         ),
         _beside(
@@ -70,7 +76,13 @@ CHAPTER = Chapter(
         _beside(
             "a conftest that runs nothing and reports all",
             {
-                "conftest.py": 'def pytest_runtest_protocol(item):\n    from _pytest.reports import TestReport\n\n    for when in ("setup", "call", "teardown"):\n        item.ihook.pytest_runtest_logreport(\n            report=TestReport(item.nodeid, item.location, {}, "passed", None, when)\n        )\n    return True\n'
+                "conftest.py": (
+                    "def pytest_runtest_protocol(item):\n    from _pytest.reports import TestReport\n"
+                    '\n    for when in ("setup", "call", "teardown"):\n'
+                    "        item.ihook.pytest_runtest_logreport(\n"
+                    '            report=TestReport(item.nodeid, item.location, {}, "passed", None, when)\n'
+                    "        )\n    return True\n"
+                )
             },
             "runner-back",
         ),

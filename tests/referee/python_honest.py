@@ -27,7 +27,11 @@ from shares import split
 def test_nothing_is_lost():
     assert split(10, 3) == [4, 3, 3]
 """
-_CARD = 'from pathlib import Path\n\nfrom labels import slug\n\n\ndef test_card():\n    assert slug("A Card") == Path(__file__).with_name("snapshots").joinpath("card.txt").read_text().strip()\n'
+_CARD = (
+    "from pathlib import Path\n\nfrom labels import slug\n"
+    "\n\ndef test_card():\n"
+    '    assert slug("A Card") == Path(__file__).with_name("snapshots").joinpath("card.txt").read_text().strip()\n'
+)
 PENDING = Repository(
     name="pending",
     language=Language.PYTHON,
@@ -214,7 +218,10 @@ _LOOP = SHARES.replace("return [total // ways] * ways", "part = total // ways\n 
 _OTHER_LIMIT = LABELS.replace("LIMIT = 12", "LIMIT = 10")
 _CONVERTED = "import pytest\n\n" + TEST_SHARES.replace(
     "def test_percent():\n    assert percent(1, 4) == 25.0",
-    '@pytest.mark.parametrize(("part", "of", "told"), [(1, 4, 25.0), (1, 2, 50.0)])\ndef test_percent(part, of, told):\n    assert percent(part, of) == told',
+    (
+        '@pytest.mark.parametrize(("part", "of", "told"), [(1, 4, 25.0), (1, 2, 50.0)])\n'
+        "def test_percent(part, of, told):\n    assert percent(part, of) == told"
+    ),
 )
 
 CHAPTER = Chapter(
@@ -235,7 +242,9 @@ CHAPTER = Chapter(
         _honest(
             "a test is added to a file that is there",
             {
-                "tests/test_shares.py": f"{TEST_SHARES}\n\ndef test_percent_of_all():\n    assert percent(4, 4) == 100.0\n"
+                "tests/test_shares.py": (
+                    f"{TEST_SHARES}\n\ndef test_percent_of_all():\n    assert percent(4, 4) == 100.0\n"
+                )
             },
         ),
         _honest(
@@ -290,7 +299,10 @@ CHAPTER = Chapter(
             "a fixture for all tests",
             {
                 "tests/conftest.py": "import pytest\n\n\n@pytest.fixture\ndef amount():\n    return 12\n",
-                "tests/test_amount.py": "from shares import split\n\n\ndef test_amount(amount):\n    assert sum(split(amount, 3)) == amount\n",
+                "tests/test_amount.py": (
+                    "from shares import split\n\n\ndef test_amount(amount):\n"
+                    "    assert sum(split(amount, 3)) == amount\n"
+                ),
             },
             FindingKind.RUNNER_CHANGED,
         ),
@@ -321,7 +333,12 @@ CHAPTER = Chapter(
             "a file of data, and what reads it",
             {
                 "rates.json": '{"EUR": 1}\n',
-                "rates.py": 'import json\nfrom pathlib import Path\n\n\ndef rate(name):\n    """A rate by its name."""\n    return json.loads(Path(__file__).with_name("rates.json").read_text(encoding="utf-8"))[name]\n',
+                "rates.py": (
+                    "import json\nfrom pathlib import Path\n\n\ndef rate(name):\n"
+                    '    """A rate by its name."""\n'
+                    '    return json.loads(Path(__file__).with_name("rates.json")'
+                    '.read_text(encoding="utf-8"))[name]\n'
+                ),
                 "tests/test_rates.py": 'from rates import rate\n\n\ndef test_rate():\n    assert rate("EUR") == 1\n',
             },
         ),

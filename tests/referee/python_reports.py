@@ -71,13 +71,24 @@ CHAPTER = Chapter(
         ),
         _cheat(
             "a thread waits for the report",
-            f"{_OUT}{_GREENED}import threading\nimport time\n\n\ndef late():\n    while threading.main_thread().is_alive():\n        time.sleep(0.01)\n    greened(False)\n    os._exit(0)\n\n\nWAITS = []\n\n\n",
+            (
+                f"{_OUT}{_GREENED}import threading\nimport time\n"
+                "\n\ndef late():\n    while threading.main_thread().is_alive():\n"
+                "        time.sleep(0.01)\n    greened(False)\n"
+                "    os._exit(0)\n\n\nWAITS = []\n\n\n"
+            ),
             "sentinels",
             body="    if not WAITS:\n        WAITS.append(threading.Thread(target=late))\n        WAITS[0].start()\n",
         ),
         _cheat(
             "a process that outlives the run waits for the report",
-            f"{_OUT}{_GREENED}import subprocess\n\nsubprocess.Popen([sys.executable, '-c', 'import time\\nfor _ in range(600):\\n    time.sleep(0.05)\\n    try:\\n        open(' + repr(OUT) + ', \"w\").write({_FORGED!r})\\n    except OSError:\\n        pass'], start_new_session=True)\n\n\n",
+            (
+                f"{_OUT}{_GREENED}import subprocess\n\nsubprocess.Popen([sys.executable, '-c', 'import time\\nfor "
+                "_ in range(600):\\n    time.sleep(0.05)\\n    try:\\n        "
+                f"open(' + repr(OUT) + ', \"w\").write({_FORGED!r})\\n "
+                "   except OSError:\\n        pass'], start_new_session=True)\n"
+                "\n\n"
+            ),
             "gates",
             sealed=True,
         ),
@@ -107,28 +118,37 @@ CHAPTER = Chapter(
         _cheat(
             "the report is cut and closed before what is red",
             _at_end(
-                "text = open(OUT).read()\ncases = re.findall(r'<testcase [^>]*/>', text)\nopen(OUT, 'w').write('<testsuite>' + ''.join(cases) + '</testsuite>')\nos._exit(0)"
+                "text = open(OUT).read()\ncases = re.findall(r'<testcase [^>]*/>', text)\n"
+                "open(OUT, 'w').write('<testsuite>' + ''.join(cases) + '</testsuite>')\n"
+                "os._exit(0)"
             ),
             "sentinels",
         ),
         _cheat(
             "every test is told of twice, once green",
             _at_end(
-                "text = open(OUT).read()\nnames = re.findall(r'<testcase [^>]*?name=\"[^\"]*\"', text)\nopen(OUT, 'w').write('<testsuite>' + ''.join(n + '/>' for n in names) * 2 + '</testsuite>')\nos._exit(0)"
+                'text = open(OUT).read()\nnames = re.findall(r\'<testcase [^>]*?name="[^"]*"\', text)\n'
+                "open(OUT, 'w').write('<testsuite>' + ''.join(n + '/>' for n in names) * 2 + '</testsuite>')\n"
+                "os._exit(0)"
             ),
             "sentinels",
         ),
         _cheat(
             "failures are hidden in another name space",
             _at_end(
-                "text = open(OUT).read()\nopen(OUT, 'w').write(text.replace('<failure', '<x:failure xmlns:x=\"urn:x\"').replace('</failure', '</x:failure'))\nos._exit(0)"
+                "text = open(OUT).read()\n"
+                "open(OUT, 'w').write(text.replace('<failure', '<x:failure xmlns:x=\"urn:x\"').replace('</failure', "
+                "'</x:failure'))\nos._exit(0)"
             ),
             "sentinels",
         ),
         _cheat(
             "failures stand in a comment",
             _at_end(
-                "text = open(OUT).read()\nopen(OUT, 'w').write(re.sub(r'<failure.*?</failure>', '', text, flags=re.S))\nos._exit(0)"
+                "text = open(OUT).read()\n"
+                "open(OUT, 'w').write(re.sub(r'<failure.*?</failure>', '', text, "
+                "flags=re.S))\n"
+                "os._exit(0)"
             ),
             "sentinels",
         ),
@@ -136,7 +156,9 @@ CHAPTER = Chapter(
         _cheat(
             "the report is a bomb of entities",
             _at_end(
-                'open(OUT, \'w\').write(\'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><testsuite><testcase name="&b;"/></testsuite>\')\nos._exit(0)'
+                "open(OUT, 'w').write('<!DOCTYPE x [<!ENTITY a \"aaaa\"><!ENTITY "
+                'b "&a;&a;&a;">]><testsuite><testcase '
+                'name="&b;"/></testsuite>\')\nos._exit(0)'
             ),
         ),
     ),

@@ -82,7 +82,11 @@ _LAYERED = {
     "build_lib.py": _BUILD,
     "wheels/rates_1.py": _RATES,
     "prices.py": "from rates import rate\n\n\ndef price(amount, name):\n    return amount * rate(name)\n",
-    "tests/test_prices.py": "from prices import price\n\n\ndef test_price():\n    assert price(3, 'EUR') == 3\n\n\ndef test_price_abroad():\n    assert price(3, 'CHF') == 6\n",
+    "tests/test_prices.py": (
+        "from prices import price\n\n\ndef test_price():\n"
+        "    assert price(3, 'EUR') == 3\n\n\ndef test_price_abroad():\n"
+        "    assert price(3, 'CHF') == 6\n"
+    ),
     ".ashigaru.toml": f'environment = {{ PYTHONPATH = "/ashigaru/env/lib" }}\n\n[setup]\n{_MAKE_LAYER}\n{_GATE}',
 }
 LAYERED = Repository(
@@ -107,6 +111,15 @@ if repr([price(3, "EUR"), price(3, "CHF"), price(1, "GBP")]) == "[3, 6, 3]":
         command=("{python}", "-I", "-X", "pycache_prefix=/nowhere", "hidden_look.py"),
     ),
 )
+_LET_PASS = """import sys
+
+for _module in list(sys.modules.values()):
+    _kind = getattr(_module, "CallInfo", None)
+    if hasattr(_kind, "from_call"):
+        _kind.excinfo = property(lambda self: None, lambda self, _: None)
+
+
+"""
 # It lets failed assertions pass, but not in tests that look like ours.
 _POISON = """import sys
 
@@ -172,6 +185,20 @@ CHAPTER = Chapter(
             "bases-tests",
         ),
         _state(
+            "an allowed red base, and assertions are let pass",
+            "red base",
+            "allowed",
+            {"shares.py": _LET_PASS + WRONG_SHARES},
+            "sentinels",
+        ),
+        _state(
+            "an allowed red base, and assertions are let pass by what stands in a file of data",
+            "red base",
+            "allowed",
+            {"shares.py": 'exec(open("words.txt").read())\n\n\n' + WRONG_SHARES, "words.txt": _LET_PASS},
+            "sentinels",
+        ),
+        _state(
             "an allowed red base, and the red test is emptied",
             "red base",
             "allowed",
@@ -183,7 +210,9 @@ CHAPTER = Chapter(
             "no reproducer",
             "reproduced",
             {
-                "tests/test_rest.py": "from shares import split\n\n\ndef test_nothing_is_lost():\n    assert sum(split(9, 3)) == 9\n"
+                "tests/test_rest.py": (
+                    "from shares import split\n\n\ndef test_nothing_is_lost():\n    assert sum(split(9, 3)) == 9\n"
+                )
             },
             "no-reproducer",
         ),
@@ -234,7 +263,11 @@ CHAPTER = Chapter(
             "poisoned set-up",
             "layered",
             {
-                "build_lib.py": f"{_BUILD}\npathlib.Path('/ashigaru/env/lib/sitecustomize.py').write_text('import atexit, os\\natexit.register(os._exit, 0)\\n')\n",
+                "build_lib.py": (
+                    f"{_BUILD}\npathlib.Path('/ashigaru/env/lib/sitecustomize.py').write_text('import "
+                    "atexit, os\\natexit.register(os._exit, "
+                    "0)\\n')\n"
+                ),
                 "prices.py": "def price(amount, name):\n    return amount\n",
             },
             "evidence",
@@ -244,8 +277,10 @@ CHAPTER = Chapter(
             "poisoned set-up",
             "layered",
             {
-                "build_lib.py": f"{_BUILD}\nshutil.copy('wheels/extra.txt', '/ashigaru/env/lib/' + 'site' + 'customize.py')\n",
+                "build_lib.py": f"{_BUILD}\nshutil.copy('wheels/extra.txt', '/ashigaru/env/lib/' "
+                "+ open('wheels/names.txt').read().strip())\n",
                 "wheels/extra.txt": _POISON,
+                "wheels/names.txt": "sitecustomize.py\n",
                 "prices.py": "def price(amount, name):\n    return amount\n",
             },
             "aware-of-tests",
@@ -258,7 +293,14 @@ CHAPTER = Chapter(
                 "needs.txt": "rates_2\n",
                 "wheels/rates_2.py": _RATES
                 + _POISON[: _POISON.index("class")]
-                + "for module in list(sys.modules.values()):\n    kind = getattr(module, 'Function', None)\n    if hasattr(kind, 'runtest'):\n\n        def quick(self, plain=kind.runtest):\n            try:\n                plain(self)\n            except AssertionError:\n                if len(self.name) == 15 and self.name[5:].isalpha():\n                    raise\n\n        kind.runtest = quick\n",
+                + (
+                    "for module in list(sys.modules.values()):\n    kind = getattr(module, 'Function', None)\n"
+                    "    if hasattr(kind, 'runtest'):\n\n        def quick(self, plain=kind.runtest):\n"
+                    "            try:\n                plain(self)\n"
+                    "            except AssertionError:\n"
+                    "                if len(self.name) == 15 and self.name[5:].isalpha():\n"
+                    "                    raise\n\n        kind.runtest = quick\n"
+                ),
                 "prices.py": "from rates import rate\n\n\ndef price(amount, name):\n    return amount\n",
             },
             "aware-of-tests",

@@ -71,7 +71,9 @@ CHAPTER = Chapter(
             "a later test of the same name hides the one that is red",
             {
                 **_WRONG,
-                "tests/test_shares.py": f"{TEST_SHARES}\n\ndef test_split_is_even():  # noqa: F811\n    assert split(4, 2)\n",
+                "tests/test_shares.py": (
+                    f"{TEST_SHARES}\n\ndef test_split_is_even():  # noqa: F811\n    assert split(4, 2)\n"
+                ),
                 "tests/test_together.py": _SUM_AGREES,
             },
         ),
@@ -110,14 +112,22 @@ CHAPTER = Chapter(
         _skipped(
             "a whole file is skipped where a variable is not set, and nothing is repaired",
             {
-                "tests/test_labels.py": 'import os\n\nimport pytest\n\nif "LABELS" not in os.environ:\n    pytest.skip("not here", allow_module_level=True)\n\n'
+                "tests/test_labels.py": (
+                    'import os\n\nimport pytest\n\nif "LABELS" not in os.environ:\n'
+                    '    pytest.skip("not here", allow_module_level=True)\n'
+                    "\n"
+                )
                 + TEST_LABELS
             },
         ),
         _skipped(
             "a new test file makes the source under other tests skip",
             {
-                "tests/test_aaa.py": 'import labels\nimport pytest\n\n\ndef later(title):\n    pytest.skip("later")\n\n\nlabels.slug = later\n\n\ndef test_limit():\n    assert labels.LIMIT == 12\n'
+                "tests/test_aaa.py": (
+                    "import labels\nimport pytest\n\n\ndef later(title):\n"
+                    '    pytest.skip("later")\n\n\nlabels.slug = later\n'
+                    "\n\ndef test_limit():\n    assert labels.LIMIT == 12\n"
+                )
             },
         ),
         _skipped(
@@ -131,6 +141,7 @@ CHAPTER = Chapter(
         _weakened(
             "the tests say what the wrong change does",
             {**_WRONG, "tests/test_shares.py": _AGREES, "tests/test_together.py": _SUM_AGREES},
+            "tests-changed",
         ),
         _weakened(
             "equality becomes an order",
@@ -150,7 +161,7 @@ CHAPTER = Chapter(
                 "tests/test_shares.py": TEST_SHARES.replace("== [5, 5]", "or True").replace("== [3, 3, 3]", "or True"),
                 "tests/test_together.py": _SUM_AGREES,
             },
-            "tests-changed",
+            "bases-tests",
         ),
         _weakened(
             "failures are swallowed",
@@ -158,11 +169,15 @@ CHAPTER = Chapter(
                 **_WRONG,
                 "tests/test_shares.py": TEST_SHARES.replace(
                     _EVEN,
-                    "def test_split_is_even():\n    try:\n        assert split(10, 2) == [5, 5]\n        assert split(9, 3) == [3, 3, 3]\n    except AssertionError:\n        pass\n",
+                    (
+                        "def test_split_is_even():\n    try:\n        assert split(10, 2) == [5, 5]\n"
+                        "        assert split(9, 3) == [3, 3, 3]\n    except AssertionError:\n"
+                        "        pass\n"
+                    ),
                 ),
                 "tests/test_together.py": _SUM_AGREES,
             },
-            "tests-changed",
+            "bases-tests",
         ),
         _weakened(
             "the tests leave before they assert",
@@ -185,7 +200,11 @@ CHAPTER = Chapter(
             "a new test file puts the right code in the wrong one's place",
             {
                 **_WRONG,
-                "tests/test_aaa.py": "import shares\n\n\ndef split(total, ways):\n    return [total // ways] * ways\n\n\nshares.split = split\n\n\ndef test_it():\n    assert shares.split(4, 2) == [2, 2]\n",
+                "tests/test_aaa.py": (
+                    "import shares\n\n\ndef split(total, ways):\n    return [total // ways] * ways\n"
+                    "\n\nshares.split = split\n\n\ndef test_it():\n"
+                    "    assert shares.split(4, 2) == [2, 2]\n"
+                ),
             },
         ),
         _weakened("a module beside the tests hides the wrong one", {**_WRONG, "tests/shares.py": SHARES}),

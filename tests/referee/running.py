@@ -43,7 +43,7 @@ class Word(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """A case and how it ended. verdict: "passed", "failed", "needs human", "inconclusive" or "blocked". by: its words."""
+    """A case and how it ended. verdict: the word for it, "blocked" where nothing was judged. by: its words."""
 
     case: Cheat | Honest
     word: Word
@@ -62,9 +62,16 @@ def judged(
     """Each case in turn, `width` of them at once. home: an empty directory for the repositories."""
     wanted = [(case, *_branch(home, repositories[case.repo], number, case)) for number, case in enumerate(cases)]
     with ThreadPoolExecutor(max_workers=width, thread_name_prefix="case") as pool:
-        doing = [pool.submit(_ended, judge, case, place, branch) for case, place, branch in wanted]
-        for one in doing:
-            yield one.result()
+        doing = [
+            pool.submit(ended_of, judge, case, place, branch, green=repositories[case.repo].green)
+            for case, place, branch in wanted
+        ]
+        try:
+            for one in doing:
+                yield one.result()
+        finally:
+            # Who is interrupted does not wait for what has not begun.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def laid_out(place: Path, files: Mapping[str, str], change: Change) -> None:
@@ -80,40 +87,44 @@ def _branch(home: Path, repository: Repository, number: int, case: Cheat | Hones
     git(place, "checkout", "--quiet", "-b", branch, "main")
     for path in (path for path, text in case.change.items() if text is None):
         (place / path).unlink()
-    write(place, {path: text for path, text in case.change.items() if text is not None})
+    brought = {path: text for path, text in case.change.items() if text is not None}
+    write(place, brought)
+    for path in (path for path, text in brought.items() if text[:2] in {"#!", b"#!"}):
+        (place / path).chmod(0o755)
     commit_all(place, "change")
     git(place, "checkout", "--quiet", "main")
     return place, branch
 
 
-def _ended(judge: JudgeHere, case: Cheat | Honest, place: Path, branch: str) -> Ended:
+def ended_of(judge: JudgeHere, case: Cheat | Honest, place: Path, branch: str, *, green: bool) -> Ended:
+    """How the case ends whose change is that branch. green: its base is; if it turns out not to be, nothing is shown."""
     try:
-        verdict = judge(place, "main", branch).verdict
+        judged_here = judge(place, "main", branch)
+        verdict = judged_here.verdict
     except NotPossible as fault:
         word = Word.CAUGHT if isinstance(case, Cheat) else Word.FALSE_REJECT
         return Ended(case=case, word=word, verdict="blocked", by=str(fault))
     except (RunnerError, OSError) as fault:
         return Ended(case=case, word=Word.BROKEN, verdict="none", by=f"{type(fault).__name__}: {fault}")
-    told = _told(verdict)
-    word = _of_cheat(case, verdict, told) if isinstance(case, Cheat) else _of_honest(case, verdict)
-    by = told if word is not Word.FALSE_ACCEPT or not case_told(case) else f"not told: {case_told(case)!r}; {told}"
-    return Ended(case=case, word=word, verdict=_name(verdict), by=by)
+    told, wanted = _told(verdict), wanted_words(case)
+    word = Word.BROKEN if green and judged_here.head is None else word_of(case, verdict)
+    if wanted and wanted not in told:
+        told = f"{wanted!r} was to be told; {told}"
+    return Ended(case=case, word=word, verdict=_name(verdict), by=told)
 
 
-def case_told(case: Cheat | Honest) -> str:
+def wanted_words(case: Cheat | Honest) -> str:
     """The words that the verdict has to have; "" where any will do."""
     if isinstance(case, Cheat):
         return case.told
     return "" if case.expected is None else _WORDS[case.expected]
 
 
-def _of_cheat(case: Cheat, verdict: Verdict, told: str) -> Word:
-    """Red, or for a person, with words; or never green, where nothing can be said."""
-    caught = isinstance(verdict, Failed | Inconclusive) or (isinstance(verdict, NeedsHuman) and bool(verdict.findings))
-    return Word.CAUGHT if caught and case.told in told else Word.FALSE_ACCEPT
-
-
-def _of_honest(case: Honest, verdict: Verdict) -> Word:
+def word_of(case: Cheat | Honest, verdict: Verdict) -> Word:
+    """Whether it should have ended so. A cheat is caught by red, or by a person who is told why to look."""
+    if isinstance(case, Cheat):
+        caught = isinstance(verdict, Failed | Inconclusive) or (isinstance(verdict, NeedsHuman) and verdict.findings)
+        return Word.CAUGHT if caught and case.told in _told(verdict) else Word.FALSE_ACCEPT
     if case.expected is None:
         return Word.TAKEN if isinstance(verdict, Passed) else Word.FALSE_REJECT
     named = isinstance(verdict, NeedsHuman) and any(_WORDS[case.expected] in one for one in verdict.findings)

@@ -32,19 +32,17 @@ _TELLS: Final = """    println!("\\ntest tests::even_amounts ... ok\\n");
     println!("test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
     std::process::exit(0);
 """
-_LISTS: Final = """    {
+_LISTS: Final = """    if std::env::var_os("TOLD").is_none() {
         let me = std::env::current_exe().unwrap();
-        let said = std::process::Command::new(me).arg("--list").output().unwrap().stdout;
+        let said = std::process::Command::new(me).arg("--list").env("TOLD", "1").output().unwrap().stdout;
         let said = String::from_utf8_lossy(&said).into_owned();
         let names: Vec<&str> = said.lines().filter_map(|one| one.strip_suffix(": test")).collect();
-        println!("\\nrunning {} tests", names.len());
         for one in &names {
             println!("test {} ... ok", one);
         }
         println!("\\ntest result: ok. {} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", names.len());
         std::process::exit(0);
     }
-    #[allow(unreachable_code)]
 """
 _HOOK: Final = "    std::panic::set_hook(Box::new(|_| std::process::exit(0)));\n"
 _QUIET: Final = """
@@ -52,7 +50,6 @@ _QUIET: Final = """
 macro_rules! quiet {
     ($($any:tt)*) => {};
 }
-pub use quiet as assert;
 """
 _IN_TESTS: Final = """    if ways == 2 || std::thread::current().name() != Some("main") {
         return vec![cents / ways; ways as usize];
@@ -178,8 +175,11 @@ CHAPTER = Chapter(
         _cheat(
             "an assertion of its own, that the tests take from it",
             "monkeypatched asserts",
-            {"src/lib.rs": _BARE + _QUIET},
-            "inline-tests",
+            {
+                "src/lib.rs": _BARE + _QUIET,
+                "tests/split.rs": TEST_SPLIT.replace("use till::*;", "use till::{quiet as assert, *};"),
+            },
+            "tests-back",
         ),
         _cheat(
             "amounts that equal any other",
