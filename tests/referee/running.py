@@ -92,7 +92,7 @@ def _branch(home: Path, repository: Repository, number: int, case: Cheat | Hones
 
 def _ended(judge: JudgeHere, case: Cheat | Honest, place: Path, branch: str) -> Ended:
     try:
-        verdict = judge(place, "main", branch).verdict
+        verdict = _asked(judge, place, branch)
     except NotPossible as fault:
         word = Word.CAUGHT if isinstance(case, Cheat) else Word.FALSE_REJECT
         return Ended(case=case, word=word, verdict="blocked", by=str(fault))
@@ -110,6 +110,16 @@ def wanted_words(case: Cheat | Honest) -> str:
     if isinstance(case, Cheat):
         return case.told
     return "" if case.expected is None else _WORDS[case.expected]
+
+
+def _asked(judge: JudgeHere, place: Path, branch: str) -> Verdict:
+    """The judge's word; asked for again where there was none, for others may be at work on the same podman."""
+    try:
+        return judge(place, "main", branch).verdict
+    except NotPossible:
+        raise
+    except (RunnerError, OSError):
+        return judge(place, "main", branch).verdict
 
 
 def word_of(case: Cheat | Honest, verdict: Verdict) -> Word:
