@@ -46,6 +46,8 @@ class FindingKind(StrEnum):
     """Changed lines that no test runs."""
     FLAKY = "flaky"
     """A test failed and passed on the same tree."""
+    FLAKY_BEFORE = "flaky-before"
+    """The same of a test that did so on the base."""
     NO_REPRODUCER = "no-reproducer"
     """No test of the change fails on the base."""
     REPRODUCED = "reproduced"
@@ -71,6 +73,7 @@ DEFAULT_WEIGHTS: Final[Mapping[FindingKind, Weight]] = {
     FindingKind.SPECIAL_CASES: Weight.SHOW,
     FindingKind.UNCOVERED: Weight.SHOW,
     FindingKind.FLAKY: Weight.NEEDS_HUMAN,
+    FindingKind.FLAKY_BEFORE: Weight.SHOW,
     FindingKind.NO_REPRODUCER: Weight.SHOW,
     FindingKind.REPRODUCED: Weight.SHOW,
     FindingKind.UNPROVEN_REPORT: Weight.SHOW,

@@ -174,10 +174,10 @@ def _held_against(plan: GatePlan, taken: Sequence[Taken], base: Counts) -> list[
         named = f": {_listed(skipped)}" if skipped else ""
         told_of = f"{many(more, 'more test')} {'is' if more == 1 else 'are'} skipped than on the base{named}"
         findings.append(_found(FindingKind.NEWLY_SKIPPED, told_of))
-    flaky = sorted(frozenset[str]().union(*(seen.flaky for seen in taken)))
-    if flaky:
-        known = "" if set(flaky) - base.flaky else ", as they did on the base"
-        findings.append(_found(FindingKind.FLAKY, f"failed and passed on the same tree{known}: {_listed(flaky)}"))
+    flaky = frozenset[str]().union(*(seen.flaky for seen in taken))
+    for kind, names in ((FindingKind.FLAKY, flaky - base.flaky), (FindingKind.FLAKY_BEFORE, flaky & base.flaky)):
+        if names:
+            findings.append(_found(kind, f"failed and passed on the same tree: {_listed(sorted(names))}"))
     proven = {gate for gate, _ in base.proven}
     findings += [
         _found(FindingKind.UNPROVEN_REPORT, f"gate {gate.name}: its report could not be proven by tests of the judge's")

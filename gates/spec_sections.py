@@ -172,6 +172,7 @@ class PolicySection(Section):
     special_cases: Word | None = Field(default=None, alias="special-cases")
     uncovered: Word | None = None
     flaky: Word | None = None
+    flaky_before: Word | None = Field(default=None, alias="flaky-before")
     no_reproducer: Word | None = Field(default=None, alias="no-reproducer")
     reproduced: Word | None = None
     unproven_report: Word | None = Field(default=None, alias="unproven-report")
