@@ -25,6 +25,7 @@ _WORDS: Final[Mapping[FindingKind, str]] = {
     FindingKind.RUNNER_CHANGED: "how tests are run was changed",
     FindingKind.INLINE_TESTS: "tests that stand in this source file were edited",
     FindingKind.ASSERTIONS_GONE: "fewer than on the base",
+    FindingKind.INSTALLED_CHANGED: "what is installed for the change is not",
     FindingKind.FLAKY: "failed and passed on the same tree",
 }
 """What the sentence of a finding has, as a person reads it."""
