@@ -7,6 +7,7 @@ exit, a name in a docstring) is none.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -17,6 +18,7 @@ from gates.text import clean
 from gates.text_signs import is_built, text_signs
 
 MAX_SIGNS: Final = 12
+_DOCUMENT: Final = re.compile(r".*\.(?:md|rst|adoc)", re.IGNORECASE)
 _TOLD_CHARS: Final = 160
 
 
@@ -25,6 +27,8 @@ def signs(path: str, old: bytes | None, new: bytes) -> tuple[str, ...]:
 
     Meant for source files (`FileKind.SOURCE`): tests have every right to name tests.
     """
+    if _DOCUMENT.fullmatch(path):
+        return ()
     if is_built(path):
         return () if old == new else (f"{clean(path, _TOLD_CHARS)} is a package or a program already built",)
     if language_of(path) is not None and len(new) > MAX_BYTES:

@@ -19,6 +19,7 @@ from gates.python_shapes import (
     is_command_line,
     looked_up_harmlessly,
 )
+from gates.python_tricks import tricks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,7 @@ def python_signs(path: str, tree: ast.Module) -> tuple[Sign, ...]:
         what = [
             *_of_import(node),
             *_of_text(node, docs),
+            *tricks(node),
             *(_of_name(node, known, quiet) if id(node) not in passed_over else ()),
         ]
         if isinstance(node, ast.Call):

@@ -135,7 +135,7 @@ class _One:
         plain = Take(variant=Variant.PLAIN, commit=question.commit)
         again = self._job(gate, plain)(cancelled)
         if word_on(again, on_base=True) is not None:
-            return _OfBase(seen=again)
+            return _OfBase(seen=again, proven=proven)
         return _OfBase(seen=again, flaky=_red(seen) - _red(again), proven=proven)
 
     def of_change(self, gate: Gate, trees: Trees, base: Counts, cancelled: Cancel) -> Taken:

@@ -337,6 +337,8 @@ CHAPTER = Chapter(
             },
             expected=FindingKind.INLINE_TESTS,
         ),
-        Honest(name="a dependency is renewed", repo="layered", change=LAYERED.right),
+        Honest(
+            name="a dependency is renewed", repo="layered", change=LAYERED.right, expected=FindingKind.INSTALLED_CHANGED
+        ),
     ),
 )

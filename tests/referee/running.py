@@ -11,7 +11,7 @@ from typing import Final
 
 from gates.findings import FindingKind
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
-from mcp_ashigaru.judging_here import JudgeHere
+from mcp_ashigaru.judging_here import Judged, JudgeHere
 from runner.errors import NotPossible, RunnerError
 from tests.git_rig import commit_all, git, make_repository, write
 from tests.referee.case import Change, Cheat, Honest, Repository
@@ -25,6 +25,7 @@ _WORDS: Final[Mapping[FindingKind, str]] = {
     FindingKind.RUNNER_CHANGED: "how tests are run was changed",
     FindingKind.INLINE_TESTS: "tests that stand in this source file were edited",
     FindingKind.ASSERTIONS_GONE: "fewer than on the base",
+    FindingKind.INSTALLED_CHANGED: "what is installed for the change is not",
     FindingKind.FLAKY: "failed and passed on the same tree",
 }
 """What the sentence of a finding has, as a person reads it."""
@@ -99,7 +100,7 @@ def _branch(home: Path, repository: Repository, number: int, case: Cheat | Hones
 def ended_of(judge: JudgeHere, case: Cheat | Honest, place: Path, branch: str, *, green: bool) -> Ended:
     """How the case ends whose change is that branch. green: its base is; if it turns out not to be, nothing is shown."""
     try:
-        judged_here = judge(place, "main", branch)
+        judged_here = _asked(judge, place, branch)
         verdict = judged_here.verdict
     except NotPossible as fault:
         word = Word.CAUGHT if isinstance(case, Cheat) else Word.FALSE_REJECT
@@ -118,6 +119,16 @@ def wanted_words(case: Cheat | Honest) -> str:
     if isinstance(case, Cheat):
         return case.told
     return "" if case.expected is None else _WORDS[case.expected]
+
+
+def _asked(judge: JudgeHere, place: Path, branch: str) -> Judged:
+    """The judge's word; asked for again where there was none, for others may be at work on the same podman."""
+    try:
+        return judge(place, "main", branch)
+    except NotPossible:
+        raise
+    except (RunnerError, OSError):
+        return judge(place, "main", branch)
 
 
 def word_of(case: Cheat | Honest, verdict: Verdict) -> Word:
