@@ -138,6 +138,7 @@ def _rebound(second: str, _ground: Ground) -> Outcome:
 
 class _LaxTable(fleet_file.Table):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    gates: None = None
 
 
 class _LaxFile(BaseModel):

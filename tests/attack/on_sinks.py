@@ -195,11 +195,11 @@ def _judged(verdict: Verdict, house: _House) -> None:
         checkouts=_NOT_HERE,
         records=house.records,
         clock=SystemClock(),
-        layout=house.layout,
         recipes=_NOT_HERE,
         sandboxes=_NOT_HERE,
         set_up=_NOT_HERE,
-        early=_NOT_HERE,
+        takes=_NOT_HERE,
+        judging=_NOT_HERE,
         guard=house.guard,
     )
     asked = Question(
