@@ -56,8 +56,7 @@ def _searched(name: str, node: ast.comprehension) -> Iterator[str]:
 def _is_read(node: ast.AST) -> bool:
     """Whether what is run comes from a call that reads, however it is decoded or compiled in between."""
     return any(
-        (isinstance(one, ast.Call)
-        and dotted(one.func).rsplit(".", 1)[-1] in _READS)
+        (isinstance(one, ast.Call) and dotted(one.func).rsplit(".", 1)[-1] in _READS)
         or (isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute) and one.func.attr in _READS)
         for one in ast.walk(node)
     )
