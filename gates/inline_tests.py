@@ -120,9 +120,12 @@ def _documentation_tests(text: str) -> Iterator[str]:
 
 
 def _doctests(text: str) -> Iterator[str]:
-    """Each example: its prompts and what is expected of it, up to an empty line or the end of the string."""
+    """Each example: its prompt and what is expected of it, up to the next, an empty line or the end of the string."""
     block: list[str] = []
     for line in [*text.split("\n"), ""]:
+        if _PROMPT.match(line) and block:
+            yield "\n".join(block)
+            block = []
         if _PROMPT.match(line) or (block and line.strip() and not re.search(r"\"\"\"|'''", line)):
             block.append(line.strip())
         elif block:

@@ -149,3 +149,9 @@ def test_no_text_is_a_fault_and_none_is_an_edit_of_itself(text: str) -> None:
 )
 def test_text_that_repeats_itself_is_read_in_one_go(part: str) -> None:
     assert not edited("a.rs", b"", (part * 100_000).encode())
+
+
+def test_an_example_that_is_added_beside_another_edits_none() -> None:
+    old = b'def add(a, b):\n    """\n    >>> add(1, 2)\n    3\n    """\n'
+    assert not edited("calc.py", old, old.replace(b"    3\n", b"    3\n    >>> add(2, 2)\n    4\n"))
+    assert edited("calc.py", old, old.replace(b"    3\n", b"    4\n"))
