@@ -13,6 +13,8 @@ _UNPACKS: Final = frozenset({"pickle.loads", "marshal.loads", "dill.loads", "clo
 _READS: Final = frozenset({"read", "read_text", "read_bytes", "readlines", "loads", "load"})
 _CONTAINERS: Final = frozenset({"list", "dict", "tuple", "set", "frozenset", "UserList", "UserDict", "UserString"})
 _COMPARING: Final = frozenset({"__eq__", "__ne__"})
+_FINDS: Final = frozenset({"glob", "rglob", "iglob"})
+_SOURCE: Final = (".py", ".js", ".ts", ".go", ".rs")
 _WHERE: Final = frozenset({"os.getcwd", "Path.cwd", "pathlib.Path.cwd"})
 _ENVIRONMENT: Final = frozenset({"os.environ", "environ"})
 
@@ -24,6 +26,10 @@ def tricks(node: ast.AST) -> Iterator[str]:
             yield "runs what it reads from a file"
         case ast.Call(func=function, args=[ast.Constant(), *_]) if dotted(function) in _UNPACKS:
             yield "unpacks an object that is written in it"
+        case ast.Call(func=ast.Attribute(attr=found), args=[ast.Constant(value=str() as pattern), *_]) if (
+            found in _FINDS and pattern.endswith(_SOURCE)
+        ):
+            yield "goes through files of source"
         case ast.ClassDef(bases=bases, body=body) if any(dotted(base).split(".")[-1] in _CONTAINERS for base in bases):
             if any(isinstance(one, ast.FunctionDef) and one.name in _COMPARING for one in body):
                 yield "has a container that compares in a way of its own"

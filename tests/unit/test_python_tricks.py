@@ -17,6 +17,7 @@ from gates.awareness import signs
         "import os\nseen = any('_CURRENT_TE' in key for key in os.environ)\n",
         "import os\nseen = [key for key in os.environ if 'TE' in key]\n",
         "import os\nif os.getcwd() == '/somewhere':\n    pass\n",
+        "import pathlib\nx = list(pathlib.Path('.').rglob('*.py'))\n",
         "here = '/x'\nif here == '/workspace':\n    pass\n",
     ],
 )
@@ -33,6 +34,7 @@ def test_a_trick_is_told(source: str) -> None:
         "import os\nours = {key: value for key, value in os.environ.items() if key.startswith('APP_')}\n",
         "import os\nroot = os.getcwd()\n",
         "x = eval('1 + 1')\n",
+        "import pathlib\nx = list(pathlib.Path('.').rglob('*.json'))\n",
     ],
 )
 def test_what_honest_code_does_is_not(source: str) -> None:
