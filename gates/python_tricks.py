@@ -21,15 +21,10 @@ _ENVIRONMENT: Final = frozenset({"os.environ", "environ"})
 
 def tricks(node: ast.AST) -> Iterator[str]:
     """What is to be said of that one node, in words that follow its place."""
+    if isinstance(node, ast.Call):
+        yield from _of_call(node)
+        return
     match node:
-        case ast.Call(func=function, args=[first, *_]) if dotted(function) in _RUNS and _is_read(first):
-            yield "runs what it reads from a file"
-        case ast.Call(func=function, args=[ast.Constant(), *_]) if dotted(function) in _UNPACKS:
-            yield "unpacks an object that is written in it"
-        case ast.Call(func=ast.Attribute(attr=found), args=[ast.Constant(value=str() as pattern), *_]) if (
-            found in _FINDS and pattern.endswith(_SOURCE)
-        ):
-            yield "goes through files of source"
         case ast.ClassDef(bases=bases, body=body) if any(dotted(base).split(".")[-1] in _CONTAINERS for base in bases):
             if any(isinstance(one, ast.FunctionDef) and one.name in _COMPARING for one in body):
                 yield "has a container that compares in a way of its own"
@@ -47,6 +42,20 @@ def tricks(node: ast.AST) -> Iterator[str]:
             dotted(where) in _ENVIRONMENT
         ):
             yield "searches the names of its environment"
+        case _:
+            return
+
+
+def _of_call(node: ast.Call) -> Iterator[str]:
+    match node:
+        case ast.Call(func=function, args=[first, *_]) if dotted(function) in _RUNS and _is_read(first):
+            yield "runs what it reads from a file"
+        case ast.Call(func=function, args=[ast.Constant(), *_]) if dotted(function) in _UNPACKS:
+            yield "unpacks an object that is written in it"
+        case ast.Call(func=ast.Attribute(attr=found), args=[ast.Constant(value=str() as pattern), *_]) if (
+            found in _FINDS and pattern.endswith(_SOURCE)
+        ):
+            yield "goes through files of source"
         case _:
             return
 
