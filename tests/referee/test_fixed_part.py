@@ -82,7 +82,10 @@ def test_every_cheat_is_wrong(tmp_path: Path) -> None:
     right = []
     for number, cheat in enumerate(one for one in CHEATS if language_of(one) in LOOKED_AT and not one.sealed):
         repository = REPOSITORIES[cheat.repo]
-        if is_right(tmp_path / str(number), repository, cheat.change, cheat.hidden or repository.hidden):
+        hidden = cheat.hidden or repository.hidden
+        # What is wrong by chance has to be looked at until it is.
+        looks = 20 if cheat.group == "flaky" else 1
+        if all(is_right(tmp_path / f"{number}-{look}", repository, cheat.change, hidden) for look in range(looks)):
             right.append(cheat.name)
     assert right == []
 
