@@ -292,5 +292,10 @@ def _answers(path: Path) -> bool:
 
 def _forget_dead_sockets(runtime: Path) -> None:
     for path in runtime.glob("api-*.sock"):
-        if not _answers(path):
+        # A busy service may be slow to answer; the socket of one whose starter lives is never taken away.
+        if not _lives(path.stem.removeprefix("api-")) and not _answers(path):
             path.unlink(missing_ok=True)
+
+
+def _lives(pid: str) -> bool:
+    return pid.isdigit() and Path(f"/proc/{pid}").exists()
