@@ -180,7 +180,7 @@ def test_the_service_ends_when_its_starter_is_killed(tmp_path: Path, bin_folder:
 def test_a_socket_that_a_dead_service_left_is_swept_away(tmp_path: Path, bin_folder: Path) -> None:
     _podman(bin_folder)
     runtime = prepare_podman(tmp_path / "state").runtime
-    ended = subprocess.Popen(["true"])
+    ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     left, unknown = runtime / f"api-{ended.pid}.sock", runtime / "api-what.sock"
     for path in (left, unknown):
@@ -193,9 +193,10 @@ def test_a_socket_that_a_dead_service_left_is_swept_away(tmp_path: Path, bin_fol
 def test_a_socket_that_does_not_answer_is_left_while_its_starter_lives(tmp_path: Path, bin_folder: Path) -> None:
     _podman(bin_folder)
     runtime = prepare_podman(tmp_path / "state").runtime
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as starter:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as starter:
         busy = runtime / f"api-{starter.pid}.sock"
         with socket.socket(socket.AF_UNIX) as silent:
             silent.bind(str(busy))
         with PodmanService(tmp_path / "state"):
             assert busy.exists()
+        starter.communicate(b"\n")
