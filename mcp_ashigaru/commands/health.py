@@ -7,10 +7,20 @@ import typer
 from mcp_ashigaru.doctor import Question, Token, diagnose
 from mcp_ashigaru.findings import Finding, Level, healthy, render
 from mcp_ashigaru.fleet_file import fleet_trouble
-from mcp_ashigaru.settings import Settings, secret_file
+from mcp_ashigaru.settings import Settings, load_settings, secret_file
 from mcp_ashigaru.stores import github_trouble, records_file
 from mcp_ashigaru.walls import build_images, podman_argv
 from runner.errors import EngineDown
+
+
+def doctor() -> None:
+    """Examine this host: each line ok, warn or fail, with the cure."""
+    raise typer.Exit(report(load_settings()))
+
+
+def images() -> None:
+    """Build the sandbox images, once."""
+    build_images(load_settings(), typer.echo)
 
 
 def report(settings: Settings) -> int:
@@ -54,8 +64,3 @@ def _argv(settings: Settings) -> tuple[str, ...]:
     except EngineDown:
         # The diagnosis is what tells of a podman that is missing or does not work.
         return ("podman",)
-
-
-def build(settings: Settings) -> None:
-    """Have the images there, saying what is done."""
-    build_images(settings, typer.echo)
