@@ -21,8 +21,9 @@ from mcp_ashigaru.commands import egress as egress_commands
 from mcp_ashigaru.commands import forge as forge_commands
 from mcp_ashigaru.commands import gates as gates_commands
 from mcp_ashigaru.commands import receipts as receipts_commands
+from mcp_ashigaru.commands import self_test as self_test_command
 from mcp_ashigaru.commands import token as token_commands
-from mcp_ashigaru.commands.asking import UNREAD
+from mcp_ashigaru.commands.asking import UNREAD, Json
 from mcp_ashigaru.serving import serve as serve_daemon
 from mcp_ashigaru.settings import ConfigError, load_settings
 from runner.errors import RunnerError
@@ -139,9 +140,16 @@ def demo(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Start every kind of sandbox, and assert from inside that it is sealed.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Examine this host: each line ok, warn or fail, with the cure."""
-    raise typer.Exit(health.report(load_settings()))
+    if self_test:
+        raise typer.Exit(self_test_command.report(load_settings(), as_json=as_json))
+    raise typer.Exit(health.report(load_settings(), as_json=as_json))
 
 
 @app.command()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import typer
 
+from mcp_ashigaru.commands.asking import say
 from mcp_ashigaru.doctor import Question, Token, diagnose
 from mcp_ashigaru.findings import Finding, Level, healthy, render
 from mcp_ashigaru.fleet_file import fleet_trouble
@@ -13,7 +16,7 @@ from mcp_ashigaru.walls import build_images, podman_argv
 from runner.errors import EngineDown
 
 
-def report(settings: Settings) -> int:
+def report(settings: Settings, *, as_json: bool = False) -> int:
     """Print the diagnosis; 0 if runs can work, else 1."""
     findings = diagnose(
         Question(
@@ -34,7 +37,7 @@ def report(settings: Settings) -> int:
             github=github_trouble(settings),
         )
     )
-    typer.echo(render(findings))
+    say([asdict(finding) for finding in findings]) if as_json else typer.echo(render(findings))
     return 0 if healthy(findings) else 1
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.sandbox import LABEL_ROLE
-from runner.sandboxes import Role, SandboxSpec
+from runner.sandboxes import Role, SandboxSpec, Tmpfs
 
 HOLD = ("/bin/sleep", "infinity")
 """What a pod's infra container runs: podman makes it with a writable root, so it does nothing and is shown nothing."""
@@ -69,7 +69,7 @@ def container_arguments(
         },
         "mounts": [
             {"type": "tmpfs", "source": "tmpfs", "target": scratch.target, "size": str(scratch.size)}
-            for scratch in spec.tmpfs
+            for scratch in _scratch(spec)
         ],
     }
     if bounds_cpu:
@@ -83,6 +83,13 @@ def container_arguments(
     if pod_of is not None:
         return arguments | {"pod": pod_name(pod_of)}
     return arguments | {"network_mode": "none", "userns_mode": "keep-id"}
+
+
+def _scratch(spec: SandboxSpec) -> tuple[Tmpfs, ...]:
+    """Its scratch memory, and /dev/shm: podman 5 gives a container whose root is read-only none that it can write to,
+    and without it no program has a lock or memory to share between processes.
+    """
+    return (*spec.tmpfs, Tmpfs(target="/dev/shm", size=SHARED_MEMORY)) if spec.tmpfs else ()  # noqa: S108 - inside
 
 
 def _ulimits(spec: SandboxSpec, most: Mapping[str, int]) -> list[dict[str, Any]]:

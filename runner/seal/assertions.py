@@ -222,9 +222,7 @@ ASSERTIONS: Final = tuple(_ASSERTIONS)
 
 def judged(looked: Looked) -> tuple[Checked, ...]:
     """Every assertion for that place. What the probe did not tell makes what goes by it BROKEN."""
-    return tuple(
-        _checked(name, one, looked) for name, one in _ASSERTIONS.items() if name not in looked.shown.without
-    )
+    return tuple(_checked(name, one, looked) for name, one in _ASSERTIONS.items() if name not in looked.shown.without)
 
 
 def _checked(name: str, one: _Assertion, looked: Looked) -> Checked:
@@ -238,10 +236,15 @@ def _checked(name: str, one: _Assertion, looked: Looked) -> Checked:
         return Checked(place=looked.place, asserted=name, result=Result.ABSENT, saw=absent)
     if held:
         return Checked(place=looked.place, asserted=name, result=Result.HOLDS)
-    saw = {field: looked.seen[field] for field in one.of} if one.of else secrets_in(looked.seen, *looked.secrets)
+    return Checked(
+        place=looked.place, asserted=name, result=Result.BROKEN, saw=json.dumps(_saw(one, looked))[:_MOST_SHOWN]
+    )
+
+
+def _saw(one: _Assertion, looked: Looked) -> object:
     if one.of == ("environ",):
-        saw = sorted(set(looked.seen["environ"]) - looked.shown.variables)  # names alone: a value may be a secret
-    return Checked(place=looked.place, asserted=name, result=Result.BROKEN, saw=json.dumps(saw)[:_MOST_SHOWN])
+        return sorted(set(looked.seen["environ"]) - looked.shown.variables)  # names alone: a value may be a secret
+    return {field: looked.seen[field] for field in one.of} or secrets_in(looked.seen, *looked.secrets)
 
 
 def broken(looked: Looked) -> list[str]:
