@@ -85,7 +85,7 @@ def masked(path):
         return True
 
 MASKED = ("/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
-    "/proc/timer_list", "/proc/timer_stats", "/sys/firmware", "/sys/fs/selinux", "/sys/dev/block")
+    "/proc/timer_list", "/proc/timer_stats", "/sys/firmware", "/sys/fs/selinux")
 mounts = [line.split() for line in open("/proc/self/mountinfo")]
 sockets, neighbours, writable, blocks, characters = [], [], [], [], []
 for top, folders, files in os.walk("/"):
