@@ -137,7 +137,7 @@ def test_a_relay_is_sealed_like_what_it_serves_and_is_shown_its_sockets_alone(sp
     assert [(mount.source, mount.target, mount.read_only) for mount in relay.mounts] == [
         (spec.relay.socket_dir, "/ashigaru/sockets", True)
     ]
-    assert (relay.tmpfs, relay.file, relay.relay, relay.services) == ((), 0, None, ())
+    assert (relay.tmpfs, relay.file, relay.relay, relay.services) == ((), 65_536, None, ())
     assert dict(relay.labels) == dict(spec.labels) | {"ashigaru.role": "relay"}
     asked = container_arguments(relay, pod_of=spec.name)
     assert asked["pod"] == pod_arguments(spec)["name"]
