@@ -146,6 +146,10 @@ def _cgroup(*names: str, wanted: Callable[[Bounds, list[list[str]]], bool]) -> _
     )
 
 
+def _at_most(limit: int, told: list[str]) -> bool:
+    return told[0].isdigit() and int(told[0]) <= limit  # the kernel rounds down to whole pages
+
+
 def _share(bounds: Bounds, told: list[list[str]]) -> bool:
     quota, period = told[0]
     return quota.isdigit() and int(quota) <= bounds.cpus * int(period)
@@ -199,10 +203,12 @@ _ASSERTIONS: Final[Mapping[str, _Assertion]] = {
         of=("processes",), holds=lambda looked: bool(looked.seen["processes"] <= 8)
     ),
     "its memory is bounded by its cgroup": _cgroup(
-        "memory.max", "memory.swap.max", wanted=lambda bounds, told: told == [[str(bounds.memory)], ["0"]]
+        "memory.max",
+        "memory.swap.max",
+        wanted=lambda bounds, told: _at_most(bounds.memory, told[0]) and told[1] == ["0"],
     ),
     "its processes are bounded by its cgroup": _cgroup(
-        "pids.max", wanted=lambda bounds, told: told == [[str(bounds.pids)]]
+        "pids.max", wanted=lambda bounds, told: _at_most(bounds.pids, told[0])
     ),
     "its processors are bounded by its cgroup": _cgroup("cpu.max", wanted=_share),
     "SELinux confines it": _Assertion(

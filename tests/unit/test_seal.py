@@ -147,6 +147,7 @@ TAKEN_OUT: dict[str, list[Callable[[dict[str, Any]], None]]] = {
     "few processes of the host's are seen": [changed("processes", to=300)],
     "its memory is bounded by its cgroup": [
         changed("cgroup", "memory.max", to=["max"]),
+        changed("cgroup", "memory.max", to=[str(LIMITS.memory + 1)]),
         changed("cgroup", "memory.swap.max", to=["max"]),
     ],
     "its processes are bounded by its cgroup": [changed("cgroup", "pids.max", to=["max"])],
