@@ -21,17 +21,20 @@ from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
 from mcp_ashigaru.stores import (
+    House,
     checkouts_of,
     ci_policy_of,
+    engine_url,
     forge_of,
     github_of,
+    housekeeping_of,
     keyring_of,
     receipted,
     receipts_of,
     records_url,
     spending_of,
 )
-from mcp_ashigaru.walls import fleet_of, gateways_of, podman_containers
+from mcp_ashigaru.walls import fleet_of, gateways_of, own_podman, podman_containers
 from mcp_ashigaru.web.doorkeeper import Doorkeeper
 from mcp_ashigaru.web.pages import PullPages, routes
 from mcp_ashigaru.web.webhooks import webhook_routes
@@ -46,6 +49,7 @@ from runner.allowed import Policy
 from runner.desk import Desk
 from runner.facts import Fact, Step
 from runner.halting import HaltWatch
+from runner.house_watch import HouseWatch
 from runner.layout import Layout
 from runner.model import RoundInput
 from runner.model_access import ModelAccess
@@ -123,6 +127,10 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         pool = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="base-gate")
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         late = _Late()
+        stocked = House(engine=records_engine, records=records, receipts=receipts, checkouts=checkouts, clock=clock)
+        # Where the sandboxes are a test's, podman's images are none of ours.
+        argv = () if given.containers is not None else own_podman(settings)
+        house = HouseWatch(house=housekeeping_of(settings, stocked, argv, stopping.is_set))
         built = build(
             World(
                 settings=settings,
@@ -136,12 +144,13 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 egress=egress,
                 receipts=receipts,
                 stopping=stopping,
+                relief=house.relieve,
             ),
             pool,
             late.resubmit,
         )
         rounds = DbosRounds(
-            settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db",
+            engine_url(settings),
             host_id=settings.host_id,
             slots=settings.slots,
             carry_out=_witnessed(built.engine.carry_out, given.witness),
@@ -179,6 +188,8 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         halts = HaltWatch(records=records, rounds=rounds, spending=spending)
         stack.callback(halts.close, 1.0)
         halts.start()
+        stack.callback(house.close, 1.0)
+        house.start()
         yield Daemon(app=Doorkeeper(app, door), server=server, service=service, forge=local, stopping=stopping)
 
 

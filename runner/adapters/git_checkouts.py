@@ -201,7 +201,7 @@ class GitCheckouts:
     def _existing(self, run_id: str) -> BareRepository:
         clone = self._clone(run_id)
         if not clone.exists:
-            raise CheckoutFault("The run has no clean clone; clone it first.")
+            raise CheckoutFault("The run has no clone (a while after a run has ended it is put away); see its branch.")
         return clone
 
     def _lock_of(self, repository: BareRepository) -> Path:
