@@ -129,6 +129,7 @@ app.command()(deeds.promote)
 app.command()(halt.halt)
 app.command()(halt.resume)
 app.command()(house.gc)
+app.command()(house.ledger)
 
 
 @app.command()

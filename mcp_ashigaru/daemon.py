@@ -16,18 +16,17 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from mcp_ashigaru.building import World, build
+from mcp_ashigaru.house import House
 from mcp_ashigaru.listening import door_of
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
 from mcp_ashigaru.stores import (
-    House,
     checkouts_of,
     ci_policy_of,
     engine_url,
     forge_of,
     github_of,
-    housekeeping_of,
     keyring_of,
     receipted,
     receipts_of,
@@ -82,7 +81,7 @@ class Parts:
 @dataclass(frozen=True, kw_only=True)
 class Daemon:
     """A running daemon: the ASGI app to serve, the MCP server for stdio, and the local forge (served only where it is
-    the forge) for the people's commands.
+    the forge) for the people's commands. house: what keeps the house.
     """
 
     app: ASGIApp
@@ -90,6 +89,7 @@ class Daemon:
     service: Service
     forge: LocalForge
     stopping: threading.Event
+    house: HouseWatch
 
 
 @contextmanager
@@ -130,7 +130,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stocked = House(engine=records_engine, records=records, receipts=receipts, checkouts=checkouts, clock=clock)
         # Where the sandboxes are a test's, podman's images are none of ours.
         argv = () if given.containers is not None else own_podman(settings)
-        house = HouseWatch(house=housekeeping_of(settings, stocked, argv, stopping.is_set))
+        house = stocked.watch(settings, forge, argv, stopping.is_set)
         built = build(
             World(
                 settings=settings,
@@ -166,6 +166,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 bounds=settings.bounds,
                 ci=ci_policy_of(settings),
                 review_settle_s=settings.review_settle_s,
+                start_where_cheapest=settings.start_policy == "cheapest",
             ),
             records=records,
             rounds=rounds,
@@ -175,6 +176,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             keeper=built.keeper,
             closing=built.closing,
             spending=spending,
+            ledger=stocked.ledger,
         )
         late.service, late.rounds = service, rounds
         server = build_server(service, stopping)
@@ -185,12 +187,12 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         service.recover()
         stack.callback(watch.close, 1.0)
         watch.start()
-        halts = HaltWatch(records=records, rounds=rounds, spending=spending)
-        stack.callback(halts.close, 1.0)
-        halts.start()
-        stack.callback(house.close, 1.0)
-        house.start()
-        yield Daemon(app=Doorkeeper(app, door), server=server, service=service, forge=local, stopping=stopping)
+        for watching in (HaltWatch(records=records, rounds=rounds, spending=spending), house):
+            stack.callback(watching.close, 1.0)
+            watching.start()
+        yield Daemon(
+            app=Doorkeeper(app, door), server=server, service=service, forge=local, stopping=stopping, house=house
+        )
 
 
 def _witnessed(

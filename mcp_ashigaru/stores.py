@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,16 +11,12 @@ from sqlalchemy.engine import Engine, make_url
 
 from mcp_ashigaru.settings import ConfigError, Settings
 from mcp_ashigaru.state_dir import forge_secret, make_state_dir
-from runner.adapters.dbos_house import EndedRounds
-from runner.adapters.forge_intake import name_on_disk
 from runner.adapters.forge_store import SqlForgeStore
 from runner.adapters.git_checkouts import GitCheckouts
-from runner.adapters.git_house import Clones, Packs, Place, Repositories, copies, mirrors
 from runner.adapters.git_local import LocalRepositories
 from runner.adapters.github_forge import GithubForge, github_forge
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
-from runner.adapters.sql_house import SqlHistory
 from runner.adapters.sql_receipts import ReceiptedRecords, SqlReceipts
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.sql_spending import SqlSpending
@@ -30,16 +25,11 @@ from runner.adapters.system_clock import SystemClock
 from runner.callers import Tokens, digest_of
 from runner.ci import CiPolicy
 from runner.errors import RunnerError
-from runner.house_files import Layers, RunFiles, Sockets
-from runner.housekeeping import Housekeeping, Stock
-from runner.images.unused import UnusedImages
 from runner.keyring import Keyring
 from runner.layout import Layout
 from runner.ports import Checkouts, Clock, Forge
 from runner.receipted import Giving, ReceiptedCheckouts, ReceiptedForge
-from runner.receipts import Receipts
 from runner.records import Records
-from runner.retention import Kind
 from runner.spending import DayBudgets, Spending
 
 _DOCTOR_S: Final = 10.0
@@ -175,68 +165,6 @@ def receipted(
 
     giving = Giving(receipts=receipts, run_of_pull=run_of_pull)
     return ReceiptedForge(forge=forge, giving=giving), ReceiptedCheckouts(checkouts=checkouts, giving=giving)
-
-
-@dataclass(frozen=True, kw_only=True)
-class House:
-    """What the house is kept with."""
-
-    engine: Engine
-    records: Records
-    receipts: Receipts
-    checkouts: Checkouts
-    clock: Clock
-
-
-def housekeeping_of(
-    settings: Settings, house: House, podman: Sequence[str], stopping: Callable[[], bool] = lambda: False
-) -> Housekeeping:
-    """Keeps what is below the state directory and in the databases. podman: see `own_podman`."""
-    layout = Layout(state_dir=settings.state_dir)
-    git, local, bare = layout.mirrors_and_clones, settings.state_dir / "local", layout.forge
-    forge = Place(
-        folder=bare,
-        lock_of=lambda place: bare / ".locks" / name_on_disk(place.name.removesuffix(".git")),
-        repo_of=lambda place: place.name.removesuffix(".git"),
-    )
-    stocks: list[Stock] = [
-        RunFiles(layout=layout),
-        Sockets(layout=layout, records=house.records),
-        Layers(layout=layout),
-        Clones(root=git, checkouts=house.checkouts, records=house.records),
-        Repositories(place=mirrors(git), kind=Kind.MIRROR),
-        Repositories(place=copies(local), kind=Kind.COPY),
-        Packs(places=(mirrors(git), forge), home=git / "home"),
-        SqlHistory(house.engine),
-        EndedRounds(url=engine_url(settings)),
-    ]
-    if podman:
-        used = frozenset({settings.agent_image, settings.relay_image, settings.gate_image})
-        stocks.append(UnusedImages(podman=podman, used=used))
-    return Housekeeping(
-        stocks=stocks,
-        records=house.records,
-        receipts=house.receipts,
-        clock=house.clock,
-        keep=settings.keep,
-        state_dir=settings.state_dir,
-        stopping=stopping,
-    )
-
-
-@contextmanager
-def open_housekeeping(settings: Settings, podman: Sequence[str]) -> Iterator[Housekeeping]:
-    """The same for a command, usable with or without a running daemon."""
-    make_state_dir(settings.state_dir)
-    engine, clock = open_engine(records_url(settings)), SystemClock()
-    try:
-        migrate(engine)
-        receipts = receipts_of(settings, engine, clock)
-        records = ReceiptedRecords(engine, receipts)
-        house = House(engine=engine, records=records, receipts=receipts, checkouts=checkouts_of(settings), clock=clock)
-        yield housekeeping_of(settings, house, podman)
-    finally:
-        engine.dispose()
 
 
 def ci_policy_of(settings: Settings) -> CiPolicy:

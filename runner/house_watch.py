@@ -25,7 +25,7 @@ class HouseWatch:
     """
 
     house: Housekeeping
-    after: Callable[[], None] | None = None
+    after: Callable[[], object] | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
     _relieving: threading.Lock = field(default_factory=threading.Lock)

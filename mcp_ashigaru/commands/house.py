@@ -1,17 +1,21 @@
-"""The command by which a person keeps the house. It needs no daemon and does not disturb one that runs."""
+"""The commands by which a person keeps the house, and its books: gc, ledger. They need no daemon and disturb none."""
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any, Final
 
 import typer
 
 from mcp_ashigaru.commands.asking import Json, record, say
+from mcp_ashigaru.house import open_housekeeping, open_ledger
 from mcp_ashigaru.settings import Settings, load_settings
-from mcp_ashigaru.stores import open_housekeeping
+from mcp_ashigaru.toolsets.ledger import answer_of, checked_days, since
 from mcp_ashigaru.walls import own_podman
 from runner.errors import EngineDown, NotPossible
 from runner.housekeeping import Swept, held_words
+from runner.intents import repo_name
+from runner.ledger import MAX_RUNS
 from runner.retention import told_bytes
 
 _WITHIN_S: Final = 3600.0
@@ -43,6 +47,32 @@ def gc(
             typer.echo(fault, err=True)
     if swept.faults:
         raise typer.Exit(1)
+
+
+def ledger(
+    repo: Annotated[str | None, typer.Option(help="Only this repository's.")] = None,
+    days: Annotated[int, typer.Option(help="Runs asked for in so many days.")] = 30,
+    as_json: Json = False,
+) -> None:
+    """Tell what runs came to and what they cost, by repository and tier.
+
+    A line each: repository, tier (- is all of them), runs, attempts, passes, merged, reverted, money, money for each
+    merge that stood, minutes of agents, of gates, of waiting.
+    """
+    wanted = None if repo is None else repo_name(repo)
+    begin = since(time.time(), checked_days(days))
+    with open_ledger(load_settings()) as book:
+        told = answer_of(book.lines(since=begin, repo=wanted, limit=MAX_RUNS), days)
+    if as_json:
+        say(told.model_dump(mode="json"))
+        return
+    for one in told.rows:
+        counts = (one.runs, one.attempts, one.passes, one.merged, one.reverted)
+        minutes = (one.agent_minutes, one.gate_minutes, one.queue_minutes)
+        fields = (one.repo, one.tier or "-", *counts, one.usd, one.usd_per_merge or "-", *minutes)
+        typer.echo(record(fields, (30, 10, 5, 5, 5, 5, 5, 10, 10, 8, 8)))
+    if told.truncated:
+        typer.echo("There is more than is told; name a repository with --repo, or fewer --days.", err=True)
 
 
 def _podman(settings: Settings) -> tuple[str, ...]:

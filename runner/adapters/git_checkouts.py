@@ -65,21 +65,21 @@ class GitCheckouts:
     def refresh(self, repo: str, remote: Remote) -> None:
         """Fetch every branch of the remote into the mirror."""
         checked_origin(remote)
-        mirror = self._mirror(repo)
+        mirror = self.mirror(repo)
         with self._only_one(mirror):
             mirror.create()
             self._fetch(mirror, remote, "fetch from the remote")
 
     def branch_head(self, repo: str, branch: str) -> str | None:
         """Commit of the branch in the mirror."""
-        mirror = self._mirror(repo)
+        mirror = self.mirror(repo)
         return mirror.head(branch) if mirror.exists else None
 
     # --- clean clones ------------------------------------------------------------------------------------------
 
     def clone(self, run_id: str, repo: str) -> None:
         """Copy the mirror's branches and objects; nothing is shared or linked."""
-        clone, mirror = self._clone(run_id), self._mirror(repo)
+        clone, mirror = self._clone(run_id), self.mirror(repo)
         with self._only_one(clone), self._only_one(mirror):
             if not mirror.exists:
                 raise CheckoutFault("There is no mirror of that repository yet; refresh it first.")
@@ -187,7 +187,8 @@ class GitCheckouts:
 
     # --- shared ------------------------------------------------------------------------------------------------
 
-    def _mirror(self, repo: str) -> BareRepository:
+    def mirror(self, repo: str) -> BareRepository:
+        """The repository's mirror, whether or not it is there: for reading."""
         # Two repositories may differ in case alone; the digest keeps them apart where the file system does not.
         digest = hashlib.sha256(repo.encode("utf-8", "replace")).hexdigest()[:12]
         name = f"{quote(repo, safe='')[:100]}-{digest}.git"

@@ -61,7 +61,10 @@ def names(going: Sequence[Going]) -> list[str]:
 @few
 @given(things, lives, keeps, st.booleans())
 def test_nothing_goes_that_a_live_run_has_a_use_for(
-    found: list[Thing], live: Live, keep: Retention, tight: bool
+    found: list[Thing],
+    live: Live,
+    keep: Retention,
+    tight: bool,  # noqa: FBT001 - hypothesis gives it
 ) -> None:
     for going in plan(NOW, found, live, keep, tight=tight):
         assert not going.thing.runs & live.runs
@@ -73,7 +76,10 @@ def test_nothing_goes_that_a_live_run_has_a_use_for(
 @few
 @given(things, lives, keeps, st.booleans())
 def test_the_newest_few_stay_and_nothing_goes_before_its_least_age(
-    found: list[Thing], live: Live, keep: Retention, tight: bool
+    found: list[Thing],
+    live: Live,
+    keep: Retention,
+    tight: bool,  # noqa: FBT001 - hypothesis gives it
 ) -> None:
     going = {(one.thing.kind, one.thing.name) for one in plan(NOW, found, live, keep, tight=tight)}
     for kind in Kind:
