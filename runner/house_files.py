@@ -17,6 +17,7 @@ from runner.retention import Kind, Thing
 
 _COUNTED: Final = DiskLimits(written=2**62, entries=200_000)
 _MOST: Final = 10_000
+_LAYER: Final = "layer/"
 _MOST_LIVE: Final = 100_000
 
 
@@ -46,7 +47,7 @@ def touched(*paths: Path) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class RunFiles:
-    """What a close that was cut off has left of a run's files."""
+    """What a close that was cut off has left of a run's files, and a sweep that was of a layer's."""
 
     layout: Layout
     kind: Kind = Kind.RUN_FILES
@@ -58,10 +59,13 @@ class RunFiles:
             yield Thing(
                 kind=self.kind, name=root.name, used_at=changed, bytes=size_of(root), runs=frozenset({root.name})
             )
+        for root in layers.left_behind(self.layout):
+            yield Thing(kind=self.kind, name=f"{_LAYER}{root.name}", used_at=0.0, bytes=size_of(root))
 
     def put_away(self, thing: Thing) -> bool:
         """See `Stock.put_away`."""
-        remove_tree(self.layout.runs / thing.name)
+        name = thing.name.removeprefix(_LAYER)
+        remove_tree((self.layout.runs if name == thing.name else self.layout.environments) / name)
         return True
 
 
@@ -107,5 +111,4 @@ class Layers:
 
     def put_away(self, thing: Thing) -> bool:
         """See `Stock.put_away`."""
-        layers.finish(self.layout)
         return layers.put_away(self.layout, self.layout.environments / thing.name, thing.used_at)

@@ -55,7 +55,7 @@ def used_at(root: Path) -> float:
 
 
 def put_away(layout: Layout, root: Path, seen_at: float) -> bool:
-    """The layer is gone, unless it was used after `seen_at`; a deletion that is cut off is finished by `finish`."""
+    """The layer is gone, unless it was used after `seen_at`; `left_behind` tells what a cut-off deletion leaves."""
     gone = root.with_name(f"{_GONE}{root.name}")
     remove_tree(gone)
     with _alone(layout):
@@ -66,10 +66,9 @@ def put_away(layout: Layout, root: Path, seen_at: float) -> bool:
     return True
 
 
-def finish(layout: Layout) -> None:
-    """What an earlier deletion left of its layer is gone."""
-    for left in layout.environments.glob(f"{_GONE}*"):
-        remove_tree(left)
+def left_behind(layout: Layout) -> tuple[Path, ...]:
+    """What deletions that were cut off have left of their layers."""
+    return tuple(sorted(layout.environments.glob(f"{_GONE}*")))
 
 
 def layers(layout: Layout) -> tuple[Path, ...]:

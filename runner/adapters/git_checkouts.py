@@ -96,6 +96,8 @@ class GitCheckouts:
         with self._only_one(clone):
             if clone.place.exists():
                 try:
+                    # Without a HEAD it is no repository any more, whatever a crash leaves of the rest.
+                    (clone.place / "HEAD").unlink(missing_ok=True)
                     shutil.rmtree(clone.place)
                 except OSError as exc:
                     raise CheckoutFault("A clean clone could not be removed; check the state directory.") from exc

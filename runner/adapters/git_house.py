@@ -43,7 +43,9 @@ class Place:
         return (one for one in entries_of(self.folder) if one.suffix == ".git")
 
     def used_at(self, repository: Path) -> float:
-        """When something last came into it; UTC seconds."""
+        """When something last came into it; UTC seconds. 0 for what a deletion that was cut off has left."""
+        if not (repository / "HEAD").exists():
+            return 0.0
         heads = repository / "refs" / "heads"
         return touched(repository, repository / "objects", repository / "objects" / "pack", heads)
 
@@ -80,10 +82,11 @@ class Clones:
             run_id = place.name.removesuffix(".git")
             run = self.records.run(run_id)
             ended = 0.0 if run is None else run.updated_at
+            used = touched(place, place / "objects", place / "refs" / "heads")
             yield Thing(
                 kind=self.kind,
                 name=run_id,
-                used_at=max(ended, touched(place, place / "objects", place / "refs" / "heads")),
+                used_at=max(ended, used) if (place / "HEAD").exists() else 0.0,
                 bytes=size_of(place),
                 runs=frozenset({run_id}),
             )
