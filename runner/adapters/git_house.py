@@ -21,10 +21,7 @@ from runner.ports import Checkouts
 from runner.records import Records
 from runner.retention import Kind, Thing
 
-_PATIENCE_S: Final = 5.0
 _PACKING_S: Final = 240.0
-_LOOSE: Final = 1000
-_MOST_PACKS: Final = 12
 _UNREACHABLE: Final = "2.weeks.ago"
 """As long as that git keeps what no branch reaches any more: somebody may be about to point a branch at it."""
 _LITTLE: Final = ("-c", "pack.threads=1", "-c", "pack.windowMemory=64m", "-c", "pack.deltaCacheSize=32m")
@@ -103,6 +100,8 @@ class Repositories:
 
     place: Place
     kind: Kind
+    patience_s: float = 5.0
+    """How long whoever is at the repository is waited for."""
 
     def things(self) -> Iterator[Thing]:
         """See `Stock.things`."""
@@ -118,7 +117,7 @@ class Repositories:
     def put_away(self, thing: Thing) -> bool:
         """See `Stock.put_away`."""
         place = self.place.folder / thing.name
-        with held(self.place.lock_of(place), timeout_s=_PATIENCE_S):
+        with held(self.place.lock_of(place), timeout_s=self.patience_s):
             if self.place.used_at(place) > thing.used_at:
                 return False
             if place.exists():
@@ -130,17 +129,23 @@ class Repositories:
 
 @dataclass(frozen=True, kw_only=True)
 class Packs:
-    """Repositories in many pieces, to be packed: nothing in them goes but what no branch has reached for weeks."""
+    """Repositories in many pieces, to be packed: nothing in them goes but what no branch has reached for weeks.
+
+    loose, packs: with so many objects by themselves, about, or so many packs, it is slow to read and to copy.
+    """
 
     places: tuple[Place, ...]
     home: Path
+    loose: int = 1000
+    packs: int = 12
+    patience_s: float = 5.0
     kind: Kind = Kind.PACKS
 
     def things(self) -> Iterator[Thing]:
         """See `Stock.things`."""
         for number, place in enumerate(self.places):
             for one in place.repositories():
-                if in_pieces(one):
+                if self._in_pieces(one):
                     yield Thing(
                         kind=self.kind, name=f"{number}/{one.name}", used_at=0.0, bytes=0, repo=place.repo_of(one)
                     )
@@ -150,22 +155,19 @@ class Packs:
         number, _, name = thing.name.partition("/")
         place = self.places[int(number)]
         repository = BareRepository(git=GitCommand(self.home, timeout_s=_PACKING_S), place=place.folder / name)
-        with held(place.lock_of(repository.place), timeout_s=_PATIENCE_S):
+        with held(place.lock_of(repository.place), timeout_s=self.patience_s):
             if not repository.exists:
                 return False
             repository.clear_stale_locks()
             kept = f"--unpack-unreachable={_UNREACHABLE}"
             repository.ask(*_LITTLE, "repack", "-A", "-d", "-l", "-q", kept, deed="pack a repository")
             repository.ask("prune", f"--expire={_UNREACHABLE}", deed="drop what no branch reaches")
-        if in_pieces(repository.place):
+        if self._in_pieces(repository.place):
             raise CheckoutFault(f"{name} is in many pieces after it was packed; look at it with `git count-objects`.")
         return True
 
-
-def in_pieces(repository: Path) -> bool:
-    """Whether the repository is in so many files that it is slow to read and to copy."""
-    packs = sum(1 for _ in (repository / "objects" / "pack").glob("pack-*.pack"))
-    if packs > _MOST_PACKS:
-        return True
-    # As git guesses it: the ids are even, so one folder of 256 tells of all.
-    return sum(1 for _ in (repository / "objects" / "17").glob("*")) * 256 > _LOOSE
+    def _in_pieces(self, repository: Path) -> bool:
+        if sum(1 for _ in (repository / "objects" / "pack").glob("pack-*.pack")) > self.packs:
+            return True
+        # As git guesses it: ids are even, so one folder of 256 tells of all.
+        return sum(1 for _ in (repository / "objects" / "17").glob("*")) * 256 > self.loose
