@@ -20,7 +20,7 @@ from runner.follower import Follower, FollowPolicy
 from runner.guard import sound
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
 from runner.keeping import Keeper
-from runner.ledger import Ledger
+from runner.ledger import MAX_RUNS, Ledger, RunLine
 from runner.logs import Log, Wanted, read_log
 from runner.model import (
     DONE_PHASES,
@@ -77,10 +77,8 @@ class Service:
         self._keeper = keeper
         self._spending = spending
         self._turns = Turns()
-        self.ledger = ledger
-        self._starter = Starter(
-            ladder=policy.ladder, clock=clock, ledger=ledger if policy.start_where_cheapest else None
-        )
+        self._ledger = ledger
+        self._starter = Starter(policy=policy, clock=clock, ledger=ledger)
         self.owners = Owners(records=records)
         self._canceller = Canceller(records=records, rounds=rounds, clock=clock, keeper=keeper)
         self._retrier = Retrier(records=records, checkouts=checkouts, ladder=policy.ladder, bounds=policy.bounds)
@@ -225,6 +223,10 @@ class Service:
     ) -> list[RunRecord]:
         """The newest runs first."""
         return self._records.runs(repo=repo, phases=phases, owner=owner, limit=limit)
+
+    def ledger(self, *, since: float, repo: str | None = None, owner: str | None = None) -> list[RunLine]:
+        """The runs of the ledger, asked for at or after `since` (UTC seconds)."""
+        return self._ledger.lines(since=since, repo=repo, owner=owner, limit=MAX_RUNS)
 
     def logs(self, run_id: str, wanted: Wanted) -> Log:
         """What happened in the run (`runner.logs`). Raises UnknownRun."""

@@ -112,7 +112,7 @@ def killed_at(deed: int, job: Callable[[], Any]) -> bool:
 @pytest.mark.slow
 def test_a_sweep_that_was_killed_at_any_deed_is_finished_by_the_next_one(rig: Rig) -> None:
     kills = 0
-    for deed in range(1, 400, 17):
+    for deed in range(1, 400, 4):
         rig.fill()
         if not killed_at(deed, rig.sweep):
             break
