@@ -188,7 +188,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stack.callback(watch.close, 1.0)
         watch.start()
         for watching in (HaltWatch(records=records, rounds=rounds, spending=spending), house):
-            stack.callback(watching.close, 1.0)
+            stack.callback(watching.close, 0.5)
             watching.start()
         yield Daemon(
             app=Doorkeeper(app, door), server=server, service=service, forge=local, stopping=stopping, house=house

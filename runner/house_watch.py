@@ -87,4 +87,7 @@ class HouseWatch:
 
     def _run(self) -> None:
         while not self._stopping.wait(self.house.keep.every_s):
-            self.look()
+            try:
+                self.look()
+            except Exception:  # noqa: BLE001 - the outermost boundary: a fault of ours in one sweep must not end all others
+                _LOG.exception("keeping the house failed")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,9 @@ from mcp_ashigaru.cli import app
 from mcp_ashigaru.client import CallRefused
 from runner.adapters.system_clock import SystemClock
 from runner.errors import RunnerError
+from runner.retention import Retention
 from tests.fakes.behaviours import Held
-from tests.story.house import Foreman, House
+from tests.story.house import DEADLINE_S, Foreman, House
 from tests.story.scenes import RIGHT, WRONG, held, house_of, passes_when, writes
 
 DAY = 86_400.0
@@ -165,3 +168,30 @@ def test_ended_rounds_go_and_those_of_a_live_run_stay(state: Path, source: Path,
         left = [row[0] for row in db.execute("SELECT workflow_uuid FROM workflow_status")]
         inputs = [row[0] for row in db.execute("SELECT workflow_uuid FROM workflow_input")]
     assert left == [f"round:{live}:1"] == inputs
+
+
+def test_the_daemon_keeps_the_house_by_itself(state: Path, source: Path) -> None:
+    house, run_id = an_ended_run(state, source, days=100)
+    house.changes["keep"] = Retention(every_s=1)
+    clone = state / "git" / "clones" / f"{run_id}.git"
+    tick = threading.Event()
+    with house.daemon():
+        deadline = time.monotonic() + DEADLINE_S
+        while clone.exists():
+            assert time.monotonic() < deadline
+            tick.wait(0.05)
+
+
+def test_a_full_disk_is_tidied_and_the_run_that_waits_says_what_room_is_kept_for(state: Path, source: Path) -> None:
+    house = house_of(state, {}, passes_when(RIGHT), disk_floor=2**60)
+    stale = state / "environments" / "0123"
+    (stale / "env").mkdir(parents=True)
+    for number in range(3):
+        (state / "environments" / f"{number}" / "env").mkdir(parents=True)
+    backdate(stale, 30)
+    with house.daemon() as foreman:
+        foreman.daemon.forge.add(str(source), "widgets")
+        told = foreman.at_rest(foreman.work())
+    assert told["phase"] == "waiting"
+    assert "`gc` has just freed" in told["reason"]
+    assert not stale.exists()

@@ -15,6 +15,8 @@ from mcp_ashigaru.cli import app
 from mcp_ashigaru.client import CallRefused
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_records import SqlRecords
+from runner.callers import OPERATOR, Caller, Scope
+from runner.desk import Desk
 from runner.model import Phase
 from runner.records import AttemptRecord, RunRecord
 from tests.story.house import Foreman, git
@@ -179,3 +181,13 @@ def test_a_ticket_starts_where_the_ledger_says_only_if_the_operator_wants_it(
     assert why == ([WHY] if policy == "cheapest" else [])
     assert [tried["tier"] for tried in elsewhere["tiers_tried"]] == ["small"]
     assert [tried["tier"] for tried in named["tiers_tried"]] == ["huge"]
+
+
+def test_a_caller_held_to_their_own_runs_has_a_ledger_of_those(state: Path, source: Path) -> None:
+    house = house_of(state, {1: writes(RIGHT)}, passes_when(RIGHT))
+    theirs = Caller(name="bot", scopes=frozenset(Scope), own_runs=True)
+    with house.daemon() as foreman:
+        foreman.daemon.forge.add(str(source), "widgets")
+        foreman.at_rest(foreman.work())
+        told = [Desk(foreman.daemon.service, caller).ledger(since=0.0, repo=None) for caller in (OPERATOR, theirs)]
+    assert [len(lines) for lines in told] == [1, 0]
