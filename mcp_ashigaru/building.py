@@ -40,7 +40,7 @@ from runner.setup_run import Egress, SetUp
 
 @dataclass(frozen=True, kw_only=True)
 class JudgesWorld:
-    """The ports that judging needs, and the settings that say how they are used."""
+    """The ports that judging needs, and the settings that say how they are used. relief: of a full disk, see `Disk`."""
 
     settings: Settings
     fleet: Fleet
@@ -50,6 +50,7 @@ class JudgesWorld:
     clock: Clock
     egress: Egress
     stopping: threading.Event
+    relief: Callable[[], str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,7 @@ def build_judging(world: JudgesWorld, *, discard_s: float = 5.0) -> Judging:
     settings, containers, checkouts, clock = world.settings, world.containers, world.checkouts, world.clock
     layout = Layout(state_dir=settings.state_dir)
     early = Ahead(containers=containers)
-    disk = disk_of(settings, clock)
+    disk = disk_of(settings, clock, world.relief)
     sandboxes = SandboxRunner(
         containers=containers, clock=clock, stopping=world.stopping, disk=disk, discard_s=discard_s
     )

@@ -49,6 +49,10 @@ _NAMED: Final = {
     "resume": Named(
         at=f"{_OURS}.halt:resume", line="Let spending go on after a halt; what it held up goes on by itself."
     ),
+    "gc": Named(
+        at=f"{_OURS}.house:gc", line="Put away what is kept no longer: clones, layers, mirrors, history, old images."
+    ),
+    "ledger": Named(at=f"{_OURS}.house:ledger", line="Tell what runs came to and cost, per repository and tier."),
     "demo": Named(
         at=f"{_OURS}.demo:demo",
         line="Run the main job on the shipped repository, with a scripted model, on this machine alone.",

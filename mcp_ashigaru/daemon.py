@@ -16,6 +16,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from mcp_ashigaru.building import World, build
+from mcp_ashigaru.house import House
 from mcp_ashigaru.listening import door_of
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
@@ -23,6 +24,7 @@ from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
 from mcp_ashigaru.stores import (
     checkouts_of,
     ci_policy_of,
+    engine_url,
     forge_of,
     github_of,
     keyring_of,
@@ -31,7 +33,7 @@ from mcp_ashigaru.stores import (
     records_url,
     spending_of,
 )
-from mcp_ashigaru.walls import fleet_of, gateways_of, podman_containers
+from mcp_ashigaru.walls import fleet_of, gateways_of, own_podman, podman_containers
 from mcp_ashigaru.web.doorkeeper import Doorkeeper
 from mcp_ashigaru.web.pages import PullPages, routes
 from mcp_ashigaru.web.webhooks import webhook_routes
@@ -46,6 +48,7 @@ from runner.allowed import Policy
 from runner.desk import Desk
 from runner.facts import Fact, Step
 from runner.halting import HaltWatch
+from runner.house_watch import HouseWatch
 from runner.layout import Layout
 from runner.model import RoundInput
 from runner.model_access import ModelAccess
@@ -78,7 +81,7 @@ class Parts:
 @dataclass(frozen=True, kw_only=True)
 class Daemon:
     """A running daemon: the ASGI app to serve, the MCP server for stdio, and the local forge (served only where it is
-    the forge) for the people's commands.
+    the forge) for the people's commands. house: what keeps the house.
     """
 
     app: ASGIApp
@@ -86,6 +89,7 @@ class Daemon:
     service: Service
     forge: LocalForge
     stopping: threading.Event
+    house: HouseWatch
 
 
 @contextmanager
@@ -123,6 +127,10 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         pool = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="base-gate")
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         late = _Late()
+        stocked = House(engine=records_engine, records=records, receipts=receipts, checkouts=checkouts, clock=clock)
+        # Where the sandboxes are a test's, podman's images are none of ours.
+        argv = () if given.containers is not None else own_podman(settings)
+        house = stocked.watch(settings, forge, argv, stopping.is_set)
         built = build(
             World(
                 settings=settings,
@@ -136,12 +144,13 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 egress=egress,
                 receipts=receipts,
                 stopping=stopping,
+                relief=house.relieve,
             ),
             pool,
             late.resubmit,
         )
         rounds = DbosRounds(
-            settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db",
+            engine_url(settings),
             host_id=settings.host_id,
             slots=settings.slots,
             carry_out=_witnessed(built.engine.carry_out, given.witness),
@@ -157,6 +166,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 bounds=settings.bounds,
                 ci=ci_policy_of(settings),
                 review_settle_s=settings.review_settle_s,
+                start_where_cheapest=settings.start_policy == "cheapest",
             ),
             records=records,
             rounds=rounds,
@@ -166,6 +176,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             keeper=built.keeper,
             closing=built.closing,
             spending=spending,
+            ledger=stocked.ledger,
         )
         late.service, late.rounds = service, rounds
         server = build_server(service, stopping)
@@ -176,10 +187,12 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         service.recover()
         stack.callback(watch.close, 1.0)
         watch.start()
-        halts = HaltWatch(records=records, rounds=rounds, spending=spending)
-        stack.callback(halts.close, 1.0)
-        halts.start()
-        yield Daemon(app=Doorkeeper(app, door), server=server, service=service, forge=local, stopping=stopping)
+        for watching in (HaltWatch(records=records, rounds=rounds, spending=spending), house):
+            stack.callback(watching.close, 0.5)
+            watching.start()
+        yield Daemon(
+            app=Doorkeeper(app, door), server=server, service=service, forge=local, stopping=stopping, house=house
+        )
 
 
 def _witnessed(

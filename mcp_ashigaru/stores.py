@@ -182,6 +182,11 @@ def records_url(settings: Settings) -> str:
     return settings.database_url or f"sqlite:///{settings.state_dir}/ashigaru.db"
 
 
+def engine_url(settings: Settings) -> str:
+    """Where the durable engine's tables are."""
+    return settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db"
+
+
 def records_file(settings: Settings) -> Path | None:
     """The file that the records are in, where they are in one."""
     url = make_url(records_url(settings))

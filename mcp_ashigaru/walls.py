@@ -43,6 +43,11 @@ def podman_argv(settings: Settings) -> tuple[str, ...]:
     return prepare_podman(settings.podman_dir).argv
 
 
+def own_podman(settings: Settings) -> tuple[str, ...]:
+    """The command line that reaches a podman which is the daemon's alone; () where it drives somebody else's."""
+    return () if settings.podman_url is not None else podman_argv(settings)
+
+
 def build_images(settings: Settings, progress: Callable[[str], None]) -> None:
     """Have the sandboxes' images in the daemon's podman. Raises SandboxFault, EngineDown."""
     ensure_images(podman_argv(settings), settings.podman_dir, progress)
@@ -134,10 +139,10 @@ def _limits(settings: Settings, memory: int) -> Limits:
     return Limits(memory=memory, pids=settings.sandbox_pids, cpus=settings.sandbox_cpus, file=settings.sandbox_disk)
 
 
-def disk_of(settings: Settings, clock: Clock) -> Disk:
-    """What may be written to the host's disk, as the settings say."""
+def disk_of(settings: Settings, clock: Clock, relief: Callable[[], str] | None = None) -> Disk:
+    """What may be written to the host's disk, as the settings say. relief: see `Disk`."""
     limits = DiskLimits(written=settings.sandbox_disk, entries=settings.sandbox_files, floor=settings.disk_floor)
-    return Disk(state_dir=settings.state_dir, clock=clock, limits=limits)
+    return Disk(state_dir=settings.state_dir, clock=clock, limits=limits, relief=relief)
 
 
 def gateways_of(settings: Settings, spending: Spending) -> AbstractContextManager[Gateways]:

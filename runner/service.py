@@ -15,11 +15,12 @@ from runner.cancelling import Canceller
 from runner.changed import RunDiff, diff_of
 from runner.closing import Closing
 from runner.digest import Digest, describe
-from runner.errors import BadIntent, NotPossible
+from runner.errors import NotPossible
 from runner.follower import Follower, FollowPolicy
 from runner.guard import sound
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
 from runner.keeping import Keeper
+from runner.ledger import MAX_RUNS, Ledger, RunLine
 from runner.logs import Log, Wanted, read_log
 from runner.model import (
     DONE_PHASES,
@@ -32,11 +33,12 @@ from runner.model import (
 from runner.owners import Owners, unknown_run
 from runner.ports import Checkouts, Clock, Forge
 from runner.promoting import NotPromoted, Promoted, Promoter
-from runner.records import Records, RunChange, RunRecord
+from runner.records import NoticeKind, Records, RunChange, RunRecord
 from runner.retrying import Retrier
 from runner.round_after import first_round, round_after, tier_of
 from runner.rounds import Rounds, RoundState
 from runner.spending import Spending, Today
+from runner.starting import Starter
 from runner.turns import Turns
 from runner.view import view_of
 
@@ -61,6 +63,7 @@ class Service:
         keeper: Keeper,
         closing: Closing,
         spending: Spending,
+        ledger: Ledger,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         """Take the ports; does nothing yet."""
@@ -74,6 +77,8 @@ class Service:
         self._keeper = keeper
         self._spending = spending
         self._turns = Turns()
+        self._ledger = ledger
+        self._starter = Starter(policy=policy, clock=clock, ledger=ledger)
         self.owners = Owners(records=records)
         self._canceller = Canceller(records=records, rounds=rounds, clock=clock, keeper=keeper)
         self._retrier = Retrier(records=records, checkouts=checkouts, ladder=policy.ladder, bounds=policy.bounds)
@@ -104,7 +109,7 @@ class Service:
         """
         self._policy.allow(intent.repo)
         self._keeper.guard.asked("The brief", intent.brief)
-        tier = self._start_tier(intent.model)
+        start = self._starter.start(intent.repo, intent.model)
         base_branch = self._forge.default_branch(intent.repo)
         now = self._clock.now()
         slug = "".join(ch if ch.isalnum() else "-" for ch in intent.repo.lower())[-32:].strip("-")
@@ -120,12 +125,14 @@ class Service:
             branch=f"ashigaru/{intent.issue}-{run_id.rsplit('-', 1)[1]}",
             created_at=now,
             updated_at=now,
-            start_tier=tier,
-            tier=self._policy.ladder[tier].name,
+            start_tier=start.tier,
+            tier=self._policy.ladder[start.tier].name,
             owner=intent.owner,
         )
         run = self._records.claim(fresh)
         if run.run_id == run_id:
+            if start.why is not None:
+                self._records.notify(run_id, "start", NoticeKind.START, start.why, now)
             self._submit(first_round(run, self._policy.ladder, self._policy.bounds))
         return run
 
@@ -217,6 +224,10 @@ class Service:
         """The newest runs first."""
         return self._records.runs(repo=repo, phases=phases, owner=owner, limit=limit)
 
+    def ledger(self, *, since: float, repo: str | None = None, owner: str | None = None) -> list[RunLine]:
+        """The runs of the ledger, asked for at or after `since` (UTC seconds)."""
+        return self._ledger.lines(since=since, repo=repo, owner=owner, limit=MAX_RUNS)
+
     def logs(self, run_id: str, wanted: Wanted) -> Log:
         """What happened in the run (`runner.logs`). Raises UnknownRun."""
         return read_log(self._records, self._known(run_id), wanted)
@@ -261,15 +272,6 @@ class Service:
         if run is None:
             raise unknown_run(run_id)
         return run
-
-    def _start_tier(self, model: str | None) -> int:
-        if model is None:
-            return 0
-        for index, tier in enumerate(self._policy.ladder):
-            if model in {tier.name, tier.model}:
-                return index
-        names = ", ".join(tier.name for tier in self._policy.ladder)
-        raise BadIntent(f"model {model} is on no rung of the ladder; choose one of {names}, or leave it out.")
 
     def _submit(self, round_input: RoundInput, also: RunChange | None = None) -> None:
         # Records first: a crash in between is repaired by `recover`, which sees a round that nobody enqueued.

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from gates.plan import GATE_FILE, GatePlan, SetupPlan, head_setup, setup_script
 from gates.text import clip, plain
 from gates.verdict import Failed, Inconclusive
+from runner import layers
 from runner.egress_rules import Egress as EgressRules
 from runner.errors import SandboxFault
 from runner.files import remove_tree, write_whole
@@ -114,10 +115,11 @@ class SetUp:
         if layer is None:
             return Environment(path=None, key="none")
         with self._turns.alone(layer.key, lambda: self.sandboxes.may_wait(cancelled)):
-            if not (layer.root / "finished").exists():
+            if not layers.in_use(self.layout, layer.root, wanted.run_id):
                 failure = self._make(wanted, layer, cancelled)
                 if failure is not None:
                     return failure
+                layers.in_use(self.layout, layer.root, wanted.run_id)
         own = (layer.root, setup_name(wanted.run_id, layer.key)) if layer.own else None
         return Environment(path=layer.root / "env", key=layer.key, own=own)
 
@@ -126,7 +128,8 @@ class SetUp:
         layer = self._shared(Wanted(run_id=run_id, base_sha=base_sha, plan=plan, image=image))
         if layer is None:
             return Environment(path=None, key="none")
-        return Environment(path=layer.root / "env", key=layer.key) if (layer.root / "finished").exists() else None
+        whole = layers.in_use(self.layout, layer.root, run_id)
+        return Environment(path=layer.root / "env", key=layer.key) if whole else None
 
     def _layer(self, wanted: Wanted) -> _Layer | None:
         """The base's layer, unless the change is keyed otherwise than its base."""

@@ -101,7 +101,7 @@ class DbosRounds:
             "max_executor_threads": self._slots + _INTAKES_AT_ONCE,
         }
         refuse_pickle()
-        with _translated():
+        with translated():
             _wal(self._url)
             DBOS.destroy(destroy_registry=True)
             self._bells = Doorbells()
@@ -245,12 +245,13 @@ def _workflow(name: str, body: Callable[[dict[str, Any]], None]) -> Callable[[di
 
 def _outside(deed: Callable[[], Answer]) -> Answer:
     """Do it as if from outside any workflow: the engine would number it as a step of the round it is called from."""
-    with _translated():
+    with translated():
         return Context().run(deed)
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """The engine's faults as RecordsFault."""
     try:
         yield
     except (error.DBOSException, SQLAlchemyError, sqlite3.Error) as exc:

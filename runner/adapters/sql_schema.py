@@ -240,3 +240,11 @@ receipts = Table(
     Index("receipts_by_key", "host", "key"),
     Index("receipts_by_run", "run_id"),
 )
+
+reverts = Table(
+    "reverts",
+    metadata,
+    Column("run_id", _ID, ForeignKey("runs.run_id"), primary_key=True),
+    Column("by", _SHA, nullable=False),
+    Column("at", Float, nullable=False),
+)
