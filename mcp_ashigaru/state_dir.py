@@ -54,7 +54,9 @@ def _made_once(state_dir: Path, name: str) -> str:
 
 @contextmanager
 def only_daemon(state_dir: Path) -> Iterator[None]:
-    """Hold the state directory's lock. Raises ConfigError where another daemon does."""
+    """Hold the state directory's lock, which the kernel frees when we die. Raises ConfigError where another daemon has
+    it, or where none is to be had.
+    """
     try:
         handle = (state_dir / "daemon.lock").open("w", encoding="ascii")
     except OSError as exc:
@@ -62,8 +64,14 @@ def only_daemon(state_dir: Path) -> Iterator[None]:
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
+        except BlockingIOError as exc:
             raise ConfigError(
                 f"Another daemon works on {state_dir}; stop it, or choose another ASHIGARU_STATE_DIR."
+            ) from exc
+        except OSError as exc:
+            # Some network file systems keep none, and without one two daemons would do everything twice.
+            raise ConfigError(
+                f"The file system of {state_dir} gives no lock ({exc.strerror}); "
+                "choose an ASHIGARU_STATE_DIR on a local disk."
             ) from exc
         yield
