@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from mcp_ashigaru import __version__
-from mcp_ashigaru.commands import deeds, halt, health, looks
+from mcp_ashigaru.commands import backup, deeds, halt, health, looks
 from mcp_ashigaru.commands import demo as demo_command
 from mcp_ashigaru.commands import egress as egress_commands
 from mcp_ashigaru.commands import forge as forge_commands
@@ -128,6 +128,8 @@ app.command()(deeds.cancel)
 app.command()(deeds.promote)
 app.command()(halt.halt)
 app.command()(halt.resume)
+app.command()(backup.backup)
+app.command()(backup.restore)
 
 
 @app.command()

@@ -10,8 +10,11 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from mcp_ashigaru.settings import ConfigError
+
+_RESTORED: Final = "restored"
 
 
 def make_state_dir(state_dir: Path) -> None:
@@ -50,6 +53,21 @@ def _made_once(state_dir: Path, name: str) -> str:
         finally:
             draft.unlink()
     return path.read_text(encoding="ascii").strip()
+
+
+def mark_restored(state_dir: Path) -> None:
+    """Have the next start know that what is here is from a backup, and may be older than the world."""
+    (state_dir / _RESTORED).touch(mode=0o600)
+
+
+def was_restored(state_dir: Path) -> bool:
+    """Whether it is from a backup, and no daemon has brought it together with the world yet."""
+    return (state_dir / _RESTORED).exists()
+
+
+def is_reconciled(state_dir: Path) -> None:
+    """The world's word on every run is on record: the mark has done its work."""
+    (state_dir / _RESTORED).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -168,6 +168,7 @@ class NoticeKind(StrEnum):
     BUDGET = "budget"
     EGRESS = "egress"
     """A set-up asked for a place that it may not go to."""
+    RESTORED = "restored"
 
 
 @dataclass(frozen=True, kw_only=True)

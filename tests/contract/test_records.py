@@ -388,7 +388,9 @@ def test_the_last_word_on_checks_replaces_the_one_before(records: Records) -> No
 def test_what_the_migrations_make_is_what_the_schema_says(engine: Engine) -> None:
     def same_default(_context: object, _there: object, wanted: sa.Column[object], *told: str | None) -> bool | None:
         # PostgreSQL has no "=" for JSON, by which defaults are compared otherwise.
-        print("TOLD", told); return told[0] != f"{told[2]}::json" if isinstance(wanted.type, sa.JSON) and "::json" in str(told[0]) else None
+        return (
+            told[0] != f"'{told[2]}'::json" if isinstance(wanted.type, sa.JSON) and "::json" in str(told[0]) else None
+        )
 
     with engine.connect() as connection:
         context = MigrationContext.configure(
