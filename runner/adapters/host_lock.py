@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from runner.errors import NotPossible, RecordsFault
+from runner.adapters.file_lock import held
+from runner.errors import CheckoutFault, NotPossible, RecordsFault
 
 _SPACE: Final = 0x41736869
 """Ours among the server's advisory locks."""
@@ -21,29 +23,38 @@ _SPACE: Final = 0x41736869
 def only_host(engine: Engine, host_id: str) -> Iterator[None]:
     """Nobody else is that host in these records meanwhile. Raises NotPossible where another daemon is, RecordsFault.
 
-    PostgreSQL holds the lock for as long as this process is connected to it; a SQLite file has the lock of the state
-    directory that it is in, so nothing is done there.
+    The lock ends with this process: PostgreSQL holds it for as long as we are connected, beside a SQLite file it is one
+    of the kernel's.
     """
-    if engine.dialect.name != "postgresql":
-        yield
-        return
-    try:
-        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    except SQLAlchemyError as exc:
-        raise RecordsFault("The records database cannot be opened; check its URL, its disk and its rights.") from exc
-    with connection:
-        key = int.from_bytes(hashlib.sha256(host_id.encode("utf-8")).digest()[:4], "big", signed=True)
+    with ExitStack() as stack:
         try:
-            taken = connection.execute(sa.select(sa.func.pg_try_advisory_lock(_SPACE, key))).scalar_one()
-        except SQLAlchemyError as exc:
-            raise RecordsFault("The records database gives no lock; check that it is PostgreSQL itself.") from exc
+            taken = _on_server(stack, engine, host_id) if engine.dialect.name == "postgresql" else _beside(stack, engine)
+        except (SQLAlchemyError, OSError) as exc:
+            raise RecordsFault("The records database gives no lock; check its URL, its disk and its rights.") from exc
         if not taken:
             raise NotPossible(
                 f"Another daemon works as host {host_id} on these records; stop it, or give this one another "
-                "ASHIGARU_HOST_ID."
+                "ASHIGARU_HOST_ID or ASHIGARU_DATABASE_URL."
             )
-        try:
-            yield
-        finally:
-            # The pool would keep the connection, and with it the lock.
-            connection.invalidate()
+        yield
+
+
+def _on_server(stack: ExitStack, engine: Engine, host_id: str) -> bool:
+    connection: Connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    stack.callback(connection.close)
+    # The pool would keep the connection, and with it the lock.
+    stack.callback(connection.invalidate)
+    key = int.from_bytes(hashlib.sha256(host_id.encode("utf-8")).digest()[:4], "big", signed=True)
+    return bool(connection.execute(sa.select(sa.func.pg_try_advisory_lock(_SPACE, key))).scalar_one())
+
+
+def _beside(stack: ExitStack, engine: Engine) -> bool:
+    """A file of SQLite has one daemon, whatever its host is called."""
+    if not engine.url.database:
+        return True
+    file = Path(engine.url.database)
+    try:
+        stack.enter_context(held(file.with_name(f"{file.name}.lock"), timeout_s=0.0))
+    except CheckoutFault:
+        return False
+    return True

@@ -7,8 +7,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
 from mcp_ashigaru.backups import back_up, restore
 from mcp_ashigaru.state_dir import was_restored
 from runner.model import ENGINE_PROTOCOL
@@ -18,7 +16,9 @@ from tests.story.scenes import RIGHT, bare, branches, held, house_of, passes_whe
 
 
 def put_back(house: House, backup: Path) -> None:
-    """The state directory is lost, and the backup is put in its place."""
+    """The host is lost with all that ran on it, and the backup is put in its place."""
+    for one in house.containers.listing():
+        house.containers.remove(one.name)
     shutil.rmtree(house.state)
     assert restore(house.settings(8020), backup)
 
