@@ -28,7 +28,8 @@ def only_host(engine: Engine, host_id: str) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            taken = _on_server(stack, engine, host_id) if engine.dialect.name == "postgresql" else _beside(stack, engine)
+            server = engine.dialect.name == "postgresql"
+            taken = _on_server(stack, engine, host_id) if server else _beside(stack, engine)
         except (SQLAlchemyError, OSError) as exc:
             raise RecordsFault("The records database gives no lock; check its URL, its disk and its rights.") from exc
         if not taken:

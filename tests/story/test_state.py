@@ -19,7 +19,7 @@ def put_back(house: House, backup: Path) -> None:
     """The host is lost with all that ran on it, and the backup is put in its place."""
     for one in house.containers.listing():
         house.containers.remove(one.name)
-    shutil.rmtree(house.state)
+    shutil.move(house.state, backup.with_name("lost"))
     assert restore(house.settings(8020), backup)
 
 
