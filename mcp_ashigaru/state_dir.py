@@ -37,14 +37,19 @@ def canary_of(state_dir: Path, run_id: str) -> str:
 
 
 def _made_once(state_dir: Path, name: str) -> str:
-    """A secret of the daemon's, never seen half-written."""
+    """A secret of the daemon's, never seen half-written, and never empty: that would be one that anybody knows."""
     path = state_dir / name
+    if path.exists() and not path.read_bytes().strip():
+        # A host that lost its power before the file's content was on the disk.
+        path.unlink(missing_ok=True)
     if not path.exists():
         make_state_dir(state_dir)
         draft = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as handle:
             handle.write(secrets.token_urlsafe(32))
+            handle.flush()
+            os.fsync(handle.fileno())
         try:
             # A link fails where a command that ran beside us was first; then its secret is the one.
             path.hardlink_to(draft)

@@ -126,7 +126,7 @@ def test_a_branch_pushed_since_is_gone_on_from(state: Path, github: GithubWorld,
         assert agent.reached.wait(20)
         back_up(before.settings(8020), tmp_path / "backup")
     branch = f"ashigaru/1-{run_id.rsplit('-', 1)[1]}"
-    pushed = github.double.push(github.repo, branch, {"total.py": RIGHT}, base="main")
+    pushed = github.double.commit(github.repo, branch, {"total.py": RIGHT})
     lose_and_put_back(before, tmp_path / "backup")
     with github.daemon(house) as foreman:
         told = foreman.until(run_id, under_review)
