@@ -195,6 +195,27 @@ def put_one_back(state: Path, kept: Path) -> None:
     shutil.copy(kept, state / kept.name)
 
 
+def test_a_run_done_anew_by_older_databases_opens_no_second_pull_request(
+    state: Path, github: GithubWorld, tmp_path: Path
+) -> None:
+    agent = held(RIGHT)
+    house = house_of(state, {1: agent}, passes_when("total = 1"), **SETTLED)
+    with github.daemon(house) as foreman:
+        run_id = foreman.work(repo=github.repo)
+        assert agent.reached.wait(20)
+        kept = [copy_of(state, name, tmp_path / "kept") for name in ("ashigaru.db", "engine.db")]
+        agent.release()
+        told = foreman.until(run_id, under_review)
+        github.close(told["pull"]["number"])
+        foreman.until(run_id, lambda told: told["phase"] == "cancelled")
+    for one in kept:
+        put_one_back(state, one)
+    with github.daemon(house) as foreman:
+        told = foreman.until(run_id, lambda told: told["phase"] == "cancelled")
+        assert told["reason"] == "The pull request was closed on the forge."
+    assert wrote_once(github)
+
+
 @pytest.mark.parametrize("which", ["records", "records, marked", "engine"])
 def test_one_database_from_an_earlier_moment_doubles_nothing(
     state: Path, source: Path, tmp_path: Path, which: str

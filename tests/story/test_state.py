@@ -7,8 +7,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
 from mcp_ashigaru.backups import back_up, restore
+from mcp_ashigaru.cli import app
 from mcp_ashigaru.state_dir import was_restored
+from runner.errors import NotPossible
 from runner.model import ENGINE_PROTOCOL
 from runner.sandboxes import Role
 from tests.story.house import House, git
@@ -73,3 +78,43 @@ def older(state: Path) -> None:
     engine = state / "engine.db"
     sql(engine, "update workflow_input set inputs = replace(inputs, ?, ?)", was, now)
     sql(engine, "update workflow_status set application_version = 'protocol-0'")
+
+
+def test_a_second_daemon_of_the_same_host_on_the_same_records_is_refused_whatever_its_directory(
+    state: Path, tmp_path: Path, database_url: str
+) -> None:
+    one = house_of(state, {}, passes_when(RIGHT), database_url=database_url)
+    other = house_of(tmp_path / "other", {}, passes_when(RIGHT), database_url=database_url)
+    with one.daemon() as foreman:
+        with pytest.raises(NotPossible, match="works as host here on these records"), other.daemon():
+            pass
+        assert foreman.call("list_runs")["runs"] == []
+
+
+def test_backup_and_restore_say_what_they_did_and_refuse_what_would_be_lost(
+    state: Path, source: Path, tmp_path: Path
+) -> None:
+    told = {"ASHIGARU_STATE_DIR": str(state), "ASHIGARU_HOST_ID": "here"}
+
+    def say(command: str, directory: Path) -> tuple[int, str]:
+        done = CliRunner().invoke(app, [command, str(directory)], env=told)
+        return done.exit_code, done.output if done.exception is None else str(done.exception)
+
+    house = house_of(state, {}, passes_when(RIGHT))
+    with house.daemon() as foreman:
+        foreman.daemon.forge.add(str(source), "widgets")
+    kept = tmp_path / "kept"
+    assert say("backup", kept) == (0, f"{kept}: 1 repositories, 0 clones\n")
+    assert "is not empty; name a new directory" in say("backup", kept)[1]
+    assert "is not empty; move it away" in say("restore", kept)[1]
+    shutil.move(state, tmp_path / "lost")
+    assert "is no backup, or not a whole one" in say("restore", tmp_path / "lost")[1]
+    whole = (kept / "ashigaru.db").read_bytes()
+    (kept / "ashigaru.db").write_bytes(whole[:-1])
+    assert "is damaged" in say("restore", kept)[1]
+    assert not state.exists()
+    (kept / "ashigaru.db").write_bytes(whole)
+    assert say("restore", kept) == (0, f"restored to {state}\n")
+    assert git(bare(state), "fsck", "--strict") == ""
+    with house.daemon() as foreman:
+        assert foreman.daemon.forge.repos() == ("widgets",)
