@@ -21,28 +21,23 @@ from runner.guard import sound
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
 from runner.keeping import Keeper
 from runner.logs import Log, Wanted, read_log
-from runner.model import (
-    DONE_PHASES,
-    WORKING_PHASES,
-    Cause,
-    Phase,
-    RoundInput,
-)
+from runner.model import DONE_PHASES, LIVE_PHASES, WORKING_PHASES, Cause, Phase, RoundInput
 from runner.owners import Owners, unknown_run
 from runner.ports import Checkouts, Clock, Forge
 from runner.promoting import NotPromoted, Promoted, Promoter
 from runner.reconciling import Reconciler
 from runner.records import Records, RunChange, RunRecord
-from runner.recovering import Recovery
 from runner.restarting import Restarter
 from runner.retrying import Retrier
 from runner.round_after import first_round, round_after, tier_of
-from runner.rounds import Rounds
+from runner.rounds import Rounds, RoundState
 from runner.spending import Spending, Today
+from runner.taking_over import TakeOver
 from runner.turns import Turns
 from runner.view import view_of
 
 _LOG: Final = logging.getLogger(__name__)
+_MOST_LIVE: Final = 1000
 _PATIENCE_S: Final = 60.0
 _ID_ALPHABET: Final = string.ascii_lowercase + string.digits
 
@@ -95,19 +90,8 @@ class Service:
             guard=keeper.guard,
         )
         restarter = Restarter(records=records, rounds=rounds, clock=clock, closing=closing, keeper=keeper)
-        self._recovery = Recovery(
-            records=records,
-            rounds=rounds,
-            clock=clock,
-            closing=closing,
-            restarter=restarter,
-            reconciler=Reconciler(
-                records=records, forge=forge, clock=clock, restarter=restarter, merged=self._promoter.merged
-            ),
-            ladder=policy.ladder,
-            bounds=policy.bounds,
-            faulted=self.faulted,
-        )
+        back = Reconciler(records=records, forge=forge, clock=clock, restarter=restarter, merged=self._promoter.merged)
+        self._take_over = TakeOver(records=records, rounds=rounds, restarter=restarter, reconciler=back, policy=policy)
         self._new_id = new_id or (lambda: "".join(secrets.choice(_ID_ALPHABET) for _ in range(6)))
 
     # --- writes ---
@@ -243,8 +227,24 @@ class Service:
     # --- the daemon's own ---
 
     def recover(self, *, restored: bool = False) -> None:
-        """Bring records, engine and world together after a start (`runner.recovering`)."""
-        self._recovery.recover(restored=restored)
+        """Bring records, engine and world together after a start (restored: `runner.taking_over`)."""
+        self._take_over.take_over(restored=restored)
+        for run in self._records.runs(phases=WORKING_PHASES, limit=_MOST_LIVE):
+            first = first_round(run, self._policy.ladder, self._policy.bounds)
+            known = self._records.round_input(run.run_id, run.round) or first
+            match self._rounds.state(run.run_id, run.round):
+                case RoundState.ABSENT:
+                    _LOG.info("enqueueing a round that a crash left out", extra={"run": run.run_id})
+                    due = 0.0 if run.retry_at is None else max(0.0, run.retry_at - self._clock.now())
+                    self._rounds.submit(known, delay_s=due)
+                case RoundState.FAILED:
+                    self.faulted(known, "it failed, and the last daemon did not get to say so")
+                case _:
+                    pass
+        for run in self._records.runs(phases=frozenset(Phase) - LIVE_PHASES, limit=_MOST_LIVE):
+            # A crash between an end and its release, or within a request for changes.
+            self._records.release(run.run_id)
+        self._closing.sweep()
 
     def faulted(self, round_input: RoundInput, detail: str) -> None:
         """A round died of a fault of ours: say so, keep everything, and let the issue be worked again."""
