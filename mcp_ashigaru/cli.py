@@ -52,7 +52,17 @@ _NAMED: Final = {
     "gc": Named(
         at=f"{_OURS}.house:gc", line="Put away what is kept no longer: clones, layers, mirrors, history, old images."
     ),
-    "ledger": Named(at=f"{_OURS}.house:ledger", line="Tell what runs came to and cost, per repository and tier."),
+    "ledger": Named(
+        at=f"{_OURS}.house:ledger", line="Tell what runs came to and what they cost, by repository and tier."
+    ),
+    "backup": Named(
+        at=f"{_OURS}.backup:backup",
+        line="Copy records, local forge, clones and secrets to a new DIRECTORY; a daemon may be at work.",
+    ),
+    "restore": Named(
+        at=f"{_OURS}.backup:restore",
+        line="Have the state directory, which must be new or empty, as the backup in DIRECTORY has it.",
+    ),
     "demo": Named(
         at=f"{_OURS}.demo:demo",
         line="Run the main job on the shipped repository, with a scripted model, on this machine alone.",

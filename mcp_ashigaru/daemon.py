@@ -20,7 +20,7 @@ from mcp_ashigaru.house import House
 from mcp_ashigaru.listening import door_of
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
-from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
+from mcp_ashigaru.state_dir import forge_secret, is_reconciled, make_state_dir, only_daemon, was_restored
 from mcp_ashigaru.stores import (
     checkouts_of,
     ci_policy_of,
@@ -40,6 +40,7 @@ from mcp_ashigaru.web.webhooks import webhook_routes
 from runner import ladder
 from runner.adapters.dbos_rounds import DbosRounds
 from runner.adapters.git_http import git_http_app
+from runner.adapters.host_lock import only_host
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_receipts import ReceiptedRecords
@@ -109,6 +110,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         records_engine = open_engine(records_url(settings))
         stack.callback(records_engine.dispose)
         migrate(records_engine)
+        stack.enter_context(only_host(records_engine, settings.host_id))
         door = door_of(settings, keyring_of(settings, records_engine, clock))
         receipts = receipts_of(settings, records_engine, clock)
         receipts.recover()
@@ -184,7 +186,11 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         app = _asgi(settings, server, local if settings.forge == "local" else None, layout, watch, service)
         rounds.launch()
         stack.callback(_leave, rounds, stopping)
-        service.recover()
+        if was_restored(settings.state_dir):
+            service.recover(restored=True)
+            is_reconciled(settings.state_dir)
+        else:
+            service.recover()
         stack.callback(watch.close, 1.0)
         watch.start()
         for watching in (HaltWatch(records=records, rounds=rounds, spending=spending), house):

@@ -61,7 +61,7 @@ class Closing:
     def close(self, round_input: RoundInput, step: Close) -> RoundClosed:
         """End the round. A repetition changes nothing. A container engine that is away does not keep it from ending."""
         run_id = round_input.run_id
-        self._clear(run_id)
+        self.clear(run_id)
         run = self.records.run(run_id)
         if run is not None and run.phase in WORKING_PHASES:
             self._record(round_input, run, step)
@@ -79,7 +79,7 @@ class Closing:
         due = 0.0 if run.cancel_requested or run.retry_at is None else run.retry_at - self.clock.now()
         self.resubmit(following, max(0.0, due))
 
-    def _clear(self, run_id: str) -> None:
+    def clear(self, run_id: str) -> None:
         """Nothing of the run is at work any more, as far as the container engine can be reached."""
         for attempt in self.records.attempts(run_id):
             self.model.shut(run_id, attempt.attempt)

@@ -35,7 +35,7 @@ from runner.facts import (
 )
 from runner.gate_run import GateRunner, Question
 from runner.keeping import Keeper
-from runner.model import Candidate, Phase, RoundInput
+from runner.model import WORKING_PHASES, Candidate, Phase, RoundInput
 from runner.planning import Planner
 from runner.ports import Checkouts, Clock, Forge
 from runner.preparing import Preparer
@@ -106,11 +106,11 @@ class Engine:
             return Trouble(detail=f"The host refused: {exc.strerror or exc}.", retry_after_s=_DISK_RETRY_S)
 
     def _unless_unwanted(self, round_input: RoundInput, step: Step) -> Fact:
-        """Do the step, unless a later round has taken over or the run was cancelled."""
+        """Do the step, unless a later round has taken over, or the run was cancelled or has ended by its record."""
         run = self._run(round_input)
         if isinstance(step, Close):
             return self._close(round_input, run, step)
-        if run.round > round_input.number:
+        if run.round > round_input.number or run.phase not in WORKING_PHASES:
             return CancelSeen()
         if isinstance(step, SaveWork):
             self._settle(run.run_id)

@@ -229,7 +229,8 @@ class Follower:
         for told in due:
             said = answer(told.number, self._round_end(run, told))
             self.guard.leaving(run.run_id, said)
-            self.forge.say(run.repo, number, f"r{told.round}:{told.remark}", said, remark=told.remark)
+            # By what was said and not by the round: records that are older than the forge number rounds anew.
+            self.forge.say(run.repo, number, f"a{int(told.at)}:{told.remark}", said, remark=told.remark)
             self.records.answered(run.run_id, told.remark, self.clock.now())
         for ended in sorted({one.round for one in due}):
             count = sum(one.round == ended for one in due)

@@ -187,6 +187,9 @@ class Forge(Protocol):
     def pull(self, repo: str, number: int) -> Pull | None:
         """The pull request now, or None. One whose head is in another repository (a fork) is None too."""
 
+    def pull_of(self, repo: str, head_branch: str) -> Pull | None:
+        """The newest pull request from that branch of the repository itself, open or not, or None."""
+
     def checks(self, repo: str, sha: str) -> tuple[Check, ...]:
         """The latest of every check on the commit, by (source, workflow, name), sorted by name."""
 

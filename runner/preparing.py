@@ -36,6 +36,10 @@ class Preparer:
         base_sha = run.base_sha or tip
         if round_input.rejudge and round_input.start_commit is not None:
             base_sha = tip
+            if run.head_tree is None and run.head_sha == round_input.start_commit:
+                # A head that was taken in from the forge: what it holds is known from here on.
+                tree = self.checkouts.tree_of(round_input.run_id, round_input.start_commit)
+                self.records.change(round_input.run_id, {"head_tree": tree}, self.clock.now())
             message = f"Merge of {round_input.branch} for judgement"
             rejudged = self.checkouts.merge(round_input.run_id, tip, round_input.start_commit, message)
             if rejudged is None:

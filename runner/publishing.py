@@ -11,11 +11,11 @@ from runner.ci import OURS, CiPolicy, weigh
 from runner.errors import CheckoutFault, PushRejected
 from runner.facts import Publish, Published
 from runner.guard import Guard
-from runner.model import CheckState, PullDraft, RoundInput
+from runner.model import CheckState, PullDraft, PullState, RoundInput
 from runner.ports import Checkouts, Clock, Forge
 from runner.pull_text import Allowing, PullStory, pull_body, pull_title
 from runner.receipts import Receipts
-from runner.records import Judgement, Records, RunRecord
+from runner.records import Judgement, Records, RunChange, RunRecord
 from runner.view import view_of
 
 CHECK_NAME: Final = f"{OURS}gate"
@@ -49,6 +49,8 @@ class Publisher:
             raise CheckoutFault("A tree that the gates did not pass is never published.")
         title, body = pull_title(run.issue, run.brief), self._body(run, candidate.commit, verdict)
         self.guard.leaving(run.run_id, run.branch, title, body, verdict.summary)
+        if run.pull is None:
+            self._not_over(run)
         self.checkouts.push(run.run_id, self.forge.remote(run.repo), candidate.commit, run.branch)
         if not isinstance(verdict, Unjudged):
             self.forge.set_check(run.repo, candidate.commit, CHECK_NAME, CheckState.PASSED, verdict.summary)
@@ -88,6 +90,17 @@ class Publisher:
         )
         self.records.save_checks(run.run_id, checks, now)
         return Published(pull=pull.number, url=pull.url, head_sha=candidate.commit)
+
+    def _not_over(self, run: RunRecord) -> None:
+        """Raises PushRejected where the branch had its pull request, and that came to its end: records may be older
+        than the forge. With that pull request on record whoever follows it sees what became of it.
+        """
+        known = self.forge.pull_of(run.repo, run.branch)
+        if known is None or known.state is PullState.OPEN:
+            return
+        change: RunChange = {"pull": known.number, "pull_url": known.url, "head_sha": known.head_sha}
+        self.records.change(run.run_id, change | {"published_at": self.clock.now()}, self.clock.now())
+        raise PushRejected(f"Pull request #{known.number} of this run is {known.state} already; look at it.")
 
     def _on_record(self, run: RunRecord, step: Publish, verdict: Unjudged) -> None:
         """That nobody judged this head is on record too, as plainly as a verdict would be."""

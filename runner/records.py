@@ -169,6 +169,7 @@ class NoticeKind(StrEnum):
     EGRESS = "egress"
     """A set-up asked for a place that it may not go to."""
     START = "start"
+    RESTORED = "restored"
 
 
 @dataclass(frozen=True, kw_only=True)

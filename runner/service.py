@@ -22,23 +22,19 @@ from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
 from runner.keeping import Keeper
 from runner.ledger import MAX_RUNS, Ledger, RunLine
 from runner.logs import Log, Wanted, read_log
-from runner.model import (
-    DONE_PHASES,
-    LIVE_PHASES,
-    WORKING_PHASES,
-    Cause,
-    Phase,
-    RoundInput,
-)
+from runner.model import DONE_PHASES, LIVE_PHASES, WORKING_PHASES, Cause, Phase, RoundInput
 from runner.owners import Owners, unknown_run
 from runner.ports import Checkouts, Clock, Forge
 from runner.promoting import NotPromoted, Promoted, Promoter
+from runner.reconciling import Reconciler
 from runner.records import NoticeKind, Records, RunChange, RunRecord
+from runner.restarting import Restarter
 from runner.retrying import Retrier
 from runner.round_after import first_round, round_after, tier_of
 from runner.rounds import Rounds, RoundState
 from runner.spending import Spending, Today
 from runner.starting import Starter
+from runner.taking_over import TakeOver
 from runner.turns import Turns
 from runner.view import view_of
 
@@ -98,6 +94,9 @@ class Service:
             submit=self._submit,
             guard=keeper.guard,
         )
+        restarter = Restarter(records=records, rounds=rounds, clock=clock, closing=closing, keeper=keeper)
+        back = Reconciler(records=records, forge=forge, clock=clock, restarter=restarter, merged=self._promoter.merged)
+        self._take_over = TakeOver(records=records, rounds=rounds, restarter=restarter, reconciler=back, policy=policy)
         self._new_id = new_id or (lambda: "".join(secrets.choice(_ID_ALPHABET) for _ in range(6)))
 
     # --- writes ---
@@ -238,8 +237,9 @@ class Service:
 
     # --- the daemon's own ---
 
-    def recover(self) -> None:
-        """Bring records and engine together after a start: a run that was claimed but never enqueued is enqueued."""
+    def recover(self, *, restored: bool = False) -> None:
+        """Bring records, engine and world together after a start (restored: `runner.taking_over`)."""
+        self._take_over.take_over(restored=restored)
         for run in self._records.runs(phases=WORKING_PHASES, limit=_MOST_LIVE):
             first = first_round(run, self._policy.ladder, self._policy.bounds)
             known = self._records.round_input(run.run_id, run.round) or first

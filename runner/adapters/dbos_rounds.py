@@ -136,6 +136,11 @@ class DbosRounds:
         # The engine leaves alone whatever is not delayed (any more).
         _outside(lambda: DBOS.set_workflow_delay(_intake_id(run_id, number), delay_seconds=0))
 
+    def fence(self, run_id: str, number: int) -> None:
+        """See `Rounds.fence`."""
+        ids = [_round_id(run_id, number), _intake_id(run_id, number)]
+        _outside(lambda: DBOS.cancel_workflows(ids))
+
     def state(self, run_id: str, number: int) -> RoundState:
         """See `Rounds.state`."""
         known = _outside(lambda: DBOS.get_workflow_status(_round_id(run_id, number)))

@@ -20,6 +20,7 @@ from runner.adapters.git_command import GitCommand, checked_oid, checked_origin
 from runner.adapters.git_copying import copy_objects
 from runner.adapters.git_index import changed_tree, grafted_tree
 from runner.adapters.git_memory import Remembered
+from runner.adapters.git_mending import fetch_or_mend
 from runner.adapters.git_plumbing import BareRepository, Identity
 from runner.adapters.git_process import GitTask
 from runner.adapters.git_push import push_commit, remember
@@ -68,7 +69,7 @@ class GitCheckouts:
         mirror = self.mirror(repo)
         with self._only_one(mirror):
             mirror.create()
-            self._fetch(mirror, remote, "fetch from the remote")
+            fetch_or_mend(mirror, remote, lambda: self._fetch(mirror, remote, "fetch from the remote"))
 
     def branch_head(self, repo: str, branch: str) -> str | None:
         """Commit of the branch in the mirror."""
