@@ -21,14 +21,7 @@ from runner.guard import sound
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
 from runner.keeping import Keeper
 from runner.logs import Log, Wanted, read_log
-from runner.model import (
-    DONE_PHASES,
-    LIVE_PHASES,
-    WORKING_PHASES,
-    Cause,
-    Phase,
-    RoundInput,
-)
+from runner.model import DONE_PHASES, LIVE_PHASES, WORKING_PHASES, Cause, Phase, RoundInput
 from runner.owners import Owners, unknown_run
 from runner.ports import Checkouts, Clock, Forge
 from runner.promoting import NotPromoted, Promoted, Promoter
@@ -37,6 +30,7 @@ from runner.retrying import Retrier
 from runner.round_after import first_round, round_after, tier_of
 from runner.rounds import Rounds, RoundState
 from runner.spending import Spending, Today
+from runner.standstill import Standstill
 from runner.turns import Turns
 from runner.view import view_of
 
@@ -61,6 +55,7 @@ class Service:
         keeper: Keeper,
         closing: Closing,
         spending: Spending,
+        standstill: Standstill | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         """Take the ports; does nothing yet."""
@@ -73,6 +68,7 @@ class Service:
         self._closing = closing
         self._keeper = keeper
         self._spending = spending
+        self._standstill = standstill or Standstill()
         self._turns = Turns()
         self.owners = Owners(records=records)
         self._canceller = Canceller(records=records, rounds=rounds, clock=clock, keeper=keeper)
@@ -196,7 +192,8 @@ class Service:
         """The run as a person would want it told. Raises UnknownRun."""
         run = self._known(run_id)
         today = self._spending.today(run.repo)
-        return describe(view_of(self._records, run, today=today, budget_micro_usd=self._policy.bounds.run_micro_usd))
+        view = view_of(self._records, run, today=today, budget_micro_usd=self._policy.bounds.run_micro_usd)
+        return describe(view, standstill=self._standstill.why)
 
     def today(self, repo: str | None = None) -> Today:
         """What the day has cost so far, and whether spending is halted."""

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
+from runner.adapters.sql_faults import records_fault
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.sql_schema import receipts
 from runner.errors import RecordsFault
@@ -152,7 +153,9 @@ class SqlReceipts:
             with self._engine.begin() as db:
                 yield db
         except SQLAlchemyError as exc:
-            raise RecordsFault("The receipts cannot be read or written; check the database and its disk.") from exc
+            raise records_fault(
+                exc, "The receipts cannot be read or written; check the database and its disk."
+            ) from exc
 
     def _append(self, db: Connection, deed: Deed, stage: Stage, detail: Detail, *, settles: int = 0) -> Link:
         head = self._head(db)
