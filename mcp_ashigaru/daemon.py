@@ -13,6 +13,7 @@ from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
+from sqlalchemy.engine import Engine
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
@@ -195,7 +196,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             clock=clock,
             first=partial(first_round, ladder=settings.ladder, bounds=settings.bounds),
         )
-        stack.enter_context(mending(standstill, partial(probe, records_engine), left_out.catch_up))
+        stack.enter_context(mending(standstill, partial(_try_to_write, records_engine, receipts), left_out.catch_up))
         yield Daemon(app=Doorkeeper(app, door), server=server, service=service, forge=local, stopping=stopping)
 
 
@@ -227,6 +228,12 @@ class _Late:
     def faulted(self, round_input: RoundInput, detail: str) -> None:
         if self.service is not None:
             self.service.faulted(round_input, detail)
+
+
+def _try_to_write(records: Engine, receipts: SqlReceipts) -> None:
+    """Nothing, where the records and their anchors can be written. Raises RecordsFault."""
+    probe(records)
+    receipts.anchor()
 
 
 def _anchor(receipts: SqlReceipts) -> None:

@@ -143,6 +143,9 @@ class Checkouts(Protocol):
     def merge(self, run_id: str, base: str, head: str, message: str) -> Candidate | None:
         """The squash of `head` onto `base` (parent `base`, tree of the merge); None where they conflict."""
 
+    def follows(self, run_id: str, old: str, new: str) -> bool:
+        """Whether `new` is `old`, or has it among its ancestors."""
+
     def push(self, run_id: str, remote: Remote, commit: str, branch: str) -> None:
         """Have `branch` at `commit` on the remote. Raises PushRejected when the remote branch holds commits that are
         neither ancestors of `commit` nor commits of this clean clone, ForgeDown.

@@ -15,7 +15,7 @@ from runner.rounds import Interrupted
 
 _LOG: Final = logging.getLogger(__name__)
 _LOOK_S: Final = 0.1
-_FIRST_S: Final = 0.5
+_FIRST_S: Final = 0.2
 _GROWTH: Final = 1.5
 _MOST_S: Final = 15.0
 _LEAVE_S: Final = 1.0

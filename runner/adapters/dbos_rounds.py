@@ -236,12 +236,13 @@ class DbosRounds:
             yield
         except SQLAlchemyError as exc:
             why = trouble(_DATABASE, exc)
-            when = "at the next start" if why is None else "when that is over"
-            _LOG.exception("a round's fact could not be recorded; the round goes on %s", when, extra=extra)
-            if why is not None and not self._stopping.is_set():
-                name = _intake_id if queue == _INTAKE else _round_id
-                self._let_go[name(round_input.run_id, round_input.number)] = queue
-                self._on_stuck(why)
+            if why is None or self._stopping.is_set():
+                _LOG.exception("a round's fact could not be recorded; the round goes on at the next start", extra=extra)
+                raise Interrupted from exc
+            name = _intake_id if queue == _INTAKE else _round_id
+            self._let_go[name(round_input.run_id, round_input.number)] = queue
+            self._on_stuck(why)
+            _LOG.warning("a round's fact could not be recorded; the round goes on when it can", extra=extra)
             raise Interrupted from exc
         except Exception as exc:  # the top of the round: what comes here is a fault of ours
             if self._stopping.is_set():

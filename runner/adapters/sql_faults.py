@@ -19,7 +19,7 @@ _CURES: Final = MappingProxyType(
         sqlite3.SQLITE_FULL: "the disk is full; free some space",
         sqlite3.SQLITE_IOERR: "the disk fails or lets nothing be written; look at the host's log",
         sqlite3.SQLITE_READONLY: "its file may only be read; make it writable, or mount its file system so",
-        sqlite3.SQLITE_CANTOPEN: "its file cannot be opened; see that it is there and that files can be opened",
+        sqlite3.SQLITE_CANTOPEN: "its file cannot be opened; check its URL, its disk and its rights",
         sqlite3.SQLITE_BUSY: "another program holds its file; see who does",
         sqlite3.SQLITE_LOCKED: "another program holds its file; see who does",
         sqlite3.SQLITE_NOMEM: "the host has no memory left; free some",
@@ -44,7 +44,7 @@ def trouble(what: str, exc: BaseException) -> str | None:
     exc: of SQLAlchemy, or of sqlite3 itself.
     """
     cure = _cure(exc)
-    return None if cure is None else f"{what} cannot be written: {cure}. Everything goes on by itself then."
+    return None if cure is None else f"{what} cannot be written: {cure}. It goes on by itself after that."
 
 
 def records_fault(exc: SQLAlchemyError, otherwise: str) -> RecordsFault:

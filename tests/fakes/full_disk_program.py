@@ -1,21 +1,21 @@
-"""A whole daemon in a process of its own, on a disk that lets nothing be written for a while. Run by the stories.
+"""A whole daemon in a process of its own, on a disk that lets nothing be written now and then. Run by a story.
 
-Arguments: the state directory, the source repository, how the disk says no, and the step at whose fact it begins to.
-Prints one JSON object: what could be read meanwhile, and what came of the run.
+Arguments: the state directory and the source repository. The disk fails just before the fact of every step is recorded,
+and is well again when that could be read. Prints one JSON object: what was read, and what came of it.
 """
 
 from __future__ import annotations
 
-import errno
 import json
+import logging
+import os
 import resource
-import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import httpx2
@@ -23,101 +23,94 @@ import httpx2
 from runner.facts import Fact, Step
 from runner.model import RoundInput
 from runner.sandboxes import Role
+from tests.fakes.behaviours import AgentAtWork, works
 from tests.story.house import Foreman
-from tests.story.scenes import RIGHT, branches, house_of, passes_when, started, writes
+from tests.story.scenes import RIGHT, branches, house_of, passes_when, says_hello, started
 
-_TMPFS = 48 * 1024 * 1024
-_BLOCK = 64 * 1024
+_PATIENCE_S = 20.0
 
 
-class Disk:
-    """The disk at the state directory. how: "limit" (no file of this process may grow) or "tmpfs" (a small one)."""
+def fill() -> None:
+    """No file of this process can be written from now on: to SQLite, a disk that fails."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 
-    def __init__(self, how: str, state: Path) -> None:
-        self._how = how
-        self._ballast = state / "ballast"
-        if how == "tmpfs":
-            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_TMPFS}", "tmpfs", str(state)], check=True)
 
-    def fill(self) -> None:
-        """Nothing can be written from now on."""
-        if self._how == "limit":
-            resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-            return
-        for size in (_BLOCK, 1):
-            with suppress(OSError), self._ballast.open("ab", buffering=0) as file:
-                while True:
-                    file.write(b"x" * size)
-
-    def free(self) -> None:
-        """All is well again."""
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        self._ballast.unlink(missing_ok=True)
+def free() -> None:
+    """All is well again."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 @dataclass(kw_only=True)
-class FillsAt:
-    """A witness that fills the disk just before that step's fact is recorded, once."""
+class Fails:
+    """A witness that has the disk fail just before a fact is recorded, the first time for each kind of step."""
 
-    kind: str
-    fill: Callable[[], None]
-    done: threading.Event = field(default_factory=threading.Event)
+    failed: Queue[str] = field(default_factory=Queue)
+    seen: set[str] = field(default_factory=set)
 
     def __call__(self, _round: RoundInput, step: Step, _fact: Fact) -> None:
-        if step.kind == self.kind and not self.done.is_set():
-            self.fill()
-            self.done.set()
+        if step.kind not in self.seen:
+            self.seen.add(step.kind)
+            fill()
+            self.failed.put(step.kind)
 
 
-def meanwhile(foreman: Foreman, run_id: str) -> dict[str, Any]:
-    """What a person can read while nothing can be written."""
-
-    def stands(told: dict[str, Any]) -> bool:
-        return told["standstill"] is not None
-
-    health: list[httpx2.Response] = []
+def health(foreman: Foreman, wanted: int) -> dict[str, Any]:
+    """What /healthz says as soon as it answers with that status."""
     tick = threading.Event()
-    for _ in range(1000):
-        health = [httpx2.get(f"{foreman.url}/healthz", timeout=5.0)]
-        if health[0].status_code != 200:
-            break
-        tick.wait(0.01)
-    told = foreman.call("status", run_id=run_id)
-    return {
-        "health": health[0].status_code,
-        "why": health[0].json().get("reason"),
-        "status": {name: told[name] for name in ("phase", "standstill", "next", "headline")},
-        "stands": stands(told),
-    }
+    for _ in range(int(_PATIENCE_S / 0.02)):
+        answer = httpx2.get(f"{foreman.url}/healthz", timeout=5.0)
+        if answer.status_code == wanted:
+            return {"code": wanted, **answer.json()}
+        tick.wait(0.02)
+    raise TimeoutError(f"/healthz never answered {wanted}")
 
 
-def main(state: Path, source: Path, how: str, kind: str) -> None:
-    disk = Disk(how, state)
-    house = house_of(state, {1: writes(RIGHT)}, passes_when(RIGHT), disk_floor=0)
-    witness = FillsAt(kind=kind, fill=disk.fill)
+def work(agent: AgentAtWork) -> None:
+    """Write the right total and say so."""
+    says_hello(agent)
+    (agent.tree / "total.py").write_text(RIGHT, encoding="utf-8")
+    agent.result()
+
+
+def main(state: Path, source: Path) -> None:
+    """See the module."""
+    house = house_of(state, {1: works(work)}, passes_when(RIGHT), disk_floor=0)
+    witness = Fails()
     house.witness = witness
+    meanwhile: dict[str, Any] = {}
     with house.daemon() as foreman:
         foreman.daemon.forge.add(str(source), "widgets")
         run_id = foreman.work()
-        if not witness.done.wait(20):
-            raise TimeoutError(errno.errorcode[errno.ETIMEDOUT])
-        seen = meanwhile(foreman, run_id)
-        disk.free()
-        told = foreman.until(run_id, lambda told: told["phase"] == "awaiting_review" and told["standstill"] is None)
-        after = httpx2.get(f"{foreman.url}/healthz", timeout=5.0)
+        kind = ""
+        while kind != "close":
+            kind = witness.failed.get(timeout=_PATIENCE_S)
+            meanwhile[kind] = health(foreman, 503)
+            if kind == "run_agent":
+                meanwhile["status"] = foreman.call("status", run_id=run_id)
+            free()
+            health(foreman, 200)
+        told = foreman.until(run_id, lambda told: told["phase"] == "awaiting_review")
         pulls = len(foreman.daemon.forge.pulls("widgets"))
     ended = {
         "phase": told["phase"],
         "tier": told["tier"],
-        "health": after.status_code,
+        "standstill": told["standstill"],
         "agents": len(started(house, Role.AGENT)),
-        "heads": len(started(house, Role.GATE, "head")),
+        "heads": len({spec.name for spec in house.containers.started if "head" in spec.name}),
         "branches": len(branches(state)),
         "pulls": pulls,
-        "left": len(house.containers.listing(run_id)),
     }
-    print(json.dumps({"meanwhile": seen, "ended": ended}), flush=True)
+    sys.stdout.write(json.dumps({"meanwhile": meanwhile, "ended": ended}) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4])
+    # Before the daemon's library sets up handlers of its own, which take seconds to draw a trace.
+    logging.basicConfig(level=logging.WARNING)
+    try:
+        main(Path(sys.argv[1]), Path(sys.argv[2]))
+    except Exception:  # noqa: BLE001 - the top of the program, which has to end whatever threads are left
+        traceback.print_exc()
+        os._exit(1)
+    # As `serve` leaves: a thread that did not end in time does not hold the process.
+    os._exit(0)
