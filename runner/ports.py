@@ -40,7 +40,9 @@ class Clock(Protocol):
 
 
 class Containers(Protocol):
-    """The sealed sandboxes of this host. Raises EngineDown when the engine does not answer."""
+    """The sealed sandboxes of this host. Raises EngineDown when the engine does not answer, DiskLow when its
+    storage is full.
+    """
 
     def image_id(self, reference: str) -> str:
         """The id ("sha256:…" or 64 hex digits) of a local image. Never pulls. Raises ImageMissing."""
@@ -89,7 +91,7 @@ class SecretScanner(Protocol):
 
 
 class Checkouts(Protocol):
-    """Git, done by the daemon in repositories that no container ever sees. Raises CheckoutFault, ForgeDown.
+    """Git, done by the daemon in repositories that no container ever sees. Raises CheckoutFault, ForgeDown, DiskLow.
 
     `run_id` names the run's clean clone, `repo` the repository's mirror.
     """

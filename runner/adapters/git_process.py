@@ -19,7 +19,7 @@ from runner.model import Remote
 
 _MAX_STDERR: Final = 64 * 1024
 _MAX_DETAIL: Final = 200
-_FULL: Final = re.compile("No space left on device|Disk quota exceeded")
+_FULL: Final = re.compile("No space left on device|Out of diskspace|Disk quota exceeded")
 _HOST: Final = re.compile("Too many open files|Read-only file system|Input/output error|File too large")
 """What the kernel says of this host's disk (strerror in the C locale), whatever remote takes part."""
 _LEADING: Final = ("fatal:", "error:", "remote:", "!")
