@@ -52,9 +52,8 @@ def migrate(engine: Engine) -> None:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except SQLAlchemyError as exc:
-        raise records_fault(
-            exc, "The records database cannot be opened; check its URL, its disk and its rights."
-        ) from exc
+        cure = "The records database cannot be opened; check its URL, its disk and its rights."
+        raise records_fault(exc, cure, starting=True) from exc
 
 
 def probe(engine: Engine) -> None:

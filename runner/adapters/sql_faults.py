@@ -47,9 +47,18 @@ def trouble(what: str, exc: BaseException) -> str | None:
     return None if cure is None else f"{what} cannot be written: {cure}. It goes on by itself after that."
 
 
-def records_fault(exc: SQLAlchemyError, otherwise: str) -> RecordsFault:
-    """The fault of ours that the library's means; one that will not pass says `otherwise`."""
+def records_fault(exc: SQLAlchemyError, otherwise: str, *, starting: bool = False) -> RecordsFault:
+    """The fault of ours that the library's means; one that will not pass says `otherwise`.
+
+    starting: before anything was written, a file that cannot be opened or written is most likely the wrong one.
+    """
     passing = trouble("The records", exc)
+    if (
+        starting
+        and isinstance(exc, DBAPIError)
+        and _code(exc.orig) in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+    ):
+        passing = None
     return RecordsFault(otherwise) if passing is None else RecordsDown(passing)
 
 
@@ -70,11 +79,15 @@ def _cure(exc: BaseException) -> str | None:
         case DBAPIError() if exc.orig is not None:
             return _cure(exc.orig) or (_POSTGRES["08"] if _cut(exc) else None)
         case sqlite3.Error():
-            # The primary code is the low byte of an extended one (sqlite.org/rescode.html).
-            return _CURES.get(getattr(exc, "sqlite_errorcode", 0) & 0xFF)
+            return _CURES.get(_code(exc))
         case _:
             state = getattr(exc, "sqlstate", None)
             return _POSTGRES.get(state[_CLASS_OF]) if isinstance(state, str) else None
+
+
+def _code(exc: BaseException | None) -> int:
+    """SQLite's primary result code: the low byte of an extended one (sqlite.org/rescode.html); 0 for another's."""
+    return int(getattr(exc, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _cut(exc: DBAPIError) -> bool:

@@ -9,13 +9,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.fakes.behaviours import exits
+from tests.fakes.containers import FakeContainers
+from tests.story.house import House, free_port
+
 PROJECT = Path(__file__).parents[2]
 
 
-def lived_through(state: Path, source: Path) -> dict[str, Any]:
+def lived_through(program: str, *arguments: str) -> dict[str, Any]:
     """What a whole daemon in a process of its own came to: only there can the right to write be taken away."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fakes.full_disk_program", str(state), str(source)],
+        [sys.executable, "-m", f"tests.fakes.{program}", *arguments],
         cwd=PROJECT,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
@@ -29,7 +33,7 @@ def lived_through(state: Path, source: Path) -> dict[str, Any]:
 
 
 def test_whenever_the_disk_fails_nothing_is_lost_or_done_twice_and_it_is_told_why(state: Path, source: Path) -> None:
-    told = lived_through(state, source)
+    told = lived_through("full_disk_program", str(state), str(source))
     status = told["meanwhile"].pop("status")
     assert set(told["meanwhile"]) >= {"prepare", "run_agent", "collect", "judge_head", "publish", "close"}
     for said in told["meanwhile"].values():
@@ -47,3 +51,12 @@ def test_whenever_the_disk_fails_nothing_is_lost_or_done_twice_and_it_is_told_wh
         "branches": 1,
         "pulls": 1,
     }
+
+
+def test_a_daemon_started_on_a_full_disk_waits_and_says_why_in_the_place_of_ending_over_and_over(state: Path) -> None:
+    with House(state=state, containers=FakeContainers(lambda _: exits())).daemon():
+        pass
+    told = lived_through("starting_program", str(state), str(free_port()))
+    assert (told["before"]["code"], told["before"]["status"]) == (503, "stands still")
+    assert "cannot be written" in told["before"]["reason"] or "The host refused" in told["before"]["reason"]
+    assert told["after"] == {"code": 200, "status": "ok"}
