@@ -13,7 +13,6 @@ from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
-from sqlalchemy.engine import Engine
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
@@ -32,6 +31,7 @@ from mcp_ashigaru.stores import (
     receipts_of,
     records_url,
     spending_of,
+    try_to_write,
 )
 from mcp_ashigaru.walls import fleet_of, gateways_of, podman_containers
 from mcp_ashigaru.web.doorkeeper import Doorkeeper
@@ -41,7 +41,7 @@ from runner import ladder
 from runner.adapters.dbos_rounds import DbosRounds
 from runner.adapters.git_http import git_http_app
 from runner.adapters.local_forge import LocalForge
-from runner.adapters.sql_engine import migrate, open_engine, probe
+from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_faults import report
 from runner.adapters.sql_receipts import ReceiptedRecords, SqlReceipts
 from runner.adapters.system_clock import SystemClock
@@ -196,7 +196,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             clock=clock,
             first=partial(first_round, ladder=settings.ladder, bounds=settings.bounds),
         )
-        stack.enter_context(mending(standstill, partial(_try_to_write, records_engine, receipts), left_out.catch_up))
+        stack.enter_context(mending(standstill, partial(try_to_write, records_engine, receipts), left_out.catch_up))
         yield Daemon(app=Doorkeeper(app, door), server=server, service=service, forge=local, stopping=stopping)
 
 
@@ -228,12 +228,6 @@ class _Late:
     def faulted(self, round_input: RoundInput, detail: str) -> None:
         if self.service is not None:
             self.service.faulted(round_input, detail)
-
-
-def _try_to_write(records: Engine, receipts: SqlReceipts) -> None:
-    """Nothing, where the records and their anchors can be written. Raises RecordsFault."""
-    probe(records)
-    receipts.anchor()
 
 
 def _anchor(receipts: SqlReceipts) -> None:

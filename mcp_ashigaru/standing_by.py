@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 _LOG: Final = logging.getLogger(__name__)
 _PASSES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EMFILE, errno.ENFILE})
-_AGAIN_S: Final = 5.0
+_AGAIN_S: Final = 1.0
 _LEAVE_S: Final = 5.0
 
 

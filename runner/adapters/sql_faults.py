@@ -26,6 +26,7 @@ _CURES: Final = MappingProxyType(
     }
 )
 """Of SQLite's primary result codes those that say something of the host, and what is to be done."""
+_WRONG_FILE: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
 _CLASS_OF: Final = slice(0, 2)
 _POSTGRES: Final = MappingProxyType(
     {
@@ -53,11 +54,7 @@ def records_fault(exc: SQLAlchemyError, otherwise: str, *, starting: bool = Fals
     starting: before anything was written, a file that cannot be opened or written is most likely the wrong one.
     """
     passing = trouble("The records", exc)
-    if (
-        starting
-        and isinstance(exc, DBAPIError)
-        and _code(exc.orig) in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
-    ):
+    if starting and isinstance(exc, DBAPIError) and _code(exc.orig) in _WRONG_FILE:
         passing = None
     return RecordsFault(otherwise) if passing is None else RecordsDown(passing)
 
