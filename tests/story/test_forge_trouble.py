@@ -13,12 +13,12 @@ import pytest
 
 from mcp_ashigaru.client import CallRefused
 from runner.facts import Fact, Step
-from runner.model import RoundInput
+from runner.model import CheckState, RoundInput
 from runner.sandboxes import Role
 from tests.fakes.github.faults import How
 from tests.story.house import Foreman, House, git
-from tests.story.scenes import RIGHT, branches, held, house_of, passes_when, started, writes
-from tests.story.test_following import BETTER, in_ci, once, under_review
+from tests.story.scenes import RIGHT, held, house_of, passes_when, started, writes
+from tests.story.test_following import BETTER, branches, in_ci, once, under_review
 from tests.story.test_trouble import hasten
 from tests.story.worlds import WORLDS, GithubWorld, World, github_world, tip
 
@@ -67,12 +67,21 @@ def agents(house: House) -> int:
     return len(started(house, Role.AGENT))
 
 
-def rewritten(world: World) -> str:
-    """Somebody force-pushed main: the commit that was there is not in its history any more."""
-    tree = git(world.bare, "rev-parse", "main^{tree}")
-    fresh = git(world.bare, "commit-tree", tree, "-m", "rewritten")
+def grown(world: World) -> None:
+    """Main has a second commit."""
+    more = git(world.bare, "commit-tree", "main^{tree}", "-p", "main", "-m", "second")
+    git(world.bare, "update-ref", "refs/heads/main", more)
+
+
+def dropped(world: World) -> None:
+    """Somebody took the last commit off main."""
+    git(world.bare, "update-ref", "refs/heads/main", git(world.bare, "rev-parse", "main^"))
+
+
+def made_anew(world: World) -> None:
+    """Somebody wrote main's history anew, from its first commit."""
+    fresh = git(world.bare, "commit-tree", "main^{tree}", "-m", "anew")
     git(world.bare, "update-ref", "refs/heads/main", fresh)
-    return fresh
 
 
 # --- credentials ---------------------------------------------------------------------------------------------
@@ -217,25 +226,26 @@ def test_a_run_whose_repository_is_renamed_goes_on_under_the_old_name(state: Pat
 # --- the base ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("when", ["before publishing", "under review"])
+@pytest.mark.parametrize(("kind", "happens"), [("run_agent", dropped), ("close", made_anew)], ids=["before", "after"])
 def test_work_from_a_base_that_was_rewritten_is_never_merged_and_the_run_says_so(
-    state: Path, world: World, when: str
+    state: Path, world: World, kind: str, happens: Callable[[World], None]
 ) -> None:
     house = house_of(state, {1: writes(RIGHT)}, passes_when(RIGHT))
-    if when == "before publishing":
-        house.witness = At(kind="run_agent", do=lambda: rewritten(world) and None)
+    house.witness = At(kind=kind, do=lambda: happens(world))
     with world.daemon(house) as foreman:
+        grown(world)
         world.require("build")
         told = foreman.until(foreman.work(repo=world.repo), in_ci)
-        main = rewritten(world) if when == "under review" else tip(world, "main")
-        foreman.daemon.service.follower.look(told["run_id"])
+        once(house.witness.done.is_set)
+        main = tip(world, "main")
+        world.report(told["head_sha"], "build", CheckState.PASSED)
+        told = foreman.until(told["run_id"], under_review)
         refused = foreman.call("promote", repo=world.repo, pr=told["pull"]["number"])
-        assert not refused["promoted"]
-        if "CI" in refused["detail"]:
-            raise AssertionError(refused)
+        assert "main moved" in refused["detail"]
         told = foreman.until(told["run_id"], lambda now: under_review(now) and now["reason"] is not None)
         assert "main was rewritten" in told["reason"]
         assert "dispatch the ticket again" in told["reason"]
+        assert not foreman.call("promote", repo=world.repo, pr=told["pull"]["number"])["promoted"]
         assert tip(world, "main") == main
         assert agents(house) == 1
 

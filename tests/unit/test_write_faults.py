@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import podman.errors
@@ -27,15 +29,21 @@ from runner.adapters.sql_receipts import SqlReceipts
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.sql_schema import day_bills
 from runner.adapters.system_clock import SystemClock
+from runner.closing import Closing
 from runner.errors import CheckoutFault, DiskLow, EngineDown, ForgeDown, RecordsDown, RecordsFault, SandboxFault
-from runner.facts import CancelSeen, Fact, Prepare, Step
+from runner.facts import CancelSeen, Close, Fact, Outcome, Prepare, RoundClosed, Step
 from runner.files import remove_tree
-from runner.model import Remote, RoundInput
+from runner.layout import Layout
+from runner.model import Phase, Remote, RoundInput
 from runner.receipts import ANCHOR_EVERY, Deed, Kind
+from runner.records import RunChange, RunRecord
 from runner.rounds import Interrupted
 from runner.standstill import Standstill, mending, standing
-from tests.story.house import repository
+from tests.fakes.behaviours import exits
+from tests.fakes.containers import FakeContainers
+from tests.story.house import FakeModel, repository
 from tests.unit.test_ladder import INPUT
+from tests.unit.test_promotion import RUN
 
 PROJECT = Path(__file__).parents[2]
 FULL = "The records cannot be written: the disk is full; free some space."
@@ -270,19 +278,67 @@ def test_what_podman_cannot_do_is_told_as_what_it_is(raised: Exception, fault: t
     assert words in str(told)
 
 
-def test_what_cannot_be_removed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "tree" / "deep").mkdir(parents=True)
-    (tmp_path / "tree" / "deep" / "file").write_bytes(b"")
+@contextmanager
+def read_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No file can be removed while the block lasts, as on a file system that the kernel has made read-only."""
 
     def refuse(*_args: object, **_options: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "unlink", refuse)
-        with pytest.raises(OSError, match="Read-only file system"):
-            remove_tree(tmp_path / "tree")
+        yield
+
+
+def test_what_cannot_be_removed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tree" / "deep").mkdir(parents=True)
+    (tmp_path / "tree" / "deep" / "file").write_bytes(b"")
+    with read_only(monkeypatch), pytest.raises(OSError, match="Read-only file system"):
+        remove_tree(tmp_path / "tree")
     remove_tree(tmp_path / "tree")
     assert not (tmp_path / "tree").exists()
+
+
+class Recorded:
+    """Records of one run at work that has nothing else."""
+
+    def __init__(self) -> None:
+        self.changes: list[RunChange] = []
+
+    def attempts(self, _run_id: str) -> list[object]:
+        return []
+
+    def run(self, run_id: str) -> RunRecord:
+        return dataclasses.replace(RUN, run_id=run_id, phase=Phase.GATE)
+
+    def change(self, _run_id: str, change: RunChange, _at: float) -> None:
+        self.changes.append(change)
+
+    def release(self, _run_id: str) -> None:
+        pass
+
+
+def test_files_that_cannot_be_removed_keep_no_round_from_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = Recorded()
+    layout = Layout(state_dir=tmp_path)
+    left = layout.run(INPUT.run_id) / "file"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"")
+    closing = Closing(
+        containers=FakeContainers(lambda _: exits()),
+        records=records,  # type: ignore[arg-type]
+        clock=SystemClock(),
+        layout=layout,
+        model=FakeModel(),
+        resubmit=lambda _round, _delay: None,
+    )
+    with read_only(monkeypatch):
+        closed = closing.close(INPUT, Close(outcome=Outcome.ESCALATED, reason="A person has to look.", tier=0))
+    assert closed == RoundClosed()
+    assert [one["phase"] for one in records.changes] == [Phase.ESCALATED]
+    assert str(left.parent) in caplog.text
 
 
 # --- a disk that is really full ------------------------------------------------------------------------------
