@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -17,6 +18,8 @@ _LOG: Final = logging.getLogger(__name__)
 _LOOK_S: Final = 0.1
 _FIRST_S: Final = 0.2
 _GROWTH: Final = 1.5
+_GROWTH_AFTER: Final = 1.2
+_WELL_S: Final = 60.0
 _MOST_S: Final = 15.0
 _LEAVE_S: Final = 1.0
 
@@ -90,12 +93,16 @@ def mending(
     stopping = threading.Event()
 
     def watch() -> None:
+        pause, ended = first_s, float("-inf")
         while not stopping.is_set():
             if not standstill.wait_for(begun=True, timeout_s=_LOOK_S):
                 continue
-            pause = first_s
+            if time.monotonic() - ended > _WELL_S:
+                pause = first_s
             while not stopping.wait(pause) and not _over(standstill, probe, mend):
                 pause = min(pause * _GROWTH, _MOST_S)
+            # Where little can be written and much cannot, the steps are not done again in quick succession.
+            pause, ended = min(pause * _GROWTH_AFTER, _MOST_S), time.monotonic()
 
     thread = threading.Thread(target=watch, name="mending", daemon=True)
     thread.start()

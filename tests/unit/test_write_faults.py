@@ -309,7 +309,7 @@ class Recorded:
         return []
 
     def run(self, run_id: str) -> RunRecord:
-        return dataclasses.replace(RUN, run_id=run_id, phase=Phase.GATE)
+        return dataclasses.replace(RUN, run_id=run_id, phase=Phase.GATE, pull=None)
 
     def change(self, _run_id: str, change: RunChange, _at: float) -> None:
         self.changes.append(change)
