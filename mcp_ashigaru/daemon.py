@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
@@ -32,6 +33,7 @@ from mcp_ashigaru.stores import (
     receipts_of,
     records_url,
     spending_of,
+    try_to_write,
 )
 from mcp_ashigaru.walls import fleet_of, gateways_of, own_podman, podman_containers
 from mcp_ashigaru.web.doorkeeper import Doorkeeper
@@ -43,10 +45,13 @@ from runner.adapters.git_http import git_http_app
 from runner.adapters.host_lock import only_host
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
-from runner.adapters.sql_receipts import ReceiptedRecords
+from runner.adapters.sql_faults import report
+from runner.adapters.sql_receipts import ReceiptedRecords, SqlReceipts
 from runner.adapters.system_clock import SystemClock
 from runner.allowed import Policy
 from runner.desk import Desk
+from runner.enqueueing import Enqueueing
+from runner.errors import RecordsFault
 from runner.facts import Fact, Step
 from runner.halting import HaltWatch
 from runner.house_watch import HouseWatch
@@ -54,9 +59,11 @@ from runner.layout import Layout
 from runner.model import RoundInput
 from runner.model_access import ModelAccess
 from runner.ports import Clock, Containers, Forge
+from runner.round_after import first_round
 from runner.rounds import Rounds
 from runner.service import Service
 from runner.setup_run import Egress
+from runner.standstill import Standstill, mending, standing
 from runner.watch import Watch
 
 _LOG = logging.getLogger(__name__)
@@ -111,10 +118,12 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stack.callback(records_engine.dispose)
         migrate(records_engine)
         stack.enter_context(only_host(records_engine, settings.host_id))
+        standstill = Standstill()
+        report(records_engine, "The records", standstill.begin)
         door = door_of(settings, keyring_of(settings, records_engine, clock))
         receipts = receipts_of(settings, records_engine, clock)
         receipts.recover()
-        stack.callback(receipts.anchor)
+        stack.callback(_anchor, receipts)
         records = ReceiptedRecords(records_engine, receipts)
         spending = spending_of(settings, records_engine, clock)
         local = forge_of(settings, records_engine)
@@ -155,10 +164,11 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             engine_url(settings),
             host_id=settings.host_id,
             slots=settings.slots,
-            carry_out=_witnessed(built.engine.carry_out, given.witness),
+            carry_out=standing(_witnessed(built.engine.carry_out, given.witness), standstill, stopping),
             begin=ladder.begin,
             advance=ladder.advance,
             on_fault=late.faulted,
+            on_stuck=standstill.begin,
             stopping=stopping,
         )
         service = Service(
@@ -179,11 +189,12 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             closing=built.closing,
             spending=spending,
             ledger=stocked.ledger,
+            standstill=standstill,
         )
         late.service, late.rounds = service, rounds
         server = build_server(service, stopping)
         watch = Watch(records, service.follower.look, clock, every_s=settings.watch_s)
-        app = _asgi(settings, server, local if settings.forge == "local" else None, layout, watch, service)
+        app = _asgi(settings, server, local if settings.forge == "local" else None, layout, watch, service, standstill)
         rounds.launch()
         stack.callback(_leave, rounds, stopping)
         if was_restored(settings.state_dir):
@@ -193,6 +204,13 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             service.recover()
         stack.callback(watch.close, 1.0)
         watch.start()
+        left_out = Enqueueing(
+            records=records,
+            rounds=rounds,
+            clock=clock,
+            first=partial(first_round, ladder=settings.ladder, bounds=settings.bounds),
+        )
+        stack.enter_context(mending(standstill, partial(try_to_write, records_engine, receipts), left_out.catch_up))
         for watching in (HaltWatch(records=records, rounds=rounds, spending=spending), house):
             stack.callback(watching.close, 0.5)
             watching.start()
@@ -231,6 +249,14 @@ class _Late:
             self.service.faulted(round_input, detail)
 
 
+def _anchor(receipts: SqlReceipts) -> None:
+    """The chain's head is in the anchor file, if anything can be written; a daemon leaves all the same."""
+    try:
+        receipts.anchor()
+    except RecordsFault as exc:
+        _LOG.warning("the last receipts are not anchored: %s", exc)
+
+
 def _leave(rounds: DbosRounds, stopping: threading.Event) -> None:
     """Steps leave at their next look at `stopping`; one that hangs does not hold the process."""
     stopping.set()
@@ -245,6 +271,7 @@ def _asgi(
     layout: Layout,
     watch: Watch,
     service: Service,
+    standstill: Standstill,
 ) -> ASGIApp:
     """/mcp, the local forge's git and pages or GitHub's webhooks: all that stands behind the door."""
     app = server.streamable_http_app(
@@ -253,7 +280,7 @@ def _asgi(
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     if forge is None:
-        app.router.routes.extend(routes(None))
+        app.router.routes.extend(routes(None, lambda: standstill.why))
         if settings.github_webhook_secret is not None:
             app.router.routes.extend(webhook_routes(settings.github_webhook_secret.get_secret_value(), watch.nudge))
     else:
@@ -263,6 +290,6 @@ def _asgi(
             talk=forge.operator.talk,
             sees=lambda caller, repo, number: Desk(service, caller).sees_pull(repo, number),
         )
-        app.router.routes.extend(routes(pages))
+        app.router.routes.extend(routes(pages, lambda: standstill.why))
         app.router.routes.append(Mount("/forge", git_http_app(layout.forge, forge_secret(settings.state_dir))))
     return app

@@ -14,28 +14,21 @@ from typing import Final, Protocol, assert_never
 from runner.answering import MAX_REMARKS, RoundEnd, answer, dispositions, feedback_from_remarks
 from runner.brief import feedback_from_ci
 from runner.ci import AWAITED, Ci, CiPolicy, CiState, weigh
-from runner.errors import Leaked
+from runner.errors import Leaked, Rejected, Unavailable
 from runner.following import Deed, Landed, Repair, Rest, Revise, Show, Shut, Sight, decide, may_ask
 from runner.guard import Guard
-from runner.model import (
-    DONE_PHASES,
-    REVIEW_PHASES,
-    Bounds,
-    Cause,
-    Check,
-    CheckState,
-    Phase,
-    RoundInput,
-    Tier,
-)
+from runner.model import DONE_PHASES, REVIEW_PHASES, Bounds, Cause, Check, CheckState, Phase, RoundInput, Tier
 from runner.ports import Checkouts, Clock, Forge
 from runner.publishing import LABEL_UNJUDGED
+from runner.reasons import UNSEEN, unseen
 from runner.records import NoticeKind, Records, RunChange, RunRecord, TakenUp
 from runner.round_after import round_after, tier_above, tier_of
 
 _LOG: Final = logging.getLogger(__name__)
 _STALE_S: Final = 60.0
 """So long after a push a forge may still show what was there before it."""
+_LONG_S: Final = 600.0
+"""A forge that cannot be asked for so long is told of; a shorter while passes."""
 _LOG_BYTES: Final = 16 * 1024
 _DIFF_BYTES: Final = 32 * 1024
 _MAX_LOGS: Final = 5
@@ -73,7 +66,17 @@ class Follower:
     guard: Guard
 
     def look(self, run_id: str) -> bool:
-        """Look once, and do what is due; whether anything came of it. Raises RunnerError when the world is away."""
+        """Look once, and do what is due; whether anything came of it. Raises RunnerError when the world is away.
+
+        Where that is for longer, or until a person does something, the run says so until the next look that sees.
+        """
+        try:
+            return self._look(run_id)
+        except (Rejected, Unavailable) as exc:
+            self._unseen(run_id, exc)
+            raise
+
+    def _look(self, run_id: str) -> bool:
         run = self.records.run(run_id)
         if run is None:
             return False
@@ -100,6 +103,16 @@ class Follower:
             return self._do(now, deed, seen.ci, logs) or answered
 
     # --- seeing ---
+
+    def _unseen(self, run_id: str, why: Rejected | Unavailable) -> None:
+        run, now = self.records.run(run_id), self.clock.now()
+        if run is None or run.phase not in REVIEW_PHASES:
+            return
+        seen = run.checks_as_of or run.published_at or run.updated_at
+        passing = isinstance(why, Unavailable) and why.retry_after_s < _LONG_S and now - seen < _LONG_S
+        reason = unseen(str(why))
+        if not passing and run.reason != reason:
+            self.records.change(run_id, {"reason": reason}, now)
 
     def _see(self, run: RunRecord, number: int, head: str) -> Sight | None:
         """What the forge shows of the run now; None where what it shows is from before our push."""
@@ -173,7 +186,8 @@ class Follower:
 
     def _rest(self, run: RunRecord, deed: Rest, ci: Ci) -> bool:
         moved = (run.phase, run.ci) != (deed.phase, ci.state)
-        if not moved and deed.reason in {None, run.reason}:
+        blind = (run.reason or "").startswith(UNSEEN)
+        if not moved and not blind and deed.reason in {None, run.reason}:
             return False
         change: RunChange = {"phase": deed.phase, "ci": ci.state, "reason": deed.reason}
         self.records.change(run.run_id, change, self.clock.now())

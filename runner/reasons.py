@@ -17,6 +17,9 @@ CANCELLED: Final = "Cancelled."
 HALTED: Final = "Spending is halted; `mcp-ashigaru resume` lets it go on"
 """How the reason of a run begins that waits for the operator to let money be spent again."""
 
+UNSEEN: Final = "The forge cannot be asked:"
+"""How the reason of a run under review begins whose pull request cannot be looked at."""
+
 _WAITING: Final = MappingProxyType(
     {
         Ending.REPO_BUDGET: "The repository's budget of the day is used up; ASHIGARU_REPO_DAY_MICRO_USD raises it",
@@ -39,6 +42,11 @@ def waiting(ending: Ending, tier: Tier) -> str:
 def trouble(detail: str) -> str:
     """Why a round waits for the rest of the world."""
     return _told(f"Something outside is in the way: {_quote(detail)}. It tries again by itself.")
+
+
+def unseen(detail: str) -> str:
+    """Why what is said of a pull request may be old."""
+    return _told(f"{UNSEEN} {_quote(detail)}. It is asked again by itself.")
 
 
 def misconfigured(ending: Ending, tier: Tier, detail: str) -> str:

@@ -50,6 +50,9 @@ class Rounds(Protocol):
     def state(self, run_id: str, number: int) -> RoundState:
         """What is known of the round. FAILED: it died of a fault of ours."""
 
+    def revive(self) -> None:
+        """Have those rounds go on, from their next step, whose last one was done but could not be recorded."""
+
     def close(self, deadline_s: float) -> bool:
         """Stop taking work and return within the deadline; what is in flight goes on at the next launch.
 

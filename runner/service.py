@@ -33,6 +33,7 @@ from runner.retrying import Retrier
 from runner.round_after import first_round, round_after, tier_of
 from runner.rounds import Rounds, RoundState
 from runner.spending import Spending, Today
+from runner.standstill import Standstill
 from runner.starting import Starter
 from runner.taking_over import TakeOver
 from runner.turns import Turns
@@ -60,6 +61,7 @@ class Service:
         closing: Closing,
         spending: Spending,
         ledger: Ledger,
+        standstill: Standstill | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         """Take the ports; does nothing yet."""
@@ -72,6 +74,7 @@ class Service:
         self._closing = closing
         self._keeper = keeper
         self._spending = spending
+        self._standstill = standstill or Standstill()
         self._turns = Turns()
         self._ledger = ledger
         self._starter = Starter(policy=policy, clock=clock, ledger=ledger)
@@ -202,7 +205,8 @@ class Service:
         """The run as a person would want it told. Raises UnknownRun."""
         run = self._known(run_id)
         today = self._spending.today(run.repo)
-        return describe(view_of(self._records, run, today=today, budget_micro_usd=self._policy.bounds.run_micro_usd))
+        view = view_of(self._records, run, today=today, budget_micro_usd=self._policy.bounds.run_micro_usd)
+        return describe(view, standstill=self._standstill.why)
 
     def today(self, repo: str | None = None) -> Today:
         """What the day has cost so far, and whether spending is halted."""

@@ -182,6 +182,10 @@ class GitCheckouts:
         with self._only_one(clone):
             return self._own(clone, grafted_tree(clone, onto, wanted, entries), onto, "A tree to judge by")
 
+    def follows(self, run_id: str, old: str, new: str) -> bool:
+        """By git's own walk."""
+        return self._existing(run_id).is_ancestor(old, new)
+
     # --- pushing -----------------------------------------------------------------------------------------------
 
     def push(self, run_id: str, remote: Remote, commit: str, branch: str) -> None:
