@@ -41,7 +41,7 @@ from runner.adapters.git_http import git_http_app
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_receipts import ReceiptedRecords
-from runner.adapters.system_clock import SystemClock
+from runner.adapters.system_clock import SystemClock, boot_id, up_s
 from runner.allowed import Policy
 from runner.desk import Desk
 from runner.facts import Fact, Step
@@ -53,6 +53,7 @@ from runner.ports import Clock, Containers, Forge
 from runner.rounds import Rounds
 from runner.service import Service
 from runner.setup_run import Egress
+from runner.timeline import Timeline
 from runner.watch import Watch
 
 _LOG = logging.getLogger(__name__)
@@ -71,6 +72,8 @@ class Parts:
     model: ModelAccess | None = None
     egress: Egress | None = None
     clock: Clock | None = None
+    boot: str | None = None
+    """The id of the host's boot."""
     witness: Callable[[RoundInput, Step, Fact], None] | None = None
     """Told of every fact before it is recorded; raising `Interrupted` there is a crash at that very place."""
 
@@ -101,6 +104,9 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stack.enter_context(only_daemon(settings.state_dir))
         stopping = threading.Event()
         clock = given.clock or SystemClock()
+        # Whoever brings a clock has a host that is never suspended.
+        up = up_s if given.clock is None else None
+        timeline = Timeline(clock=clock, boot=boot_id() if given.boot is None else given.boot, up=up)
         layout = Layout(state_dir=settings.state_dir)
         records_engine = open_engine(records_url(settings))
         stack.callback(records_engine.dispose)
@@ -136,6 +142,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 egress=egress,
                 receipts=receipts,
                 stopping=stopping,
+                timeline=timeline,
             ),
             pool,
             late.resubmit,

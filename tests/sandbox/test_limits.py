@@ -45,7 +45,7 @@ def runs(lab: PodmanLab, spec: SandboxSpec, disk: DiskLimits = LIMITS, timeout_s
         stopping=threading.Event(),
         disk=Disk(state_dir=lab.home, clock=clock, limits=disk),
     )
-    return runner.to_end(spec, started_at=clock.now(), timeout_s=timeout_s, cancelled=lambda: False)
+    return runner.to_end(spec, since=runner.moment(), timeout_s=timeout_s, cancelled=lambda: False)
 
 
 def said(lab: PodmanLab, script: str, limits: Limits) -> tuple[Ran, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from runner.agent_watch import AgentWatch
 from runner.conclusion import Stopped
 from runner.model import Tier
+from runner.transcript import Transcript
 
 TIER = Tier(name="t", model="sonnet", effort="low", max_turns=1, max_micro_usd=1, wall_s=1000, idle_s=100)
 
@@ -31,9 +32,9 @@ def test_an_agent_that_does_nothing_and_gets_nothing_is_idle() -> None:
     clock = Turned()
     watch = AgentWatch(clock, TIER, 0.0, lambda: False)
     clock.at = 100.0
-    assert watch.over() is None
+    assert watch.over(Transcript()) is None
     clock.at = 101.0
-    assert watch.over() is Stopped.IDLE
+    assert watch.over(Transcript()) is Stopped.IDLE
 
 
 def test_an_agent_whose_answer_is_on_its_way_is_not_idle_until_its_time_is_up() -> None:
@@ -41,13 +42,13 @@ def test_an_agent_whose_answer_is_on_its_way_is_not_idle_until_its_time_is_up() 
     answers = [True]
     watch = AgentWatch(clock, TIER, 0.0, lambda: answers[0])
     for clock.at in (101.0, 202.0, 303.0):
-        assert watch.over() is None
+        assert watch.over(Transcript()) is None
     answers[0] = False
     clock.at = 404.0
-    assert watch.over() is Stopped.IDLE
+    assert watch.over(Transcript()) is Stopped.IDLE
     answers[0] = True
     clock.at = 1001.0
-    assert watch.over() is Stopped.WALL
+    assert watch.over(Transcript()) is Stopped.WALL
 
 
 def test_an_agent_that_never_falls_silent_is_looked_at_twice_a_second_and_stopped_in_time() -> None:
@@ -59,5 +60,5 @@ def test_an_agent_that_never_falls_silent_is_looked_at_twice_a_second_and_stoppe
         clock.at += 0.125
         if watch.heard():
             looks += 1
-            stopped = watch.over()
+            stopped = watch.over(Transcript())
     assert (stopped, looks) == (Stopped.WALL, 2001)
