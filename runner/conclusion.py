@@ -118,9 +118,11 @@ def conclude(
     if transcript.results > 1:
         return _ended(Ending.UNREADABLE, f"{transcript.results} results came where one is right")
     result = transcript.result
+    # A process that has said its result and then will not leave has done its work all the same.
     stayed = stopped is Stopped.GRACE or (exit_report is not None and exit_report.reason == "grace")
-    if result is not None and _succeeded(result, exit_report, stayed=stayed):
-        finished = Ending.STOPPED_AFTER_RESULT if stayed else Ending.COMPLETED
+    left = exit_report is not None and exit_report.code == 0
+    if result is not None and (left or stayed) and _succeeded(result):
+        finished = Ending.COMPLETED if left else Ending.STOPPED_AFTER_RESULT
         return _ended(Ending.REFUSED if result.safety_stops else finished, clean(result.text, MAX_SUMMARY_CHARS))
     if stopped is Stopped.GRACE and result is not None:
         return _by_exit(transcript, exit_report or ExitReport(reason="grace"), upstream)
@@ -147,10 +149,8 @@ def _had_its_say(result: Result | None) -> bool:
     return result is not None and result.terminal_reason in _BY_REASON
 
 
-def _succeeded(result: Result, exit_report: ExitReport | None, *, stayed: bool) -> bool:
-    # A process that has said its result and then will not leave has done its work all the same.
-    left = exit_report is not None and exit_report.code == 0
-    return (left or stayed) and not result.is_error and result.terminal_reason == "completed" and result.num_turns >= 1
+def _succeeded(result: Result) -> bool:
+    return not result.is_error and result.terminal_reason == "completed" and result.num_turns >= 1
 
 
 def _by_exit(transcript: Transcript, exit_report: ExitReport, upstream: UpstreamFailure | None) -> AgentEnded:
