@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,8 +41,10 @@ from runner.adapters.dbos_rounds import DbosRounds
 from runner.adapters.git_http import git_http_app
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
+from runner.adapters.sql_moments import SqlMoments
 from runner.adapters.sql_receipts import ReceiptedRecords
 from runner.adapters.system_clock import SystemClock, boot_id, up_s
+from runner.ages import Ages
 from runner.allowed import Policy
 from runner.desk import Desk
 from runner.facts import Fact, Step
@@ -54,6 +57,7 @@ from runner.rounds import Rounds
 from runner.service import Service
 from runner.setup_run import Egress
 from runner.timeline import Timeline
+from runner.waits import PatientRounds
 from runner.watch import Watch
 
 _LOG = logging.getLogger(__name__)
@@ -104,9 +108,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stack.enter_context(only_daemon(settings.state_dir))
         stopping = threading.Event()
         clock = given.clock or SystemClock()
-        # Whoever brings a clock has a host that is never suspended.
-        up = up_s if given.clock is None else None
-        timeline = Timeline(clock=clock, boot=boot_id() if given.boot is None else given.boot, up=up)
+        timeline = _timeline_of(given, clock)
         layout = Layout(state_dir=settings.state_dir)
         records_engine = open_engine(records_url(settings))
         stack.callback(records_engine.dispose)
@@ -147,7 +149,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             pool,
             late.resubmit,
         )
-        rounds = DbosRounds(
+        engine = DbosRounds(
             settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db",
             host_id=settings.host_id,
             slots=settings.slots,
@@ -157,6 +159,8 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             on_fault=late.faulted,
             stopping=stopping,
         )
+        book = SqlMoments(records_engine, settings.host_id)
+        rounds = PatientRounds(rounds=engine, book=book, records=records, timeline=timeline)
         service = Service(
             policy=Policy(
                 repos=frozenset(settings.repos),
@@ -173,6 +177,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             keeper=built.keeper,
             closing=built.closing,
             spending=spending,
+            ages=Ages(book=book, records=records, timeline=timeline),
         )
         late.service, late.rounds = service, rounds
         server = build_server(service, stopping)
@@ -181,12 +186,19 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         rounds.launch()
         stack.callback(_leave, rounds, stopping)
         service.recover()
+        rounds.start()
         stack.callback(watch.close, 1.0)
         watch.start()
         halts = HaltWatch(records=records, rounds=rounds, spending=spending)
         stack.callback(halts.close, 1.0)
         halts.start()
         yield Daemon(app=Doorkeeper(app, door), server=server, service=service, forge=local, stopping=stopping)
+
+
+def _timeline_of(given: Parts, clock: Clock) -> Timeline:
+    boot = boot_id() if given.boot is None else given.boot
+    # Whoever brings a clock has a host that is never suspended. An unknown boot is like no other.
+    return Timeline(clock=clock, boot=boot or secrets.token_hex(8), up=up_s if given.clock is None else None)
 
 
 def _witnessed(
@@ -219,7 +231,7 @@ class _Late:
             self.service.faulted(round_input, detail)
 
 
-def _leave(rounds: DbosRounds, stopping: threading.Event) -> None:
+def _leave(rounds: Rounds, stopping: threading.Event) -> None:
     """Steps leave at their next look at `stopping`; one that hangs does not hold the process."""
     stopping.set()
     if not rounds.close(_STEPS_S):

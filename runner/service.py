@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from runner.ages import Ages
 from runner.allowed import Policy
 from runner.brief import feedback_from_reviewer
 from runner.cancelling import Canceller
@@ -21,14 +22,7 @@ from runner.guard import sound
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
 from runner.keeping import Keeper
 from runner.logs import Log, Wanted, read_log
-from runner.model import (
-    DONE_PHASES,
-    LIVE_PHASES,
-    WORKING_PHASES,
-    Cause,
-    Phase,
-    RoundInput,
-)
+from runner.model import DONE_PHASES, LIVE_PHASES, WORKING_PHASES, Cause, Phase, RoundInput
 from runner.owners import Owners, unknown_run
 from runner.ports import Checkouts, Clock, Forge
 from runner.promoting import NotPromoted, Promoted, Promoter
@@ -61,6 +55,7 @@ class Service:
         keeper: Keeper,
         closing: Closing,
         spending: Spending,
+        ages: Ages,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         """Take the ports; does nothing yet."""
@@ -85,6 +80,7 @@ class Service:
             forge=forge,
             checkouts=checkouts,
             clock=clock,
+            ages=ages,
             policy=FollowPolicy(
                 ci=policy.ci, ladder=policy.ladder, bounds=policy.bounds, settle_s=policy.review_settle_s
             ),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from runner.files import write_whole
 from runner.moments import Moment, before, moment_from_json, moment_to_json, worked_s
@@ -28,6 +28,28 @@ class Timeline:
         awake = self.clock.monotonic()
         up = awake if self.up is None else self.up()
         return Moment(utc=self.clock.now(), boot=self.boot, awake=awake, up=up)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A moment that outlives the daemon, and a number of seconds that belongs to it."""
+
+    name: str
+    begun: Moment
+    seconds: float
+
+
+class MomentBook(Protocol):
+    """Keeps moments of this host. Raises RecordsFault."""
+
+    def keep(self, kept: Kept) -> None:
+        """Remember it, in the place of another of its name (at most 128 characters)."""
+
+    def all(self, prefix: str) -> list[Kept]:
+        """Every one whose name begins so."""
+
+    def forget(self, name: str) -> None:
+        """It is not remembered, whether it was or not."""
 
 
 def begun(path: Path, started_at: float, now: Moment) -> Moment:
