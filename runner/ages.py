@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
-from runner.model import DONE_PHASES, REVIEW_PHASES
+from runner.ci import AWAITED
+from runner.model import REVIEW_PHASES
 from runner.moments import Moment, before, passed_s
 from runner.records import Records
 from runner.timeline import Kept, MomentBook, Timeline
@@ -33,7 +34,7 @@ class Ages:
         """
         name, now = f"{_PREFIX}{run_id}", self.timeline.now()
         if self._known is None:
-            self._known = {kept.name: kept for kept in self._left_over()}
+            self._known = {kept.name: kept for kept in self._left_over(now)}
         kept = self._known.get(name)
         if kept is None or kept.seconds != since:
             begun = before(now, passed_s(Moment(utc=since), now))
@@ -42,12 +43,15 @@ class Ages:
             _room_in(self._known)[name] = kept
         return since + passed_s(kept.begun, now)
 
-    def _left_over(self) -> Iterator[Kept]:
-        """What the last daemon knew of runs whose pull request or pipeline may still be followed; the rest goes."""
+    def _left_over(self, now: Moment) -> Iterator[Kept]:
+        """What the last daemon knew of runs whose pull request or pipeline is still followed; the rest goes."""
         for kept in self.book.all(_PREFIX):
             run = self.records.run(kept.name.removeprefix(_PREFIX))
-            if run is not None and run.phase in REVIEW_PHASES | DONE_PHASES:
-                yield kept
+            if run is not None and (run.phase in REVIEW_PHASES or run.pipeline in AWAITED):
+                # Said anew of this boot, so that from here on the wall clock has no part in it.
+                again = replace(kept, begun=before(now, passed_s(kept.begun, now)))
+                self.book.keep(again)
+                yield again
             else:
                 self.book.forget(kept.name)
 
