@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 
 from runner.conclusion import UpstreamFailure
+from runner.model import CheckState
 from runner.sandboxes import Role, SandboxStatus
 from tests.fakes.behaviours import AgentAtWork, works
 from tests.fakes.clocks import DAY_S, SetClock
 from tests.fakes.containers import FakeContainers
 from tests.story.house import LADDER, House
 from tests.story.scenes import RIGHT, HeldGate, held, house_of, is_base, passes_when, says_hello, started, writes
+from tests.story.test_following import opened
+from tests.story.worlds import local_world
 
 QUOTA: dict[str, Any] = {"is_error": True, "terminal_reason": "api_error", "api_error_status": 429}
 both_ways = pytest.mark.parametrize("day", [DAY_S, -DAY_S], ids=["forwards", "backwards"])
@@ -124,3 +127,37 @@ def test_a_run_that_waits_goes_on_when_its_time_has_passed_and_tells_that_time_b
         clock.passed_s += 7200.0
         foreman.until(run_id, lambda now: now["phase"] == "awaiting_review")
     assert len(started(house, Role.AGENT)) == 2
+
+
+def test_checks_that_run_have_their_time_though_the_clock_is_set_forwards(
+    state: Path, source: Path, tmp_path: Path
+) -> None:
+    house = house_of(state, {1: writes(RIGHT)}, passes_when(RIGHT), ci_wait_s=3600.0)
+    house.clock = clock = SetClock()
+    with local_world(source, tmp_path / "world") as world, world.daemon(house) as foreman:
+        world.require("build")
+        told = opened(foreman, world)
+        world.report(told["head_sha"], "build", CheckState.PENDING)
+        seen = foreman.until(told["run_id"], lambda now: now["checks"] and now["ci"] == "running")
+        clock.offset_s += DAY_S
+        foreman.daemon.service.follower.look(told["run_id"])
+        now = foreman.call("status", run_id=told["run_id"])
+        assert now["checks_as_of"] > seen["checks_as_of"] + DAY_S / 2
+        assert (now["phase"], now["ci"]) == ("ci", "running")
+        clock.passed_s += 3600.0
+        foreman.until(told["run_id"], lambda now: now["ci"] == "stalled")
+
+
+def test_a_remark_settles_though_the_clock_was_set_backwards(state: Path, source: Path, tmp_path: Path) -> None:
+    house = house_of(state, {1: writes(RIGHT), 2: writes("total = 1  # said\n")}, passes_when("total = 1"))
+    house.clock = clock = SetClock()
+    house.changes = {"review_settle_s": 60.0}
+    with local_world(source, tmp_path / "world") as world, world.daemon(house) as foreman:
+        world.require("build")
+        told = opened(foreman, world)
+        clock.offset_s -= DAY_S
+        world.comment(told["pull"]["number"], "Say it.")
+        foreman.daemon.service.follower.look(told["run_id"])
+        assert foreman.call("status", run_id=told["run_id"])["review_rounds"] == 0
+        clock.passed_s += 60.0
+        foreman.until(told["run_id"], lambda now: now["review_rounds"] == 1 and now["phase"] == "ci")
