@@ -21,6 +21,8 @@ from tests.story.scenes import RIGHT, HeldGate, held, house_of, is_base, passes_
 from tests.story.test_following import opened
 from tests.story.worlds import local_world
 
+pytestmark = pytest.mark.slow
+
 QUOTA: dict[str, Any] = {"is_error": True, "terminal_reason": "api_error", "api_error_status": 429}
 both_ways = pytest.mark.parametrize("day", [DAY_S, -DAY_S], ids=["forwards", "backwards"])
 

@@ -15,6 +15,8 @@ from tests.fakes.clocks import SetClock
 from tests.story.house import LADDER
 from tests.story.scenes import RIGHT, WRONG, house_of, passes_when, says_hello, writes
 
+pytestmark = pytest.mark.slow
+
 READ = ("Read", {"file_path": "/workspace/total.py"})
 GREP = ("Grep", {"pattern": "total"})
 
