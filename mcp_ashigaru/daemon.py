@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -46,8 +47,10 @@ from runner.adapters.host_lock import only_host
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_faults import report
+from runner.adapters.sql_moments import SqlMoments
 from runner.adapters.sql_receipts import ReceiptedRecords, SqlReceipts
-from runner.adapters.system_clock import SystemClock
+from runner.adapters.system_clock import SystemClock, boot_id, up_s
+from runner.ages import Ages
 from runner.allowed import Policy
 from runner.desk import Desk
 from runner.enqueueing import Enqueueing
@@ -64,6 +67,8 @@ from runner.rounds import Rounds
 from runner.service import Service
 from runner.setup_run import Egress
 from runner.standstill import Standstill, mending, standing
+from runner.timeline import Timeline
+from runner.waits import PatientRounds
 from runner.watch import Watch
 
 _LOG = logging.getLogger(__name__)
@@ -82,6 +87,8 @@ class Parts:
     model: ModelAccess | None = None
     egress: Egress | None = None
     clock: Clock | None = None
+    boot: str | None = None
+    """The id of the host's boot."""
     witness: Callable[[RoundInput, Step, Fact], None] | None = None
     """Told of every fact before it is recorded; raising `Interrupted` there is a crash at that very place."""
 
@@ -113,6 +120,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stack.enter_context(only_daemon(settings.state_dir))
         stopping = threading.Event()
         clock = given.clock or SystemClock()
+        timeline = _timeline_of(given, clock)
         layout = Layout(state_dir=settings.state_dir)
         records_engine = open_engine(records_url(settings))
         stack.callback(records_engine.dispose)
@@ -156,11 +164,12 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 receipts=receipts,
                 stopping=stopping,
                 relief=house.relieve,
+                timeline=timeline,
             ),
             pool,
             late.resubmit,
         )
-        rounds = DbosRounds(
+        engine = DbosRounds(
             engine_url(settings),
             host_id=settings.host_id,
             slots=settings.slots,
@@ -171,6 +180,8 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             on_stuck=standstill.begin,
             stopping=stopping,
         )
+        book = SqlMoments(records_engine, settings.host_id)
+        rounds = PatientRounds(rounds=engine, book=book, records=records, timeline=timeline)
         service = Service(
             policy=Policy(
                 repos=frozenset(settings.repos),
@@ -190,6 +201,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             spending=spending,
             ledger=stocked.ledger,
             standstill=standstill,
+            ages=Ages(book=book, records=records, timeline=timeline),
         )
         late.service, late.rounds = service, rounds
         server = build_server(service, stopping)
@@ -202,6 +214,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             is_reconciled(settings.state_dir)
         else:
             service.recover()
+        rounds.start()
         stack.callback(watch.close, 1.0)
         watch.start()
         left_out = Enqueueing(
@@ -217,6 +230,12 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         yield Daemon(
             app=Doorkeeper(app, door), server=server, service=service, forge=local, stopping=stopping, house=house
         )
+
+
+def _timeline_of(given: Parts, clock: Clock) -> Timeline:
+    boot = boot_id() if given.boot is None else given.boot
+    # Whoever brings a clock has a host that is never suspended. An unknown boot is like no other.
+    return Timeline(clock=clock, boot=boot or secrets.token_hex(8), up=up_s if given.clock is None else None)
 
 
 def _witnessed(
@@ -257,7 +276,7 @@ def _anchor(receipts: SqlReceipts) -> None:
         _LOG.warning("the last receipts are not anchored: %s", exc)
 
 
-def _leave(rounds: DbosRounds, stopping: threading.Event) -> None:
+def _leave(rounds: Rounds, stopping: threading.Event) -> None:
     """Steps leave at their next look at `stopping`; one that hangs does not hold the process."""
     stopping.set()
     if not rounds.close(_STEPS_S):

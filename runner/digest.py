@@ -225,6 +225,8 @@ def _headline(view: RunView, standstill: str | None) -> str:
         parts.append(clean(view.reason, 240))
     elif view.phase is Phase.AGENT and view.recent_actions:
         parts.append(f"Last: {clean(view.recent_actions[-1], 80)}.")
+    stopped = [one.text for one in view.notices if one.kind == "watchdog" and view.phase in WORKING_PHASES]
+    parts.extend(clean(text, 160) for text in stopped[-1:])
     if red := [verdict for verdict in view.verdicts if verdict.what == "head" and verdict.outcome == "failed"]:
         parts.append(f"The gates refused {red[-1].tier or 'a candidate'}: {clean(red[-1].summary, 100)}.")
     of = "" if view.budget_micro_usd is None else f" of {usd(view.budget_micro_usd)}"

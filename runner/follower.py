@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol, assert_never
 
+from runner.ages import Ages
 from runner.answering import MAX_REMARKS, RoundEnd, answer, dispositions, feedback_from_remarks
 from runner.brief import feedback_from_ci
 from runner.ci import AWAITED, Ci, CiPolicy, CiState, weigh
@@ -22,6 +23,7 @@ from runner.ports import Checkouts, Clock, Forge
 from runner.publishing import LABEL_UNJUDGED
 from runner.reasons import UNSEEN, unseen
 from runner.records import NoticeKind, Records, RunChange, RunRecord, TakenUp
+from runner.remarks import Remark
 from runner.round_after import round_after, tier_above, tier_of
 
 _LOG: Final = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ class Follower:
     forge: Forge
     checkouts: Checkouts
     clock: Clock
+    ages: Ages
     policy: FollowPolicy
     alone: Callable[[str], AbstractContextManager[None]]
     merged: Callable[[RunRecord, str], None]
@@ -119,12 +122,13 @@ class Follower:
         now = self.clock.now()
         pull = self.forge.pull(run.repo, number)
         since = run.published_at or run.updated_at
-        if (pull is None or pull.head_sha != head) and now - since < _STALE_S:
+        counted = self.ages.now(run.run_id, since)
+        if (pull is None or pull.head_sha != head) and counted - since < _STALE_S:
             return None
         checks = self.forge.checks(run.repo, head)
         self.records.save_checks(run.run_id, checks, now)
         required = self.forge.required_checks(run.repo, run.base_branch)
-        ci = weigh(checks, required, self.policy.ci, since=since, now=now)
+        ci = weigh(checks, required, self.policy.ci, since=since, now=counted)
         remarks = self.forge.remarks(run.repo, number)
         # A round that a crash kept from beginning has taken nothing up.
         known = {one.remark: one.at for one in self.records.taken_up(run.run_id) if one.round <= run.round}
@@ -134,9 +138,14 @@ class Follower:
             ci=ci,
             red_before=self._red_before(run) if ci.state is CiState.RED else frozenset(),
             unanswered=unanswered,
-            settled=all(now - one.at >= self.policy.settle_s for one in unanswered),
+            settled=all(self._settled(one, now) for one in unanswered),
             unjudged=self._unjudged(run),
         )
+
+    def _settled(self, remark: Remark, now: float) -> bool:
+        # By our own count too: a wall clock that was set back would have it settle when the day is over.
+        counted = self.ages.seen_s(f"{remark.id}@{remark.at}")
+        return max(now - remark.at, counted) >= self.policy.settle_s
 
     def _red_before(self, run: RunRecord) -> frozenset[str]:
         if run.base_sha is None:
@@ -275,7 +284,8 @@ class Follower:
         now = self.clock.now()
         checks = self.forge.checks(run.repo, run.merged_sha)
         self.records.save_checks(run.run_id, checks, now)
-        ci = weigh(checks, (), self.policy.ci, since=run.merged_at or run.updated_at, now=now)
+        since = run.merged_at or run.updated_at
+        ci = weigh(checks, (), self.policy.ci, since=since, now=self.ages.now(run.run_id, since))
         if ci.state == run.pipeline:
             return False
         change: RunChange = {"pipeline": ci.state}

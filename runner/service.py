@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from runner.ages import Ages
 from runner.allowed import Policy
 from runner.brief import feedback_from_reviewer
 from runner.cancelling import Canceller
@@ -60,6 +61,7 @@ class Service:
         keeper: Keeper,
         closing: Closing,
         spending: Spending,
+        ages: Ages,
         ledger: Ledger,
         standstill: Standstill | None = None,
         new_id: Callable[[], str] | None = None,
@@ -89,6 +91,7 @@ class Service:
             forge=forge,
             checkouts=checkouts,
             clock=clock,
+            ages=ages,
             policy=FollowPolicy(
                 ci=policy.ci, ladder=policy.ladder, bounds=policy.bounds, settle_s=policy.review_settle_s
             ),
