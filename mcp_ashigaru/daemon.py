@@ -41,18 +41,23 @@ from runner.adapters.git_http import git_http_app
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_receipts import ReceiptedRecords
+from runner.adapters.sql_slots import SqlSlots
 from runner.adapters.system_clock import SystemClock
+from runner.admission import Admission
 from runner.allowed import Policy
 from runner.desk import Desk
-from runner.facts import Fact, Step
+from runner.facts import Close, Fact, Step
 from runner.halting import HaltWatch
 from runner.layout import Layout
 from runner.model import RoundInput
 from runner.model_access import ModelAccess
+from runner.pool import Pool
 from runner.ports import Clock, Containers, Forge
+from runner.recovering import Recovery
 from runner.rounds import Rounds
 from runner.service import Service
 from runner.setup_run import Egress
+from runner.sweeping import Sweep
 from runner.watch import Watch
 
 _LOG = logging.getLogger(__name__)
@@ -144,12 +149,15 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db",
             host_id=settings.host_id,
             slots=settings.slots,
-            carry_out=_witnessed(built.engine.carry_out, given.witness),
+            carry_out=_witnessed(late.told_of_ends(built.engine.carry_out), given.witness),
             begin=ladder.begin,
             advance=ladder.advance,
             on_fault=late.faulted,
             stopping=stopping,
+            due=late.due,
         )
+        book = SqlSlots(records_engine, host=settings.host_id)
+        slots = Pool(engine=rounds, book=book, records=records, clock=clock, slots=settings.slots)
         service = Service(
             policy=Policy(
                 repos=frozenset(settings.repos),
@@ -157,26 +165,39 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 bounds=settings.bounds,
                 ci=ci_policy_of(settings),
                 review_settle_s=settings.review_settle_s,
+                fleet=fleet,
             ),
             records=records,
-            rounds=rounds,
+            pool=slots,
+            admission=Admission(book=book, limits=settings.run_limits, of_repo=lambda repo: fleet.of(repo).runs),
             forge=forge,
             checkouts=checkouts,
             clock=clock,
             keeper=built.keeper,
-            closing=built.closing,
             spending=spending,
         )
-        late.service, late.rounds = service, rounds
+        recovery = Recovery(
+            records=records,
+            pool=slots,
+            closing=built.closing,
+            clock=clock,
+            ladder=settings.ladder,
+            bounds=settings.bounds,
+        )
+        late.recovery, late.pool = recovery, slots
         server = build_server(service, stopping)
         watch = Watch(records, service.follower.look, clock, every_s=settings.watch_s)
         app = _asgi(settings, server, local if settings.forge == "local" else None, layout, watch, service)
-        rounds.launch()
-        stack.callback(_leave, rounds, stopping)
-        service.recover()
+        slots.launch()
+        stack.callback(_leave, slots, stopping)
+        recovery.recover()
+        slots.open()
+        sweep = Sweep(look=recovery.look)
+        stack.callback(sweep.close, 1.0)
+        sweep.start()
         stack.callback(watch.close, 1.0)
         watch.start()
-        halts = HaltWatch(records=records, rounds=rounds, spending=spending)
+        halts = HaltWatch(records=records, rounds=slots, spending=spending)
         stack.callback(halts.close, 1.0)
         halts.start()
         yield Daemon(app=Doorkeeper(app, door), server=server, service=service, forge=local, stopping=stopping)
@@ -200,19 +221,34 @@ def _witnessed(
 class _Late:
     """What the engine needs of those that are built after it."""
 
-    service: Service | None = None
-    rounds: Rounds | None = None
+    recovery: Recovery | None = None
+    pool: Pool | None = None
 
     def resubmit(self, round_input: RoundInput, delay_s: float) -> None:
-        if self.rounds is not None:
-            self.rounds.submit(round_input, delay_s=delay_s)
+        if self.pool is not None:
+            self.pool.submit(round_input, delay_s=delay_s)
+
+    def due(self, round_input: RoundInput) -> None:
+        if self.pool is not None:
+            self.pool.due(round_input)
 
     def faulted(self, round_input: RoundInput, detail: str) -> None:
-        if self.service is not None:
-            self.service.faulted(round_input, detail)
+        if self.recovery is not None:
+            self.recovery.faulted(round_input, detail)
+
+    def told_of_ends(self, carry_out: Callable[[RoundInput, Step], Fact]) -> Callable[[RoundInput, Step], Fact]:
+        """The same, and the pool is told of each round's end."""
+
+        def told(round_input: RoundInput, step: Step) -> Fact:
+            fact = carry_out(round_input, step)
+            if isinstance(step, Close) and self.pool is not None:
+                self.pool.ended(round_input)
+            return fact
+
+        return told
 
 
-def _leave(rounds: DbosRounds, stopping: threading.Event) -> None:
+def _leave(rounds: Rounds, stopping: threading.Event) -> None:
     """Steps leave at their next look at `stopping`; one that hangs does not hold the process."""
     stopping.set()
     if not rounds.close(_STEPS_S):

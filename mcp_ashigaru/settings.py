@@ -30,6 +30,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 
 from mcp_ashigaru.prices import DEFAULT_LADDER, DEFAULT_PRICES, Price
 from mcp_ashigaru.settings_faults import ConfigError, refuse_an_unclear_identity, sentence
+from runner.admission import RunLimits
 from runner.model import Bounds, Tier
 
 __all__ = [
@@ -122,6 +123,8 @@ class Settings(BaseSettings):
     ladder: tuple[Tier, ...] = DEFAULT_LADDER
     prices: dict[str, Price] = DEFAULT_PRICES
     bounds: Bounds = Bounds()
+    run_limits: RunLimits = RunLimits()
+    """How many runs there may be of a repository and of a caller."""
     repo_day_micro_usd: int = Field(default=0, ge=0)
     """What the runs of one repository may cost in a UTC day, together, in micro-dollars; 0: no bound."""
     day_micro_usd: int = Field(default=0, ge=0)

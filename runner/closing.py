@@ -16,7 +16,7 @@ from runner.model import REVIEW_PHASES, WORKING_PHASES, Ending, Phase, RoundInpu
 from runner.model_access import ModelAccess
 from runner.ports import Clock, Containers
 from runner.records import Records, RunRecord
-from runner.sandbox import LABEL_RUN
+from runner.sandbox import LABEL_HOST, LABEL_RUN
 
 _LOG: Final = logging.getLogger(__name__)
 MAX_WAITS: Final = 40
@@ -34,13 +34,17 @@ _PHASES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Closing:
-    """Carries out `Close`, and stops what an ended run has running. resubmit: enqueue a round after seconds."""
+    """Carries out `Close`, and stops what an ended run has running. resubmit: enqueue a round after seconds.
+
+    host: the label of this daemon's own sandboxes.
+    """
 
     containers: Containers
     records: Records
     clock: Clock
     layout: Layout
     model: ModelAccess
+    host: str
     resubmit: Callable[[RoundInput, float], None]
 
     def stop_sandboxes(self, run_id: str) -> None:
@@ -49,11 +53,15 @@ class Closing:
             self.containers.stop(found.name, _GRACE_S)
 
     def sweep(self) -> None:
-        """No sandbox is left whose run has no round in flight: what a close could not reach, or a fault left."""
+        """No sandbox is left whose run has no round in flight: what a close could not reach, or a fault left.
+
+        One of a run that is not on record goes too, if its label says that this very daemon made it.
+        """
         try:
             for found in self.containers.listing():
-                run = self.records.run(dict(found.labels).get(LABEL_RUN, ""))
-                if run is not None and run.phase not in WORKING_PHASES:
+                labels = dict(found.labels)
+                run = self.records.run(labels.get(LABEL_RUN, ""))
+                if labels.get(LABEL_HOST) == self.host if run is None else run.phase not in WORKING_PHASES:
                     self.containers.remove(found.name)
         except (Unavailable, SandboxFault):
             _LOG.warning("sandboxes of ended runs could not be swept; the next close tries again", exc_info=True)

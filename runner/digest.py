@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gates.text import clean, usd
 from runner.ci import AWAITED, CiState
+from runner.estimate import Place, words
+from runner.fair_queue import Priority
 from runner.model import WORKING_PHASES, Phase
 from runner.spending import Today, day_words
 
@@ -73,7 +75,7 @@ class NoticeSeen:
 class RunView:
     """What the records hold of a run, as plain values. Lists are oldest first; times are UTC seconds.
 
-    budget_micro_usd: what the run may spend. retry_at: when the next try is due, while waiting.
+    budget_micro_usd: what the run may spend. retry_at: when the next try is due, while waiting. slot: the one it has.
     """
 
     run_id: str
@@ -105,6 +107,9 @@ class RunView:
     budget_micro_usd: int | None = None
     retry_at: float | None = None
     cancel_requested: bool = False
+    priority: Priority = Priority.NORMAL
+    slot: str | None = None
+    place: Place | None = None
 
 
 class Digest(BaseModel):
@@ -118,6 +123,9 @@ class Digest(BaseModel):
     phase: str = Field(
         description="queued, preparing, agent, gate, publishing, waiting, ci, awaiting_review, or how it ended."
     )
+    slot: str | None = Field(description="The slot it is at work in, ashigaru-1 and so on.")
+    priority: str = Field(description="low, normal or high.")
+    place: Place | None = Field(description="While it is queued: its place from 1, and in how many seconds it begins.")
     headline: str = Field(max_length=MAX_HEADLINE_CHARS, description="All of it in a few sentences.")
     next: str = Field(description="What happens next, and who does it.")
     reason: str | None = Field(description="Why it waits or ended, if it does.")
@@ -154,6 +162,9 @@ def describe(view: RunView) -> Digest:
         repo=view.repo,
         issue=view.issue,
         phase=view.phase.value,
+        slot=view.slot,
+        priority=view.priority.value,
+        place=view.place,
         headline=_headline(view),
         next=_next(view),
         reason=None if view.reason is None else clean(view.reason, 500),
@@ -214,7 +225,9 @@ _DOING: Final = MappingProxyType(
 
 def _headline(view: RunView) -> str:
     doing = _DOING.get(view.phase, f"is worked on by tier {view.tier or '?'}, attempt {view.attempt}")
-    parts = [f"{view.repo} #{view.issue} {doing}."]
+    parts = [f"{view.repo} #{view.issue} {doing}{'' if view.slot is None else f' in {view.slot}'}."]
+    if view.phase is Phase.QUEUED and view.place is not None:
+        parts.append(words(view.place))
     if view.pull is not None:
         parts.append(f"Pull request #{view.pull.number}: {view.pull.url}")
     if view.reason:
