@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from runner.adapters.podman_containers import PodmanContainers
-from runner.adapters.podman_service import PodmanService, prepare_podman
+from runner.adapters.podman_home import prepare_podman
+from runner.adapters.podman_service import PodmanService
 from runner.images.build import ensure_images
 from runner.sandbox import LABEL_HOST
 from tests.bench import dispatch, judging, status_load
