@@ -29,6 +29,7 @@ from mcp_ashigaru.stores import (
     receipted,
     receipts_of,
     records_url,
+    slots_of,
     spending_of,
 )
 from mcp_ashigaru.walls import fleet_of, gateways_of, podman_containers
@@ -41,9 +42,8 @@ from runner.adapters.git_http import git_http_app
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_receipts import ReceiptedRecords
-from runner.adapters.sql_slots import SqlSlots
 from runner.adapters.system_clock import SystemClock
-from runner.admission import Admission
+from runner.admission import AdmissionControl
 from runner.allowed import Policy
 from runner.desk import Desk
 from runner.facts import Close, Fact, Step
@@ -63,8 +63,8 @@ from runner.watch import Watch
 _LOG = logging.getLogger(__name__)
 _STEPS_S = 2.5
 """How long steps have to leave; with the last requests and the gateways it makes five seconds."""
-
-
+_THREAD_S = 0.7
+"""The same for each thread that looks at something now and then."""
 _MOST_SESSIONS = 1000
 
 
@@ -156,7 +156,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             stopping=stopping,
             due=late.due,
         )
-        book = SqlSlots(records_engine, host=settings.host_id)
+        book = slots_of(settings, records_engine)
         slots = Pool(engine=rounds, book=book, records=records, clock=clock, slots=settings.slots)
         service = Service(
             policy=Policy(
@@ -169,7 +169,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             ),
             records=records,
             pool=slots,
-            admission=Admission(book=book, limits=settings.run_limits, of_repo=lambda repo: fleet.of(repo).runs),
+            admission=AdmissionControl(book=book, limits=settings.run_limits, of_repo=lambda repo: fleet.of(repo).runs),
             forge=forge,
             checkouts=checkouts,
             clock=clock,
@@ -192,14 +192,10 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stack.callback(_leave, slots, stopping)
         recovery.recover()
         slots.open()
-        sweep = Sweep(look=recovery.look)
-        stack.callback(sweep.close, 1.0)
-        sweep.start()
-        stack.callback(watch.close, 1.0)
-        watch.start()
         halts = HaltWatch(records=records, rounds=slots, spending=spending)
-        stack.callback(halts.close, 1.0)
-        halts.start()
+        for thread in (Sweep(look=recovery.look), watch, halts):
+            stack.callback(thread.close, _THREAD_S)
+            thread.start()
         yield Daemon(app=Doorkeeper(app, door), server=server, service=service, forge=local, stopping=stopping)
 
 

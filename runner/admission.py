@@ -46,7 +46,7 @@ def refusal(whose: str, counted: Counted, *, live: int, queued: int, where: str)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Admission:
+class AdmissionControl:
     """Counts, and refuses. of_repo: what the operator sets for that repository."""
 
     book: SlotBook

@@ -20,7 +20,6 @@ from runner.sandbox import LABEL_HOST, LABEL_RUN
 
 _LOG: Final = logging.getLogger(__name__)
 MAX_WAITS: Final = 40
-_GRACE_S: Final = 2.0
 _DEFAULT_RETRY_S: Final = 60.0
 _PHASES: Final = {
     Outcome.PUBLISHED: Phase.CI,
@@ -34,7 +33,7 @@ _PHASES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Closing:
-    """Carries out `Close`, and stops what an ended run has running. resubmit: enqueue a round after seconds.
+    """Carries out `Close`, and removes what an ended run has running. resubmit: enqueue a round after seconds.
 
     host: the label of this daemon's own sandboxes.
     """
@@ -47,10 +46,10 @@ class Closing:
     host: str
     resubmit: Callable[[RoundInput, float], None]
 
-    def stop_sandboxes(self, run_id: str) -> None:
-        """No sandbox of the run is running any more; their files are still there. Raises EngineDown."""
+    def remove_sandboxes(self, run_id: str) -> None:
+        """No sandbox of the run is left; their files are still there. Raises EngineDown, SandboxFault."""
         for found in self.containers.listing(run_id):
-            self.containers.stop(found.name, _GRACE_S)
+            self.containers.remove(found.name)
 
     def sweep(self) -> None:
         """No sandbox is left whose run has no round in flight: what a close could not reach, or a fault left.
@@ -102,8 +101,7 @@ class Closing:
                     at=self.clock.now(),
                 )
         try:
-            for found in self.containers.listing(run_id):
-                self.containers.remove(found.name)
+            self.remove_sandboxes(run_id)
         except (Unavailable, SandboxFault):
             # A model that it can reach it has no more; the rest is swept later.
             _LOG.warning("a round's sandboxes could not be removed", exc_info=True, extra={"run": run_id})

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gates.text import clean, usd
+from gates.text import clean, usd, utc
 from runner.ci import AWAITED, CiState
 from runner.estimate import Place, words
 from runner.fair_queue import Priority
@@ -270,7 +269,7 @@ def _next(view: RunView) -> str:
         case Phase.WAITING if _halted(view) is not None:
             return "It goes on when the operator has said `mcp-ashigaru resume`; cancel stops it."
         case Phase.WAITING:
-            when = "" if view.retry_at is None else f" at {_clock(view.retry_at)}"
+            when = "" if view.retry_at is None else f" at {utc(view.retry_at)}"
             return f"It tries again by itself{when}; cancel stops it."
         case Phase.AWAITING_REVIEW:
             return _next_in_review(view)
@@ -298,10 +297,3 @@ def _next_when_merged(view: RunView) -> str:
     if view.pipeline in {None, CiState.NONE}:
         return "Nothing; the work is done."
     return "Look at the base branch's checks: the work is merged, and they are not green with it."
-
-
-def _clock(at: float) -> str:
-    try:
-        return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (ValueError, OverflowError, OSError):
-        return "a time that makes no sense"

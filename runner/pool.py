@@ -151,7 +151,7 @@ class Pool:
             if not waiting:
                 break
             now = self._clock.now()
-            for wanted in line(waiting, held, self._slots, self._book.served(), now):
+            for wanted in line(waiting, held, self._slots, self._book.last_had(), now):
                 if self._book.take(wanted, free[0], now):
                     self._begin(wanted.run_id, wanted.number)
                     given += 1
@@ -183,7 +183,7 @@ class Pool:
             age = self._clock.monotonic() - self._seen_at
             if age >= _FRESH_S or wanted not in self._seen:
                 now, held = self._clock.now(), self._book.held()
-                waiting = line(self._book.queued(_MOST_QUEUED), held, self._slots, self._book.served(), now)
+                waiting = line(self._book.queued(_MOST_QUEUED), held, self._slots, self._book.last_had(), now)
                 self._seen = places(waiting, held, self._slots, self._book.lengths(), now)
                 self._seen_at = self._clock.monotonic()
             return self._seen

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from runner.admission import Admission
+from runner.admission import AdmissionControl
 from runner.allowed import Policy
 from runner.brief import feedback_from_reviewer
 from runner.cancelling import Canceller
@@ -54,7 +54,7 @@ class Service:
         policy: Policy,
         records: Records,
         pool: Pool,
-        admission: Admission,
+        admission: AdmissionControl,
         forge: Forge,
         checkouts: Checkouts,
         clock: Clock,

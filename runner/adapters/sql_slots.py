@@ -146,15 +146,11 @@ class SqlSlots:
                 db.execute(turns.delete().where(turns.c.since <= oldest))
             return True
 
-    def served(self) -> Mapping[str, float]:
-        """See `SlotBook.served`."""
-        had = sa.select(turns.c.repo, sa.func.max(turns.c.since)).group_by(turns.c.repo)
-        has = sa.select(_REPO, sa.func.max(slots.c.since)).join(runs, runs.c.run_id == slots.c.run_id).group_by(_REPO)
+    def last_had(self) -> Mapping[str, float]:
+        """See `SlotBook.last_had`."""
+        query = sa.select(turns.c.repo, sa.func.max(turns.c.since + turns.c.seconds)).group_by(turns.c.repo)
         with self._transaction() as db:
-            last: dict[str, float] = {repo: since for repo, since in db.execute(had)}
-            for repo, since in db.execute(has):
-                last[repo] = max(since, last.get(repo, since))
-        return last
+            return {row[0]: row[1] for row in db.execute(query)}
 
     def lengths(self) -> Lengths:
         """See `SlotBook.lengths`."""
