@@ -37,6 +37,10 @@ class PodmanLab:
     def containers(self) -> PodmanContainers:
         return PodmanContainers(self.url, timeout_s=30)
 
+    def containers_of(self, host: str) -> PodmanContainers:
+        """The same, as a daemon has it whose sandboxes have that label."""
+        return PodmanContainers(self.url, hosts=(host,), timeout_s=30)
+
     def directory(self, name: str) -> Path:
         made = self.home / name
         made.mkdir(exist_ok=True)
