@@ -14,7 +14,7 @@ from typing import Final
 from runner.errors import RunnerError
 from runner.estimate import Place, places
 from runner.fair_queue import free_slots, line
-from runner.model import Phase, RoundInput
+from runner.model import WORKING_PHASES, Phase, RoundInput
 from runner.ports import Clock
 from runner.records import Records, RunRecord
 from runner.rounds import Carrier, RoundState
@@ -162,6 +162,8 @@ class Pool:
 
     def seen(self, run: RunRecord) -> PoolSeen:
         """Where the run is in the pool; a place is at most a second old. Raises RecordsFault."""
+        if run.phase not in WORKING_PHASES - {Phase.WAITING}:
+            return PoolSeen()
         slot = self.slots_of().get(run.run_id)
         if slot is not None or run.phase is not Phase.QUEUED:
             return PoolSeen(slot=slot)

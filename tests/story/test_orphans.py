@@ -52,7 +52,8 @@ def test_a_sandbox_of_ours_that_no_record_knows_is_gone_and_a_neighbours_is_left
     house = house_of(state, {1: writes(RIGHT)}, runs_until_stopped)
     everything = on_shared_podman(house)
     ours = host_label(state, "here")
-    strays = {host: stray(everything, f"run-{number}", host, source) for number, host in enumerate((ours, "here", "here-0123"))}
+    hosts = (ours, "here", "here-0123")
+    strays = {host: stray(everything, f"run-{number}", host, source) for number, host in enumerate(hosts)}
     with house.daemon() as foreman:
         assert left(everything) == sorted([strays["here"], strays["here-0123"]])
         foreman.daemon.forge.add(str(source), "widgets")

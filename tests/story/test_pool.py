@@ -138,9 +138,6 @@ def test_the_estimate_is_made_of_what_earlier_turns_took(state: Path, source: Pa
         assert 7000 < told["place"]["starts_in_s"] <= 7200
         assert "Place 1 of 2 in the queue; begins in about 2 hours if runs" in told["headline"]
         assert 14_000 < foreman.call("status", run_id=third)["place"]["starts_in_s"] <= 14_400
-        for _ in range(3):
-            workers.let.release()
-        foreman.at_rest(third)
 
 
 def test_a_high_ticket_goes_before_the_others_and_a_repository_has_its_own_usual(state: Path, source: Path) -> None:
