@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -143,35 +144,26 @@ class Pool:
 
     def give(self) -> int:
         """Give every free slot to whoever is next; how many that were. Raises RecordsFault."""
-        given = 0
-        for _ in range(self._slots):
-            held = self._book.held()
-            free = free_slots(held, self._slots)
-            waiting = self._book.queued(_MOST_QUEUED) if free else []
-            if not waiting:
+        held = self._book.held()
+        free = free_slots(held, self._slots)
+        waiting = self._book.queued(_MOST_QUEUED) if free else []
+        now, given = self._clock.now(), 0
+        for wanted in line(waiting, held, self._slots, self._book.last_had(), now) if waiting else ():
+            if given == len(free):
                 break
-            now = self._clock.now()
-            for wanted in line(waiting, held, self._slots, self._book.last_had(), now):
-                if self._book.take(wanted, free[0], now):
-                    self._begin(wanted.run_id, wanted.number)
-                    given += 1
-                    break
-            else:
-                break
+            if self._book.take(wanted, free[given], now):
+                given += 1
+                self._begin(wanted.run_id, wanted.number)
         return given
 
-    def seen(self, run: RunRecord) -> PoolSeen:
-        """Where the run is in the pool; a place is at most a second old. Raises RecordsFault."""
-        if run.phase not in WORKING_PHASES - {Phase.WAITING}:
-            return PoolSeen()
-        slot = self.slots_of().get(run.run_id)
-        if slot is not None or run.phase is not Phase.QUEUED:
-            return PoolSeen(slot=slot)
-        return PoolSeen(place=self._places(run.run_id).get(run.run_id))
-
-    def slots_of(self) -> dict[str, str]:
-        """The names of the slots that are held, by run. Raises RecordsFault."""
-        return {one.run_id: one.name for one in self._book.held()}
+    def seen(self, runs: Sequence[RunRecord]) -> dict[str, PoolSeen]:
+        """Where each of the runs is in the pool, by id; a place is at most a second old. Raises RecordsFault."""
+        slots = {one.run_id: one.name for one in self._book.held()}
+        at_work = [run for run in runs if run.phase in WORKING_PHASES - {Phase.WAITING}]
+        queued = [run.run_id for run in at_work if run.phase is Phase.QUEUED and run.run_id not in slots]
+        line_of = self._places(queued) if queued else {}
+        seen = {run.run_id: PoolSeen(slot=slots.get(run.run_id), place=line_of.get(run.run_id)) for run in at_work}
+        return {run.run_id: seen.get(run.run_id, PoolSeen()) for run in runs}
 
     # --- inner ---
 
@@ -180,10 +172,10 @@ class Pool:
         if round_input is not None:
             self._engine.begin(round_input)
 
-    def _places(self, wanted: str) -> dict[str, Place]:
+    def _places(self, wanted: Sequence[str]) -> dict[str, Place]:
         with self._guard:
             age = self._clock.monotonic() - self._seen_at
-            if age >= _FRESH_S or wanted not in self._seen:
+            if age >= _FRESH_S or any(run_id not in self._seen for run_id in wanted):
                 now, held = self._clock.now(), self._book.held()
                 waiting = line(self._book.queued(_MOST_QUEUED), held, self._slots, self._book.last_had(), now)
                 self._seen = places(waiting, held, self._slots, self._book.lengths(), now)
@@ -207,3 +199,6 @@ class Pool:
                 self.give()
             except RunnerError:
                 _LOG.exception("slots could not be given out; trying again")
+            except Exception:  # noqa: BLE001 - the outermost boundary of the pool
+                # A fault of ours with one run must not keep all others from beginning.
+                _LOG.exception("giving slots out failed; trying again")

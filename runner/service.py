@@ -201,11 +201,12 @@ class Service:
         """The run as a person would want it told. Raises UnknownRun."""
         run = self._known(run_id)
         today, budget = self._spending.today(run.repo), self._policy.bounds.run_micro_usd
-        return describe(view_of(self._records, run, today=today, budget_micro_usd=budget, pool=self._pool.seen(run)))
+        seen = self._pool.seen([run])[run.run_id]
+        return describe(view_of(self._records, run, today=today, budget_micro_usd=budget, pool=seen))
 
     def pool_seen(self, runs: Sequence[RunRecord]) -> dict[str, PoolSeen]:
         """Where each of the runs is in the pool, by id."""
-        return {run.run_id: self._pool.seen(run) for run in runs}
+        return self._pool.seen(runs)
 
     def today(self, repo: str | None = None) -> Today:
         """What the day has cost so far, and whether spending is halted."""
