@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.admission import AdmissionControl, RepoLimits, RunLimits, refusal
@@ -31,6 +31,7 @@ def control(book: Book, limits: RunLimits, repo: RepoLimits = EVERYBODYS) -> Adm
     return AdmissionControl(book=cast("SlotBook", book), limits=limits, of_repo=lambda _: repo)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50), st.integers(0, 50))
 def test_one_more_is_refused_exactly_where_it_would_be_one_too_many(
     live: int, queued: int, most_live: int, most_queued: int

@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.estimate import Lengths, Place, left_of, places, words
@@ -58,6 +58,7 @@ def test_with_no_history_at_all_only_what_is_free_now_is_known() -> None:
     assert starts([queued(1), queued(2)], [], 1, NONE) == [0, None]
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(["alpha", "beta"]), max_size=30), st.integers(1, 5), st.lists(st.floats(0, 900)))
 def test_nobody_begins_before_whoever_goes_before(repos: list[str], slots: int, elapsed: list[float]) -> None:
     line = [queued(number, repo) for number, repo in enumerate(repos)]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.fair_queue import AGING_S, Held, Priority, Queued, free_slots, line, urgency
 
 NOW = 1_000_000.0
+calm = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 REPOS = ("alpha", "beta", "gamma", "delta")
 
 
@@ -51,14 +52,14 @@ def queues(draw: st.DrawFn) -> tuple[list[Queued], list[Held], int, dict[str, fl
     return queued, held, slots, served
 
 
-@settings(max_examples=50)
+@calm
 @given(queues())
 def test_everybody_is_in_the_line_once(world: tuple[list[Queued], list[Held], int, dict[str, float]]) -> None:
     queued, held, slots, served = world
     assert Counter(names(*line(queued, held, slots, served, NOW))) == Counter(names(*queued))
 
 
-@settings(max_examples=50)
+@calm
 @given(queues(), st.randoms())
 def test_the_order_in_which_the_queue_is_read_makes_no_difference(
     world: tuple[list[Queued], list[Held], int, dict[str, float]], chance: random.Random
@@ -68,7 +69,7 @@ def test_the_order_in_which_the_queue_is_read_makes_no_difference(
     assert list(line(queued, held, slots, served, NOW)) == list(line(shuffled, held, slots, served, NOW))
 
 
-@settings(max_examples=50)
+@calm
 @given(queues())
 def test_the_first_is_of_a_repository_that_asks_with_the_most_urgent_ticket(
     world: tuple[list[Queued], list[Held], int, dict[str, float]],
@@ -84,7 +85,7 @@ def test_the_first_is_of_a_repository_that_asks_with_the_most_urgent_ticket(
         assert asks[first.repo] == min(asks.values())
 
 
-@settings(max_examples=50)
+@calm
 @given(queues())
 def test_within_a_repository_the_begun_go_first_and_then_the_longest_waiting(
     world: tuple[list[Queued], list[Held], int, dict[str, float]],
@@ -95,6 +96,7 @@ def test_within_a_repository_the_begun_go_first_and_then_the_longest_waiting(
         assert own == sorted(own, key=lambda one: (urgency(one, NOW), not one.begun, one.since, one.run_id))
 
 
+@calm
 @given(st.lists(st.sampled_from(REPOS), min_size=1, max_size=20), st.lists(st.sampled_from(REPOS), max_size=5))
 def test_among_the_equally_urgent_a_slot_goes_to_a_repository_that_holds_fewest(
     wanting: list[str], holding: list[str]
@@ -126,7 +128,7 @@ def begins(queued: list[Queued], *, slots: int, turn_s: float, arrivals: dict[in
     return begun
 
 
-@settings(max_examples=40)
+@calm
 @given(st.integers(1, 6), st.integers(0, 30), st.sampled_from([1.0, AGING_S / 3, 2 * AGING_S]))
 def test_fifty_of_one_repository_hold_up_anothers_single_ticket_for_one_turn_at_most(
     slots: int, after: int, turn_s: float
@@ -138,6 +140,7 @@ def test_fifty_of_one_repository_hold_up_anothers_single_ticket_for_one_turn_at_
     assert len(begun) == 51
 
 
+@calm
 @given(st.lists(st.sampled_from(REPOS), min_size=1, max_size=4, unique=True), st.integers(1, 5))
 def test_repositories_with_much_to_do_share_the_slots_evenly(repos: list[str], slots: int) -> None:
     queued = [waiting(100 * index + n, repo) for index, repo in enumerate(repos) for n in range(40)]
@@ -146,7 +149,7 @@ def test_repositories_with_much_to_do_share_the_slots_evenly(repos: list[str], s
     assert max(shares.values()) - min(shares.values()) <= slots
 
 
-@settings(max_examples=3)
+@settings(max_examples=3, deadline=None)
 @given(st.integers(1, 3))
 def test_a_low_ticket_begins_though_urgent_ones_keep_coming(slots: int) -> None:
     low = waiting(0, "beta", Priority.LOW)
@@ -197,6 +200,7 @@ def test_a_clock_that_was_set_back_takes_nothing_from_nobody() -> None:
     assert urgency(waiting(1, for_s=-86_400), NOW) == 1
 
 
+@calm
 @given(st.sets(st.integers(1, 10)), st.integers(1, 8))
 def test_no_more_slots_are_given_than_there_are(taken: set[int], slots: int) -> None:
     held = [at_work(slot, "alpha") for slot in taken]
