@@ -65,7 +65,7 @@ class Service:
         """Take the ports; does nothing yet."""
         self._policy = policy
         self._records = records
-        self._pool = pool
+        self._rounds = pool
         self._admission = admission
         self._forge = forge
         self._checkouts = checkouts
@@ -201,12 +201,12 @@ class Service:
         """The run as a person would want it told. Raises UnknownRun."""
         run = self._known(run_id)
         today, budget = self._spending.today(run.repo), self._policy.bounds.run_micro_usd
-        seen = self._pool.seen([run])[run.run_id]
+        seen = self._rounds.seen([run])[run.run_id]
         return describe(view_of(self._records, run, today=today, budget_micro_usd=budget, pool=seen))
 
     def pool_seen(self, runs: Sequence[RunRecord]) -> dict[str, PoolSeen]:
         """Where each of the runs is in the pool, by id."""
-        return self._pool.seen(runs)
+        return self._rounds.seen(runs)
 
     def today(self, repo: str | None = None) -> Today:
         """What the day has cost so far, and whether spending is halted."""
@@ -278,7 +278,7 @@ class Service:
             "queued_at": now,
         }
         self._records.change(round_input.run_id, change | (also or {}), now)
-        self._pool.submit(round_input)
+        self._rounds.submit(round_input)
 
     @contextmanager
     def _alone(self, run_id: str) -> Iterator[None]:

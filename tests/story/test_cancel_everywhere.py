@@ -205,7 +205,7 @@ def test_one_that_waits_in_the_line_again_keeps_what_it_had(state: Path, source:
         assert foreman.at_rest(run_id)["phase"] == "waiting"
         busy = foreman.work(issue=2)
         foreman.until(busy, lambda told: told["phase"] == "agent")
-        foreman.daemon.service._pool.hasten(run_id, 2)
+        foreman.daemon.service._rounds.hasten(run_id, 2)
         foreman.until(run_id, lambda told: told["phase"] == "queued")
         foreman.call("cancel", run_id=run_id)
         told = foreman.call("status", run_id=run_id)

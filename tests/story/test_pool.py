@@ -254,7 +254,7 @@ def test_a_round_that_waited_takes_its_turn_when_its_time_has_come(state: Path, 
         assert (told["phase"], told["slot"]) == ("waiting", None)
         other = foreman.work(repo="gadgets")
         assert workers.until(1) == [other]
-        foreman.daemon.service._pool.hasten(waited, 2)
+        foreman.daemon.service._rounds.hasten(waited, 2)
         told = foreman.until(waited, lambda told: told["phase"] == "queued")
         assert told["place"]["place"] == 1
         workers.let.release()
