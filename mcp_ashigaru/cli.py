@@ -52,7 +52,9 @@ _NAMED: Final = {
     "gc": Named(
         at=f"{_OURS}.house:gc", line="Put away what is kept no longer: clones, layers, mirrors, history, old images."
     ),
-    "ledger": Named(at=f"{_OURS}.house:ledger", line="Tell what runs came to and cost, per repository and tier."),
+    "ledger": Named(
+        at=f"{_OURS}.house:ledger", line="Tell what runs came to and what they cost, by repository and tier."
+    ),
     "demo": Named(
         at=f"{_OURS}.demo:demo",
         line="Run the main job on the shipped repository, with a scripted model, on this machine alone.",
