@@ -55,6 +55,14 @@ _NAMED: Final = {
     "ledger": Named(
         at=f"{_OURS}.house:ledger", line="Tell what runs came to and what they cost, by repository and tier."
     ),
+    "backup": Named(
+        at=f"{_OURS}.backup:backup",
+        line="Copy records, local forge, clones and secrets to a new DIRECTORY; a daemon may be at work.",
+    ),
+    "restore": Named(
+        at=f"{_OURS}.backup:restore",
+        line="Have the state directory, which must be new or empty, as the backup in DIRECTORY has it.",
+    ),
     "demo": Named(
         at=f"{_OURS}.demo:demo",
         line="Run the main job on the shipped repository, with a scripted model, on this machine alone.",

@@ -44,7 +44,7 @@ def runs(lab: PodmanLab, spec: SandboxSpec, disk: DiskLimits = LIMITS, timeout_s
         stopping=threading.Event(),
         disk=Disk(state_dir=lab.home, clock=clock, limits=disk),
     )
-    return runner.to_end(spec, started_at=clock.now(), timeout_s=timeout_s, cancelled=lambda: False)
+    return runner.to_end(spec, since=runner.moment(), timeout_s=timeout_s, cancelled=lambda: False)
 
 
 @pytest.mark.parametrize("name", TRIALS)
