@@ -1,0 +1,133 @@
+"""What there is at the end of a run, told by the world and not by the daemon, and how it differs from what should be."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.sandboxes import Role
+from tests.chaos.ground import Ground
+from tests.story.house import git
+from tests.story.worlds import GithubWorld, LocalWorld
+
+_IGNORED = re.compile(
+    r"(?:.*/)?(?:objects|logs|hooks|info)(?:/.*)?|.*-(?:wal|shm)|receipts\.anchors|(?:.*/)?(?:ORIG_HEAD|FETCH_HEAD)"
+    r"|(?:.*/)?packed-refs"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """story: what a person is told, and the forge's trees. deeds: how often each thing was done, from the engine's and
+    the forge's own logs of writes. left: what is lying about.
+    """
+
+    story: Mapping[str, Any]
+    deeds: Counter[str]
+    left: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """lost: what of the story is not as it should be. duplicates: deeds done too often. residue: what was left."""
+
+    lost: tuple[str, ...] = ()
+    duplicates: tuple[str, ...] = ()
+    residue: tuple[str, ...] = ()
+
+    @property
+    def none(self) -> bool:
+        return not (self.lost or self.duplicates or self.residue)
+
+
+def compared(seen: Seen, expected: Seen) -> Difference:
+    """How `seen` differs from an undisturbed run."""
+    story = [
+        f"{key}: {seen.story.get(key)!r} instead of {value!r}"
+        for key, value in expected.story.items()
+        if seen.story.get(key) != value
+    ]
+    lacking = [f"{name}: {seen.deeds[name]} instead of {n}" for name, n in expected.deeds.items() if seen.deeds[name] < n]
+    more = [f"{name}: {n} instead of {expected.deeds[name]}" for name, n in seen.deeds.items() if n > expected.deeds[name]]
+    return Difference(
+        lost=tuple(story + lacking),
+        duplicates=tuple(sorted(more)),
+        residue=tuple(sorted(seen.left - expected.left)),
+    )
+
+
+def look(ground: Ground, told: Mapping[str, Any]) -> Seen:
+    """Everything as it is now. told: the run's status."""
+    run_id = str(told["run_id"])
+
+    def plain(text: str) -> str:
+        return text.replace(run_id, "RUN").replace(run_id.rsplit("-", 1)[1], "ID")
+
+    world = ground.world
+    refs = dict(
+        line.split()
+        for line in git(world.bare, "for-each-ref", "--format=%(refname) %(objectname)", "refs/heads").splitlines()
+    )
+    branches = {
+        plain(name): (git(world.bare, "rev-parse", f"{sha}^{{tree}}"), git(world.bare, "rev-list", "--count", sha))
+        for name, sha in refs.items()
+    }
+    story = {
+        "phase": told["phase"],
+        "tiers": [(one["tier"], one["ending"], one["verdict"]) for one in told["tiers_tried"]],
+        "pull": told["pull"] and told["pull"]["number"],
+        "rounds": (told["ci_rounds"], told["review_rounds"]),
+        "notices": sorted(one["kind"] for one in told["notices"]),
+        "branches": branches,
+    }
+    return Seen(story=story, deeds=_deeds(ground, plain), left=frozenset(_left(ground, plain)))
+
+
+def _deeds(ground: Ground, plain: Any) -> Counter[str]:
+    deeds: Counter[str] = Counter()
+    for spec in list(ground.containers.started):
+        # A gate is known by what it judges: its name has a number of its own at each try.
+        deeds[f"{spec.role.value} {plain(spec.name)} started"] += 1
+    world = ground.world
+    if isinstance(world, LocalWorld):
+        pulls = world.forge.pulls("widgets")
+        deeds["pull requests"] += len(pulls)
+        deeds["merges"] += sum(one.merged_sha is not None for one in pulls)
+        for one in pulls:
+            deeds["comments"] += sum(said.ours for said in world.said(one.number))
+    if isinstance(world, GithubWorld):
+        path = r"/repos/[^/]+/[^/]+"
+        deeds["pull requests"] += world.double.count("POST", f"{path}/pulls", landed=True)
+        deeds["merges"] += world.double.count("PUT", rf"{path}/pulls/\d+/merge", landed=True)
+        deeds["comments"] += world.double.count("POST", rf"{path}/issues/\d+/comments", landed=True)
+        deeds["comments"] += world.double.count("POST", rf"{path}/pulls/\d+/comments(?:/\d+/replies)?", landed=True)
+    return deeds
+
+
+def _left(ground: Ground, plain: Any) -> set[str]:
+    left = {f"sandbox {plain(one.name)}" for one in ground.containers.listing()}
+    state = ground.state
+    for path in state.rglob("*"):
+        name = path.relative_to(state).as_posix()
+        if not _IGNORED.fullmatch(name):
+            left.add(f"file {plain(name)}")
+    left |= {f"claim of {plain(row[0])}" for row in _rows(state / "ashigaru.db", "select run_id from claims")}
+    pending = "select workflow_uuid, status from workflow_status where status <> 'SUCCESS'"
+    left |= {f"{status} {plain(name)}" for name, status in _rows(state / "engine.db", pending)}
+    return left
+
+
+def _rows(database: Path, query: str) -> list[Any]:
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)
+    try:
+        return list(connection.execute(query))
+    finally:
+        connection.close()
+
+
+__all__ = ["Difference", "Role", "Seen", "compared", "look"]
