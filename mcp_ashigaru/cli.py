@@ -100,6 +100,9 @@ class Transport(StrEnum):
 TransportOption = Annotated[Transport, typer.Option(help="How MCP clients reach the daemon.")]
 HostOption = Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")]
 PortOption = Annotated[int | None, typer.Option(help="Port to listen on [8020].")]
+DrainOption = Annotated[
+    bool, typer.Option("--drain", help="SIGTERM waits for the rounds at work to come to rest; a second one does not.")
+]
 StateOption = Annotated[Path | None, typer.Option(help="State directory [ASHIGARU_STATE_DIR].")]
 
 
@@ -109,12 +112,13 @@ def serve(
     host: HostOption = None,
     port: PortOption = None,
     state_dir: StateOption = None,
+    drain: DrainOption = False,
     version: Version = False,  # noqa: ARG001 - the callback has told it
 ) -> None:
     """Run the daemon until it is told to stop."""
     given = {"host": host, "port": port, "state_dir": state_dir}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-    serve_daemon(settings, transport.value)
+    serve_daemon(settings, transport.value, drain=drain)
 
 
 app.command()(deeds.work)

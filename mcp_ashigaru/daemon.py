@@ -85,6 +85,7 @@ class Daemon:
     server: MCPServer[Any]
     service: Service
     forge: LocalForge
+    rounds: Rounds
     stopping: threading.Event
 
 
@@ -179,7 +180,8 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         halts = HaltWatch(records=records, rounds=rounds, spending=spending)
         stack.callback(halts.close, 1.0)
         halts.start()
-        yield Daemon(app=Doorkeeper(app, door), server=server, service=service, forge=local, stopping=stopping)
+        shown = Doorkeeper(app, door)
+        yield Daemon(app=shown, server=server, service=service, forge=local, rounds=rounds, stopping=stopping)
 
 
 def _witnessed(

@@ -85,6 +85,11 @@ class Promoter:
 
     def merged(self, run: RunRecord, sha: str) -> None:
         """The work is on the base branch as `sha`; what follows is its pipeline. Twice is once."""
+        # First: once the merge is on record nobody comes back for the clone, and without it the merge is seen again.
+        try:
+            self.checkouts.remove(run.run_id)
+        except CheckoutFault:
+            _LOG.warning("the clean clone of a merged run is left", exc_info=True, extra={"run": run.run_id})
         if run.phase not in DONE_PHASES:
             now = self.clock.now()
             change: RunChange = {
@@ -96,10 +101,6 @@ class Promoter:
             }
             self.records.change(run.run_id, change, now)
         self.records.release(run.run_id)
-        try:
-            self.checkouts.remove(run.run_id)
-        except CheckoutFault:
-            _LOG.warning("the clean clone of a merged run is left", exc_info=True, extra={"run": run.run_id})
 
     # --- inner ---
 

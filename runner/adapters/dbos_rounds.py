@@ -83,6 +83,7 @@ class DbosRounds:
         self._protocol = protocol
         self._bells = Doorbells()
         self._at_work = 0
+        self._held = threading.Event()
         self._left = threading.Condition()
 
     def launch(self) -> None:
@@ -155,6 +156,15 @@ class DbosRounds:
             raise UnknownRun(f"No host has round {number} of run {run_id}; there is nothing to move.")
         _outside(lambda: DBOS.resume_workflow(_round_id(run_id, number), queue_name=_host_queue(to_host)))
 
+    def hold(self) -> None:
+        """See `Rounds.hold`."""
+        self._held.set()
+
+    def at_rest(self, patience_s: float) -> bool:
+        """See `Rounds.at_rest`."""
+        with self._left:
+            return self._left.wait_for(lambda: self._at_work == 0, timeout=patience_s)
+
     def close(self, deadline_s: float) -> bool:
         """See `Rounds.close`. Steps that poll `stopping` leave by Interrupted; one that does not is left behind."""
         ends = time.monotonic() + deadline_s
@@ -188,6 +198,8 @@ class DbosRounds:
     def _round_body(self, data: dict[str, Any]) -> None:
         round_input = input_from_json(data)
         with self._counted(), self._watched(round_input):
+            if self._held.is_set():
+                raise Interrupted
             if round_input.protocol != self._protocol:
                 raise _Fenced(f"written under engine protocol {round_input.protocol}, this is {self._protocol}")
             state, step = self._begin(round_input)

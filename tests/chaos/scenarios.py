@@ -1,4 +1,4 @@
-"""What is gone through with crashes on the way: a caller's and the world's part, as goals that may be gone for twice."""
+"""What is gone through with crashes on the way: a caller's and the world's part, as goals that bear going for twice."""
 
 from __future__ import annotations
 
@@ -38,13 +38,14 @@ class Asking(Protocol):
 class Goal:
     """Gone for until `done`. deed: asked for at first, and again whenever the daemon died; it must bear that.
 
-    due: whether the deed makes sense as things are; told is the last status.
+    due: whether the deed makes sense as things are; told is the last status. again: it is asked for with every change.
     """
 
     name: str
     done: Callable[[Told], bool]
     deed: Callable[[Asking, Told], None] | None = None
     due: Callable[[Told], bool] = lambda _: True
+    again: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,19 +113,24 @@ def _move_main(asking: Asking, _: Told) -> None:
     asking.once("main moved", push)
 
 
+def _promote_moved(asking: Asking, told: Told) -> None:
+    _move_main(asking, told)
+    _promote(asking, told)
+
+
 def _report(state: CheckState) -> Callable[[Asking, Told], None]:
     def deed(asking: Asking, told: Told) -> None:
         head = told["head_sha"]
-        asking.once(
-            f"{state} {head}", lambda: asking.world.report(head, "build", state, log="error: no total\n")
-        )
+        asking.once(f"{state} {head}", lambda: asking.world.report(head, "build", state, log="error: no total\n"))
 
     return deed
 
 
 def _remark(asking: Asking, told: Told) -> None:
     number = told["pull"]["number"]
-    asking.once("remark", lambda: str(asking.world.review(number, Stance.CHANGES_REQUESTED, "Better, please.")) and None)
+    asking.once(
+        "remark", lambda: str(asking.world.review(number, Stance.CHANGES_REQUESTED, "Better, please.")) and None
+    )
 
 
 REVIEWED = Goal(name="review", done=in_phase("awaiting_review"))
@@ -202,9 +208,11 @@ SCENARIOS = (
             REVIEWED,
             Goal(
                 name="remark",
-                done=lambda told: told["phase"] == "awaiting_review"
-                and told["review_rounds"] == 1
-                and any(one["kind"] == "review" for one in told["notices"]),
+                done=lambda told: (
+                    told["phase"] == "awaiting_review"
+                    and told["review_rounds"] == 1
+                    and any(one["kind"] == "review" for one in told["notices"])
+                ),
                 deed=_remark,
             ),
             PROMOTED,
@@ -215,12 +223,8 @@ SCENARIOS = (
         agents={1: writes(RIGHT)},
         goals=(
             REVIEWED,
-            Goal(name="moved", done=lambda _: True, deed=_move_main),
             Goal(
-                name="promote",
-                done=in_phase(*MERGED),
-                deed=_promote,
-                due=in_phase("awaiting_review"),
+                name="promote", done=in_phase(*MERGED), deed=_promote_moved, due=in_phase("awaiting_review"), again=True
             ),
         ),
     ),

@@ -49,7 +49,9 @@ _RECORDS = (
 )
 _RECEIPTS = ("begin", "settle", "record", "recover")
 _SERVICE = ("work_ticket", "request_changes", "cancel", "retry", "promote", "recover")
-_WRITE = re.compile(r"\s*(INSERT INTO|INSERT OR IGNORE INTO|UPDATE|DELETE FROM)\s+(?:main\.)?[\"']?(\w+)", re.IGNORECASE)
+_WRITE = re.compile(
+    r"\s*(INSERT INTO|INSERT OR IGNORE INTO|UPDATE|DELETE FROM)\s+(?:main\.)?[\"']?(\w+)", re.IGNORECASE
+)
 _OURS = re.compile(r"\d+|[0-9a-f]{12,}")
 _KEPT = {"tree", "in", "out", "launched", "canary", "prompt.txt", "launch.json", "exit.json"}
 _ABOVE = {"runs", "s", "clones", "mirrors", "git"}

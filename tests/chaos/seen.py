@@ -1,4 +1,4 @@
-"""What there is at the end of a run, told by the world and not by the daemon, and how it differs from what should be."""
+"""What there is at the end of a run, told by the world and not by the daemon, against what should be."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.sandboxes import Role
 from tests.chaos.ground import Ground
 from tests.story.house import git
 from tests.story.worlds import GithubWorld, LocalWorld
@@ -19,6 +18,8 @@ _IGNORED = re.compile(
     r"(?:.*/)?(?:objects|logs|hooks|info)(?:/.*)?|.*-(?:wal|shm)|receipts\.anchors|(?:.*/)?(?:ORIG_HEAD|FETCH_HEAD)"
     r"|(?:.*/)?packed-refs"
 )
+
+_HASH = re.compile(r"-?[0-9a-f]{20}$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +53,22 @@ def compared(seen: Seen, expected: Seen) -> Difference:
         for key, value in expected.story.items()
         if seen.story.get(key) != value
     ]
-    lacking = [f"{name}: {seen.deeds[name]} instead of {n}" for name, n in expected.deeds.items() if seen.deeds[name] < n]
-    more = [f"{name}: {n} instead of {expected.deeds[name]}" for name, n in seen.deeds.items() if n > expected.deeds[name]]
+    lacking = [
+        f"{name}: {seen.deeds[name]} instead of {n}" for name, n in expected.deeds.items() if seen.deeds[name] < n
+    ]
+    more = [
+        f"{name}: {n} instead of {expected.deeds[name]}" for name, n in seen.deeds.items() if n > expected.deeds[name]
+    ]
     return Difference(
         lost=tuple(story + lacking),
         duplicates=tuple(sorted(more)),
-        residue=tuple(sorted(seen.left - expected.left)),
+        residue=_topmost(seen.left - expected.left),
     )
+
+
+def _topmost(left: frozenset[str]) -> tuple[str, ...]:
+    """Without what is in a directory that is told itself."""
+    return tuple(sorted(one for one in left if one.rpartition("/")[0] not in left))
 
 
 def look(ground: Ground, told: Mapping[str, Any]) -> Seen:
@@ -85,14 +95,18 @@ def look(ground: Ground, told: Mapping[str, Any]) -> Seen:
         "notices": sorted(one["kind"] for one in told["notices"]),
         "branches": branches,
     }
-    return Seen(story=story, deeds=_deeds(ground, plain), left=frozenset(_left(ground, plain)))
+    return Seen(story=story, deeds=_deeds(ground, run_id, plain), left=frozenset(_left(ground, run_id, plain)))
 
 
-def _deeds(ground: Ground, plain: Any) -> Counter[str]:
+def _deeds(ground: Ground, run_id: str, plain: Any) -> Counter[str]:
     deeds: Counter[str] = Counter()
-    for spec in list(ground.containers.started):
-        # A gate is known by what it judges: its name has a number of its own at each try.
-        deeds[f"{spec.role.value} {plain(spec.name)} started"] += 1
+    names: Counter[str] = Counter()
+    for name in ground.engine.started(run_id):
+        names[name] += 1
+        # The end of a gate's name stands for the run too: what is before it says what it judges.
+        stem = _HASH.sub("", plain(name))
+        deeds[f"{stem} started"] += 1
+    deeds["sandboxes started again"] += sum(count - 1 for count in names.values())
     world = ground.world
     if isinstance(world, LocalWorld):
         pulls = world.forge.pulls("widgets")
@@ -109,8 +123,8 @@ def _deeds(ground: Ground, plain: Any) -> Counter[str]:
     return deeds
 
 
-def _left(ground: Ground, plain: Any) -> set[str]:
-    left = {f"sandbox {plain(one.name)}" for one in ground.containers.listing()}
+def _left(ground: Ground, run_id: str, plain: Any) -> set[str]:
+    left = {f"sandbox {plain(name)}" for name in ground.engine.there(run_id)}
     state = ground.state
     for path in state.rglob("*"):
         name = path.relative_to(state).as_posix()
@@ -128,6 +142,3 @@ def _rows(database: Path, query: str) -> list[Any]:
         return list(connection.execute(query))
     finally:
         connection.close()
-
-
-__all__ = ["Difference", "Role", "Seen", "compared", "look"]

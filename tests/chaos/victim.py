@@ -6,17 +6,19 @@ standard input, by a fork: what takes seconds is done before. Orders and answers
 
 from __future__ import annotations
 
+import ctypes
+import importlib
 import json
 import os
 import select
 import signal
 import sys
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 from pydantic import SecretStr, TypeAdapter
 
 from mcp_ashigaru import serving
@@ -29,6 +31,9 @@ from tests.chaos.engine_socket import DistantContainers
 from tests.chaos.points import UP, Arm, Points
 from tests.story.house import FakeModel, NoEgress
 
+# What a daemon imports only once it runs.
+_LATE = ("anyio._backends._asyncio", "dbos._sys_db_sqlite", "rich.logging", "uvicorn.lifespan.on", "uvicorn.loops.auto")
+_PR_SET_PDEATHSIG = 1
 _SECRETS = ("github_token", "mcp_token")
 
 
@@ -37,7 +42,7 @@ class Order:
     """One process to be: its settings, its world, and where it is to die.
 
     engine: the socket of the harness's sandboxes; "" for real podman. exhausted: attempts whose model says that the
-    quota is used up. without: names of defences to take out. log: where its standard error goes.
+    quota is used up. without: names of defences to take out. log: where its standard error goes. drain: `--drain`.
     """
 
     settings: dict[str, Any]
@@ -86,39 +91,49 @@ def be(order: Order) -> None:
         points.say(f"{UP}{sockets[0].getsockname()[1]}")
 
     serving._Announcing.startup = announced  # type: ignore[method-assign]
-    serving.serve(load_settings(**settings), "streamable-http", parts)
+    serving.serve(load_settings(**settings), "streamable-http", parts, drain=order.drain)
 
 
 def main() -> None:
     """Take orders until the end of input; each is answered by its process id, and later by how it ended."""
+    get_mapping_from_secret_type_to_class()
+    for name in _LATE:
+        importlib.import_module(name)
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     _say({"ready": os.getpid()})
     read = b""
+    living: set[int] = set()
     while True:
         readable, _, _ = select.select([0, woken], [], [])
         if woken in readable:
             os.read(woken, 512)
-            _reap()
+            living -= _reaped()
         if 0 in readable:
             piece = os.read(0, 65536)
             if not piece:
+                for pid in living:
+                    os.kill(pid, signal.SIGKILL)
                 return
             *lines, read = (read + piece).split(b"\n")
             for line in lines:
-                _say({"begun": _forked(ORDER.validate_json(line), (woken, wake))})
+                pid = _forked(ORDER.validate_json(line), (woken, wake))
+                living.add(pid)
+                _say({"begun": pid})
 
 
-def _reap() -> None:
+def _reaped() -> set[int]:
+    gone: set[int] = set()
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return
+            return gone
         if pid == 0:
-            return
+            return gone
+        gone.add(pid)
         _say({"ended": pid, "status": os.waitstatus_to_exitcode(status)})
 
 
@@ -129,6 +144,8 @@ def _forked(order: Order, ours: tuple[int, int]) -> int:
     status = 3
     try:
         os.setsid()
+        # Nobody but the harness knows of it: where that is gone, it goes too.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for fd in ours:
@@ -153,8 +170,6 @@ def _forked(order: Order, ours: tuple[int, int]) -> int:
 def _say(told: dict[str, Any]) -> None:
     os.write(1, json.dumps(told).encode() + b"\n")
 
-
-Taking = Callable[[], None]
 
 if __name__ == "__main__":
     main()
