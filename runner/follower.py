@@ -60,7 +60,7 @@ class FollowPolicy:
 
 @dataclass(frozen=True, kw_only=True)
 class Follower:
-    """Looks at one run at a time. alone: keeps callers away from a run meanwhile. merged: puts a merge on record."""
+    """Looks at one run at a time. alone: keeps callers away from a run meanwhile. landed: puts a merge on record; whether it was ours."""
 
     records: Records
     forge: Forge
@@ -68,7 +68,7 @@ class Follower:
     clock: Clock
     policy: FollowPolicy
     alone: Callable[[str], AbstractContextManager[None]]
-    merged: Callable[[RunRecord, str], None]
+    landed: Callable[[RunRecord, str], bool]
     submit: Submit
     guard: Guard
 
@@ -149,8 +149,9 @@ class Follower:
     def _do(self, run: RunRecord, deed: Deed, ci: Ci, logs: tuple[tuple[str, str], ...]) -> bool:
         match deed:
             case Landed(sha=sha):
-                self.merged(run, sha)
-                self._tell(run, f"merged:{sha}", NoticeKind.MERGED, f"Somebody merged it on the forge, as {sha[:12]}.")
+                if not self.landed(run, sha):
+                    told = f"Somebody merged it on the forge, as {sha[:12]}."
+                    self._tell(run, f"merged:{sha}", NoticeKind.MERGED, told)
                 return True
             case Shut(reason=reason):
                 self._tell(run, f"closed:{run.round}", NoticeKind.CLOSED, reason)

@@ -13,7 +13,7 @@ from typing import Protocol, TypedDict
 from gates.observed import Counts
 from gates.verdict import Verdict
 from runner.callers import OPERATOR_NAME
-from runner.model import Check, Phase, RoundInput
+from runner.model import Check, Phase, ReviewedHead, RoundInput
 from runner.transcript import Event, Transcript
 
 
@@ -278,6 +278,9 @@ class Records(Protocol):
 
     def watched(self, limit: int) -> list[RunRecord]:
         """Runs whose pull request or pipeline is still to be followed, the longest untouched first."""
+
+    def merge_begun(self, run_id: str) -> ReviewedHead | None:
+        """What the last merge that was begun for the run was of, by its receipt; None: none was begun."""
 
     def notify(self, run_id: str, key: str, kind: NoticeKind, text: str, at: float) -> bool:
         """Remember a notice under a key of the run's; False, and nothing changes, where the key is known."""

@@ -89,7 +89,7 @@ class Service:
                 ci=policy.ci, ladder=policy.ladder, bounds=policy.bounds, settle_s=policy.review_settle_s
             ),
             alone=self._alone,
-            merged=self._promoter.merged,
+            landed=self._promoter.landed,
             submit=self._submit,
             guard=keeper.guard,
         )

@@ -121,7 +121,7 @@ def _answers(told: str, world: PublishingWorld) -> None:
         clock=SystemClock(),
         policy=_NOT_HERE,
         alone=_NOT_HERE,
-        merged=_NOT_HERE,
+        landed=_NOT_HERE,
         submit=_NOT_HERE,
         guard=world.guard,
     )

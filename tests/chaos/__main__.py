@@ -137,9 +137,8 @@ def _tell(asked: argparse.Namespace, ended: Ended) -> None:
     bad = not ended.difference.none
     if bad or asked.verbose:
         at = ", ".join(f"{one.point}#{one.hit}" for one in ended.armed)
-        _say(
-            f"{ended.word:<11} {ended.scenario} on {ended.forge} {ended.seconds:.1f} s, armed {at}; killed {ended.killed}"
-        )
+        where = f"{ended.scenario} on {ended.forge}"
+        _say(f"{ended.word:<11} {where} {ended.seconds:.1f} s, armed {at}; killed {', '.join(ended.killed)}")
     if bad:
         for kind in ("lost", "duplicates", "residue"):
             for line in getattr(ended.difference, kind):

@@ -28,7 +28,7 @@ class Attempt:
 def at_every_point(
     passed: Mapping[Place, Counter[str]], *, times: int, seed: int, fraction: float = 1.0, only: str = ""
 ) -> list[Attempt]:
-    """`times` kills for each point (a seeded fraction of the points), in other scenarios and at other hits if it can."""
+    """`times` kills for each point (or a seeded fraction of them), in other scenarios and at other hits if it can."""
     chooser = random.Random(f"points {seed}")  # noqa: S311 - a choice that can be made again, no secret
     points = sorted({point for counts in passed.values() for point in counts if only in point})
     if fraction < 1:
