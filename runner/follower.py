@@ -60,7 +60,10 @@ class FollowPolicy:
 
 @dataclass(frozen=True, kw_only=True)
 class Follower:
-    """Looks at one run at a time. alone: keeps callers away from a run meanwhile. landed: puts a merge on record; whether it was ours."""
+    """Looks at one run at a time. alone: keeps callers away from a run meanwhile.
+
+    landed: puts a merge on record, and says whether it was ours.
+    """
 
     records: Records
     forge: Forge
