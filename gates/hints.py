@@ -7,10 +7,6 @@ from typing import Final
 
 _HINTS: Final = (
     (
-        "noxfile.py",
-        "nox installs the project into its sessions, which would be the base's: name what a session runs",
-    ),
-    (
         ".pre-commit-config.yaml",
         "pre-commit's hooks come from the network: have [setup] install them and an advisory gate run them",
     ),

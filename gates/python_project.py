@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gates.ecosystem import ENV, OUT, TIMEOUT_S, WORKSPACE, Found, Gate, Read
+from gates.nox_project import NOX_MANIFESTS, nox_gate, nox_setup
 from gates.test_runners import TestRunner
 from gates.tox_project import TOX_MANIFESTS, tox_gate, tox_setup
 
@@ -29,7 +30,9 @@ PYTHON_MANIFESTS: Final = (
 )
 """Patterns of the files that say what a Python project needs."""
 
-_MARKS: Final = frozenset({"pyproject.toml", "pytest.ini", "setup.py", "setup.cfg", "tox.ini", "conftest.py"})
+_MARKS: Final = frozenset(
+    {"pyproject.toml", "pytest.ini", "setup.py", "setup.cfg", "tox.ini", "noxfile.py", "conftest.py"}
+)
 _TEST_EXTRAS: Final = ("test", "tests", "testing")
 _MAX_NEEDS: Final = 200
 _MAX_FILES: Final = 50
@@ -48,7 +51,7 @@ class Needs:
 
 
 def python_project(paths: Sequence[str], read: Read) -> Found | None:
-    """Its tests by pytest, where there are any, else by tox; and what it needs. None where this is no Python."""
+    """Its tests by pytest, where there are any, else by tox or nox; and what it needs. None where this is no Python."""
     if not is_python(paths):
         return None
     needs = needs_of(paths, read)
@@ -60,8 +63,12 @@ def python_project(paths: Sequence[str], read: Read) -> Found | None:
             f"{VENV}/bin/python -I -m pip install --quiet --no-input {shlex.join(needs.arguments)}",
         )
     by_tox = None if tests_in(paths) else tox_gate(paths, read)
+    by_nox = None if tests_in(paths) or by_tox else nox_gate(paths, read)
     if by_tox is not None:
         setup = tox_setup(VENV, needs.arguments)
+    if by_nox is not None:
+        setup = nox_setup(VENV)
+    sessions = (*(TOX_MANIFESTS if by_tox else ()), *(NOX_MANIFESTS if by_nox else ()))
     gate = Gate(
         name="test",
         run=f"python3 -m pytest -p no:cacheprovider -o junit_family=xunit2 --junitxml={OUT}/junit-test.xml",
@@ -72,9 +79,9 @@ def python_project(paths: Sequence[str], read: Read) -> Found | None:
     # Absolute, so that a test which changes directory or starts a program still finds the tree, not the set-up's copy.
     roots = [f"{WORKSPACE}/src"] if any(path.startswith("src/") for path in paths) else []
     return Found(
-        gate=gate if tests_in(paths) else by_tox,
+        gate=gate if tests_in(paths) else by_tox or by_nox,
         setup=setup,
-        manifests=(*PYTHON_MANIFESTS, *(TOX_MANIFESTS if by_tox else ()), *needs.files) if setup else (),
+        manifests=(*PYTHON_MANIFESTS, *sessions, *needs.files) if setup else (),
         environment=(("PYTHONDONTWRITEBYTECODE", "1"), ("PYTHONPATH", ":".join((*roots, WORKSPACE)))),
     )
 

@@ -99,6 +99,13 @@ _IN: Final[Mapping[Language, Mapping[str, re.Pattern[str]]]] = {
         ),
     },
 }
+_SHELL: Final[Mapping[str, re.Pattern[str]]] = {
+    "goes through files of source": re.compile(
+        r"\bfor\s+\w+\s+in\s+(?:\./)?\*+/|\bfind\s+\.?/?\s+(?!.*-i?(?:name|path)\b)|\bgrep\s+(?:-\w+\s+)*-\w*[rR]\w*\s"
+    ),
+    "looks at who called it": re.compile(r"\$\{?PPID\b|\bps\s+-\w|/proc/(?:self|\$|\*)"),
+}
+_SHELLS: Final = re.compile(r"#!\s*/\S*\b(?:env\s+)?(?:ba|da|k|z|a)?sh\b")
 _PACKED: Final = re.compile(r".*\.(?:whl|egg|pyc|pyd|so|pyz|jar|node)|(?:.*/)?[^/]+-\d[^/]*\.(?:tar\.gz|zip|tgz)")
 _REQUIREMENTS: Final = re.compile(
     r"(?:.*/)?(?:requirements|constraints)[^/]*\.(?:txt|in)|requirements/[^/]*\.(?:txt|in)"
@@ -133,7 +140,7 @@ def text_signs(path: str, language: Language | None, text: str) -> tuple[Sign, .
 
 
 def _signs(path: str, language: Language | None, text: str) -> Iterator[Sign]:
-    patterns = {**_ANYWHERE, **(_IN[language] if language is not None else {})}
+    patterns = {**_ANYWHERE, **(_IN[language] if language is not None else _SHELL if _is_shell(path, text) else {})}
     may_exit = _is_program(path, language, text)
     comment = _HASH if language in {None, Language.PYTHON} else _SLASHES
     lines = _without_blocks(language, text).split("\n")
@@ -147,6 +154,10 @@ def _signs(path: str, language: Language | None, text: str) -> Iterator[Sign]:
                 continue
             if pattern.search(line[:_MAX_LINE]) or (what.startswith("has a comparison") and pattern.search(seen)):
                 yield Sign(line=number, what=what, named=what.startswith("names"))
+
+
+def _is_shell(path: str, text: str) -> bool:
+    return path.endswith((".sh", ".bash")) or _SHELLS.match(text) is not None
 
 
 def _without_blocks(language: Language | None, text: str) -> str:

@@ -29,12 +29,14 @@ from runner.gate_run import Question
 from runner.layout import short
 from runner.model import Phase
 from runner.planning import Planner
+from runner.policy import is_protected
 from runner.ports import Checkouts, Clock, Containers
 from runner.records import Judgement, Records, RunRecord
 from runner.setup_run import Egress
 
 _LOG: Final = logging.getLogger(__name__)
 _MAX_TEMPORARY: Final = 60
+_MAX_SHOWN: Final = 10
 _APART: Final = (
     "The head does not come after the base, so what the base alone has counts as taken away; "
     "name the commit where they parted (`git merge-base`) as the base."
@@ -157,9 +159,19 @@ class _Judge:
             notices = tuple(one.text for one in self.records.notices(run_id))
             if not self.local.descends(repository, base_commit, head_commit):
                 notices += (_APART,)
+            notices += self._kept_from_agents(run_id, taken)
             return Judged(repository=repository, gates=plan.gates, base=on_base, head=on_head, notices=notices)
         finally:
             self._forget(run_id)
+
+    def _kept_from_agents(self, run_id: str, taken: Taken) -> tuple[str, ...]:
+        """What the daemon would not have taken from an agent, whatever the gates say of it."""
+        touched = [one.path for one in self.checkouts.differing(run_id, taken.base, taken.head)]
+        kept = [path for path in touched if is_protected(path, self.fleet.default.limits)]
+        if not kept:
+            return ()
+        shown = ", ".join(kept[:_MAX_SHOWN]) + (f" and {len(kept) - _MAX_SHOWN} more" if len(kept) > _MAX_SHOWN else "")
+        return (f"An agent may not change {shown}; allow_protected in fleet.toml would let it.",)
 
     def _begin(self, git_dir: Path, taken: Taken) -> str:
         """A run of our own, with its clean clone; its id. What is set up for one directory is not used for another."""

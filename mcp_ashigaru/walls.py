@@ -11,8 +11,9 @@ from mcp_ashigaru.fleet_file import read_fleet
 from mcp_ashigaru.presets import Presets
 from mcp_ashigaru.settings import ConfigError, Settings, environment_with
 from runner.adapters.podman_containers import PodmanContainers
+from runner.adapters.podman_home import prepare_podman
 from runner.adapters.podman_seccomp import write_profile
-from runner.adapters.podman_service import PodmanService, prepare_podman
+from runner.adapters.podman_service import PodmanService
 from runner.disk import Disk, DiskLimits
 from runner.egress_rules import Egress
 from runner.files import write_whole

@@ -12,7 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runner.adapters.podman_service import PodmanService, prepare_podman
+from runner.adapters.podman_home import prepare_podman
+from runner.adapters.podman_service import PodmanService
 from runner.errors import RunnerError
 from runner.images.build import ensure_images
 from runner.images.recipe import ImageSet

@@ -22,6 +22,7 @@ from podman import PodmanClient
 from podman.domain.containers import Container
 
 from runner.adapters.podman_faults import FAULTS, NO_IMAGE, translate
+from runner.adapters.podman_home import hard_limits
 from runner.adapters.podman_payloads import container_arguments, pod_name
 from runner.adapters.podman_pods import (
     NEVER_STARTED,
@@ -34,8 +35,7 @@ from runner.adapters.podman_pods import (
     printed,
     start_member,
 )
-from runner.adapters.podman_races import start_anyway
-from runner.adapters.podman_service import hard_limits
+from runner.adapters.podman_races import create_container, start_anyway
 from runner.errors import EngineDown, ImageMissing
 from runner.sandbox import LABEL_ROLE, LABEL_RUN, relay_spec
 from runner.sandboxes import Role, RunState, SandboxListing, SandboxSpec, SandboxStatus
@@ -118,11 +118,11 @@ class PodmanContainers:
             if not client.images.exists(image):  # before anything is made; for a pod podman would ask a registry
                 raise ImageMissing(NO_IMAGE)
         if spec.relay is None:
-            return client.containers.create(**self._arguments(client, spec))
+            return create_container(client, self._arguments(client, spec))
         have_pod(client, spec)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="relay") as beside:
             relay = beside.submit(self._start_relay, spec)
-            made = client.containers.create(**self._arguments(client, spec))
+            made = create_container(client, self._arguments(client, spec))
             relay.result()
         return made
 

@@ -12,7 +12,7 @@ from podman.domain.containers import Container
 
 from runner.adapters.podman_faults import short
 from runner.adapters.podman_payloads import infra_name, pod_arguments, pod_name
-from runner.adapters.podman_races import despite_races, start_anyway
+from runner.adapters.podman_races import create_container, create_pod, despite_races, start_anyway
 from runner.errors import SandboxFault
 from runner.sandbox import LABEL_RUN
 from runner.sandboxes import Role, SandboxSpec
@@ -60,14 +60,14 @@ def have_pod(client: PodmanClient, spec: SandboxSpec) -> None:
         if client.containers.exists(infra_name(spec.name)):
             return
         client.pods.remove(pod, force=True)  # the service ended between making the pod and what holds it
-    client.pods.create(**pod_arguments(spec))
+    create_pod(client, pod_arguments(spec))
 
 
 def start_member(client: PodmanClient, member: SandboxSpec, arguments: Callable[[], dict[str, Any]]) -> Container:
     """The relay or a service, made with `arguments` where it is not there. A service is started once, a relay again."""
     found = find(client, member.name)
     if found is None:
-        found = client.containers.create(**arguments())
+        found = create_container(client, arguments())
     ours(found, member)
     if found.status in NEVER_STARTED or (member.role is Role.RELAY and found.status not in RUNNING):
         start_anyway(found)

@@ -9,6 +9,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from mcp_ashigaru.judging_here import judge_here
@@ -105,12 +106,19 @@ def _all_up(cases: Sequence[Cheat | Honest], width: int) -> int:
 
 
 def _without(name: str, cases: Sequence[Cheat | Honest], width: int) -> int:
-    """0 where its lack is noticed: at least one cheat that it is meant to catch is taken."""
+    """0 where its lack is noticed: at least one cheat that it is meant to catch, and does catch, is taken."""
+    defence = DEFENCES[name]
     mine = [case for case in cases if _is_by(name, case)]
-    with DEFENCES[name].without():
+    with ExitStack() as out:
+        for other in defence.behind:
+            out.enter_context(DEFENCES[other].without())
+        if defence.behind:
+            mine = [one.case for one in _judged(mine, width) if one.word is Word.CAUGHT]
+        out.enter_context(defence.without())
         ended = _judged(mine, width)
     through = sum(one.word is Word.FALSE_ACCEPT for one in ended)
-    _say(f"referee without {name}: cheats={len(ended)} accepted={through}")
+    beside = f" (and {', '.join(defence.behind)})" if defence.behind else ""
+    _say(f"referee without {name}{beside}: cheats={len(ended)} accepted={through}")
     return 0 if through else 1
 
 

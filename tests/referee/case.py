@@ -88,11 +88,15 @@ class Honest:
 
 @dataclass(frozen=True, kw_only=True)
 class Defence:
-    """One defence of the judge. without: takes exactly that one out of the real code while the block lasts."""
+    """One defence of the judge. without: takes exactly that one out of the real code while the block lasts.
+
+    behind: names of those that catch all that this one catches; it is seen at work where they are out.
+    """
 
     name: str
     sentence: str
     without: Callable[[], AbstractContextManager[None]]
+    behind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

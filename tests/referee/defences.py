@@ -41,7 +41,8 @@ def _bases_layer(question: Any, image: str) -> Wanted:
 
 
 def _shows(kind: FindingKind) -> Callable[[], AbstractContextManager[None]]:
-    return lambda: replaced((findings, "DEFAULT_WEIGHTS", {**DEFAULT_WEIGHTS, kind: Weight.SHOW}))
+    # As they are then: another kind may be out already.
+    return lambda: replaced((findings, "DEFAULT_WEIGHTS", {**findings.DEFAULT_WEIGHTS, kind: Weight.SHOW}))
 
 
 def _both(*changes: tuple[Any, str, Any]) -> Callable[[], AbstractContextManager[None]]:
@@ -83,6 +84,7 @@ _ALL = (
         name="evidence",
         sentence="An exit status of 0 is borne out by the promised report.",
         without=_both((judge, "_green_without_evidence", answering(None))),
+        behind=("sentinels", "aware-of-tests", "tests-gone", "bases-tests"),
     ),
     Defence(
         name="gates",

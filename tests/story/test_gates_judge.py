@@ -127,6 +127,21 @@ def test_a_head_that_lacks_what_the_base_has_gained_is_told_of_where_they_parted
     assert after.notices == ()
 
 
+def test_what_an_agent_may_not_change_is_named_unless_fleet_toml_lets_it(repo: Path, short: Path) -> None:
+    write(repo, {"total.py": "one\ntwo\nthree\n", ".github/workflows/ci.yml": "on: push\n"})
+    git(repo, "add", "--all", ".")
+    commit_all(repo, "workflow")
+    with judging(Sandboxes()) as judge:
+        judged = judge(repo, "main", "HEAD")
+    assert isinstance(judged.verdict, Passed | NeedsHuman)
+    assert [one for one in judged.notices if "may not change .github/workflows/ci.yml;" in one] != []
+    fleet = short / "fleet.toml"
+    fleet.write_text('[repo.widgets]\nallow_protected = [".github/**"]\n', encoding="utf-8")
+    with judging(Sandboxes(), name="widgets", fleet_file=fleet) as judge:
+        assert [one for one in judge(repo, "main", "HEAD").notices if "may not change" in one] == []
+        assert [one for one in judge(repo, "main", "good").notices if "may not change" in one] == []
+
+
 def test_a_red_base_is_told_and_no_head_is_judged_on_it(repo: Path) -> None:
     containers = Sandboxes()
     with judging(containers) as judge:

@@ -222,3 +222,35 @@ def test_text_made_to_hold_a_reader_up_is_read_in_time(text: bytes) -> None:
 def test_whatever_is_given_nothing_is_raised(path: str, old: bytes, new: bytes) -> None:
     assert signs(path, new, new) == ()
     signs(path, old, new)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('for one in */*/*; do cat "$one"; done', "goes through files of source"),
+        ("for one in ./**/*; do :; done", "goes through files of source"),
+        ("grep -rl wanted .", "goes through files of source"),
+        ("find . -type f", "goes through files of source"),
+        ("read x </proc/$PPID/cmdline", "looks at who called it"),
+        ("ps -o args= -p 1", "looks at who called it"),
+    ],
+)
+def test_a_shell_script_that_looks_around_is_told_of(line: str, told: str) -> None:
+    old, new = b"#!/bin/sh\necho 1\n", f"#!/bin/sh\n{line}\n".encode()
+    assert [told in sign for sign in signs("bin/words", old, new)] == [True]
+    assert [told in sign for sign in signs("words.sh", b"", f"{line}\n".encode())] == [True]
+    assert signs("words.txt", b"", f"{line}\n".encode()) == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "for one in src/*.c; do :; done",
+        "find . -name '*.pyc' -delete",
+        "grep -q wanted list",
+        'echo "$0"',
+        "# grep -r x .",
+    ],
+)
+def test_a_shell_script_that_works_on_what_it_names_is_not(line: str) -> None:
+    assert signs("words.sh", b"", f"#!/bin/sh\n{line}\n".encode()) == ()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import venv
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -349,9 +351,51 @@ def test_a_tox_that_is_not_told_what_to_run_is_no_gate(content: str) -> None:
     assert isinstance(found({"tox.ini": content}), NoGate)
 
 
-@pytest.mark.parametrize(
-    ("path", "said"), [("noxfile.py", "nox"), (".pre-commit-config.yaml", "pre-commit"), ("go.work", "go.mod")]
-)
+NOX = {"noxfile.py": "import nox\n\n\n@nox.session\ndef tests(session):\n    session.install('.')\n", "checks/a.py": ""}
+
+
+def test_nox_is_the_gate_where_it_is_the_only_word_on_tests() -> None:
+    (gate,) = planned(NOX).gates
+    assert gate.run.startswith(f"cp -a {ENV}/nox /tmp/nox && nox ")
+    assert " -R " in gate.run
+    assert (gate.junit, gate.printed) == (None, True)
+    made = planned(NOX)
+    assert made.setup is not None
+    assert made.setup.matching(["noxfile.py", "pyproject.toml", "a.py"]) == ("noxfile.py", "pyproject.toml")
+    assert "--install-only" in set_up(NOX)
+    subprocess.run(["sh", "-n", "-c", set_up(NOX)], check=True, timeout=10)
+
+
+def test_tests_that_pytest_finds_and_tox_come_before_nox() -> None:
+    assert planned({**NOX, "tests/test_a.py": ""}).gates[0].runner is TestRunner.PYTEST
+    assert "tox run" in planned({**NOX, **TOX}).gates[0].run
+
+
+@pytest.mark.parametrize("content", ["import nox\n", "# @nox.session\n", "def session(): pass\n", ""])
+def test_a_noxfile_without_a_session_is_no_gate(content: str) -> None:
+    assert isinstance(found({"noxfile.py": content}), NoGate)
+
+
+def test_of_what_a_session_installs_the_repositorys_own_code_is_taken_out_again(tmp_path: Path) -> None:
+    sessions = tmp_path / "nox"
+    venv.create(sessions / "tests", with_pip=False, symlinks=True)
+    (library,) = (sessions / "tests" / "lib").glob("python*/site-packages")
+    for name, url in {"own": "file:///workspace", "other": "https://example.org/other.whl"}.items():
+        about = library / f"{name}-1.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n", encoding="utf-8")
+        (about / "direct_url.json").write_text(json.dumps({"url": url}), encoding="utf-8")
+    (library / "pip").mkdir()
+    asked = "import sys\nwith open(sys.prefix + '/asked', 'a') as told:\n    print(*sys.argv[1:], file=told)\n"
+    (library / "pip" / "__main__.py").write_text(asked, encoding="utf-8")
+    command = set_up(NOX).split("\n")[-1]
+    assert command.startswith("for one in")
+    here = command.replace("/tmp/", f"{tmp_path}/").replace(f"{ENV}/nox", str(sessions))  # noqa: S108 - replaced
+    subprocess.run(["sh", "-euc", here], check=True, timeout=30)
+    assert (sessions / "tests" / "asked").read_text(encoding="utf-8") == "uninstall --quiet --yes own\n"
+
+
+@pytest.mark.parametrize(("path", "said"), [(".pre-commit-config.yaml", "pre-commit"), ("go.work", "go.mod")])
 def test_what_is_recognised_but_cannot_run_sealed_is_told_of(path: str, said: str) -> None:
     made = found({path: ""})
     assert isinstance(made, NoGate)

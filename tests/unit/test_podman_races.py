@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
 
 import podman.errors
 import pytest
 
-from runner.adapters.podman_races import despite_races, start_anyway
+from runner.adapters.podman_races import create_container, create_pod, despite_races, start_anyway
 
 RACE = podman.errors.APIError("500", explanation="read /proc/4666/cgroup: no such process")
 OTHER = podman.errors.APIError("500", explanation="no space left on device")
@@ -77,3 +81,28 @@ def test_a_question_is_asked_again_for_a_stumble_and_for_nothing_else() -> None:
         despite_races(asked([OTHER, 7]))
     with pytest.raises(podman.errors.APIError):
         despite_races(asked([RACE] * 5))
+
+
+def test_podman_is_never_asked_to_make_two_things_at_once() -> None:
+    making, together = threading.Semaphore(1), []
+    told = threading.Barrier(8)
+
+    def create(**arguments: Any) -> None:
+        alone = making.acquire(blocking=False)
+        together.append(alone)
+        # Whoever else is let in comes while the first is still at it.
+        entered.wait(0.02)
+        if alone:
+            making.release()
+        assert arguments == {"name": "x"}
+
+    entered = threading.Event()
+    client: Any = SimpleNamespace(containers=SimpleNamespace(create=create), pods=SimpleNamespace(create=create))
+
+    def ask(number: int) -> None:
+        told.wait(20)
+        (create_pod if number % 2 else create_container)(client, {"name": "x"})
+
+    with ThreadPoolExecutor(8) as asking:
+        list(asking.map(ask, range(8)))
+    assert together == [True] * 8

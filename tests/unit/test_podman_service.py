@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tomllib
@@ -14,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from runner.adapters.podman_service import (
+from runner.adapters.podman_home import (
     HostTraits,
-    PodmanService,
     StorageDriver,
     containers_conf,
     prepare_podman,
     storage_conf,
     storage_drivers,
 )
+from runner.adapters.podman_service import PodmanService
 from runner.errors import EngineDown
 
 AWKWARD = HostTraits(
@@ -150,6 +151,29 @@ def test_the_service_answers_while_it_is_held_and_not_after(tmp_path: Path, bin_
             client.connect(path)
     assert not Path(path).exists()
     service.stop()
+
+
+def test_a_service_that_dies_is_followed_by_another_on_the_same_socket(tmp_path: Path, bin_folder: Path) -> None:
+    fifo = tmp_path / "alive"
+    os.mkfifo(fifo)
+    _podman(bin_folder, fifo=str(fifo))
+    with PodmanService(tmp_path / "state") as service:
+        path = service.url.removeprefix("unix://")
+        with fifo.open("rb") as alive:  # opens when the service, which listens by then, has opened the other end
+            first = _listener(path)
+            os.kill(first, signal.SIGSEGV)
+            assert alive.read() == b""
+        with fifo.open("rb"):
+            second = _listener(path)
+        assert second != first
+    assert not Path(path).exists()
+    assert not Path(f"/proc/{second}").exists()
+
+
+def _listener(path: str) -> int:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+        return int(struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
 
 
 def test_a_service_that_dies_at_once_is_a_fault_that_names_its_log(tmp_path: Path, bin_folder: Path) -> None:
