@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,7 @@ class Harness:
     nursery: Nursery
     templates: Templates
     width: int
+    ends: float
     without: tuple[str, ...] = ()
 
     def undisturbed(self, places: Sequence[Place]) -> dict[Place, Ended]:
@@ -48,7 +50,9 @@ class Harness:
     def disturbed(self, attempts: Sequence[Attempt], expected: dict[Place, Seen]) -> Iterator[tuple[Attempt, Ended]]:
         """Each as it ends."""
 
-        def one(attempt: Attempt) -> tuple[Attempt, Ended]:
+        def one(attempt: Attempt) -> tuple[Attempt, Ended] | None:
+            if time.monotonic() > self.ends:
+                return None
             place = (attempt.scenario, attempt.forge)
             return attempt, run(
                 self.nursery,
@@ -61,7 +65,9 @@ class Harness:
             )
 
         with ThreadPoolExecutor(self.width) as pool:
-            yield from pool.map(one, attempts)
+            for told in pool.map(one, attempts):
+                if told is not None:
+                    yield told
 
 
 def main() -> int:
@@ -77,7 +83,13 @@ def main() -> int:
     with scratch() as home, nursery() as made, templates_in(Path(home), made) as ready:
         for forge in FORGES:
             ready.state(forge)
-        harness = Harness(nursery=made, templates=ready, width=asked.width, without=tuple(asked.without.split()))
+        harness = Harness(
+            nursery=made,
+            templates=ready,
+            width=asked.width,
+            ends=time.monotonic() + asked.minutes * 60,
+            without=tuple(asked.without.split()),
+        )
         return _all(harness, places, asked)
 
 
@@ -158,6 +170,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=300, help="runs with random kills")
     parser.add_argument("--podman-runs", type=int, default=30, help="how many of them on real podman")
     parser.add_argument("--width", type=int, default=2, help="how many runs at once")
+    parser.add_argument("--minutes", type=float, default=600.0, help="after so long no further run begins")
     parser.add_argument("--without", default="", help="defences to take out, to see that it is noticed")
     parser.add_argument("--verbose", action="store_true", help="a line for each run")
     parser.add_argument("--logs", action="store_true", help="the daemon's log of what went wrong")
