@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import random
 import sys
 import threading
 import time
@@ -105,17 +106,17 @@ def _all(harness: Harness, places: list[Place], asked: argparse.Namespace) -> in
         expected[place], passed[place] = ended.seen, ended.passed
     tally = Tally()
     attempts = at_every_point(passed, times=asked.times, seed=asked.seed, fraction=asked.fraction, only=asked.only)
+    attempts += at_random(passed, runs=asked.runs, seed=asked.seed)
+    # Mixed, so that what was done by the time that it is stopped is a sample of the whole.
+    random.Random(asked.seed).shuffle(attempts)  # noqa: S311 - an order that can be had again, no secret
     for number in range(_TRIES + 1):
         missed = []
         for attempt, ended in harness.disturbed(attempts, expected):
             _tell(asked, ended)
             tally.add(attempt, ended)
-            if not ended.killed:
+            if attempt.point and not ended.killed:
                 missed.append(attempt)
         attempts = [again(one, passed, asked.seed + number) for one in missed]
-    for attempt, ended in harness.disturbed(at_random(passed, runs=asked.runs, seed=asked.seed), expected):
-        _tell(asked, ended)
-        tally.add(attempt, ended)
     if asked.podman_runs:
         lacking = why_not()
         if lacking is not None:

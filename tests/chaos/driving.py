@@ -21,9 +21,9 @@ from tests.chaos.seen import Difference, Seen, compared, look
 from tests.chaos.victim import Order
 from tests.story.worlds import World
 
-_UP_S = 20.0
-RUN_S = 90.0
-_SETTLE_S = 15.0
+_UP_S = 90.0
+RUN_S = 240.0
+_SETTLE_S = 30.0
 _MOST_LIVES = 12
 _LOG = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.chaos.victim import ORDER, Order
 
-_UP_S = 60.0
+_UP_S = 300.0
 
 
 @dataclass(kw_only=True)
