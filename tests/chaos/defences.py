@@ -5,17 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from runner.adapters import github_pulls
 from runner.agent_run import AgentRunner
-from tests.chaos.points import Points
-
-
-def _no_look_up_of_the_pull() -> None:
-    """A pull request is opened without a look at whether it is there."""
-    real = github_pulls._open_one
-    # The look-up after GitHub's refusal of a second one is another defence; the double refuses it as GitHub does.
-    github_pulls._open_one = lambda *_: None
-    assert real is not None
 
 
 def _no_adoption() -> None:
@@ -33,13 +23,9 @@ def _no_adoption() -> None:
 
 DEFENCES: dict[str, Callable[[], None]] = {
     "adoption": _no_adoption,
-    "pull-look-up": _no_look_up_of_the_pull,
 }
 
 
 def take_out(name: str) -> None:
     """This process does without that defence from now on."""
     DEFENCES[name]()
-
-
-__all__ = ["DEFENCES", "Points", "take_out"]

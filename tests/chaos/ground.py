@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import tempfile
@@ -180,12 +181,9 @@ def local_world(stack: ExitStack, settings: dict[str, Any], source: Path) -> Loc
     return LocalWorld(source=source, _forge=forge_of(told, records), _root=told.state_dir / "forge" / "widgets.git")
 
 
-_NEXT_PORT = iter(range(12000, 32000))
-
-
 def free_port() -> int:
-    """A free port below those that connections are given, so that it stays free between two daemons."""
-    for port in _NEXT_PORT:
+    """A free port below those that connections are given, so that it stays free between two daemons of a run."""
+    for port in random.SystemRandom().sample(range(12000, 32000), 100):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
