@@ -229,14 +229,17 @@ class Follower:
 
     def _answer(self, run: RunRecord, number: int) -> bool:
         """Everything that an ended round was told of has its answer where it was said."""
-        due = [one for one in self.records.taken_up(run.run_id) if one.answered_at is None and one.round <= run.round]
+        taken = [one for one in self.records.taken_up(run.run_id) if one.round <= run.round]
+        due = [one for one in taken if one.answered_at is None]
         for told in due:
             said = answer(told.number, self._round_end(run, told))
             self.guard.leaving(run.run_id, said)
             self.forge.say(run.repo, number, f"r{told.round}:{told.remark}", said, remark=told.remark)
             self.records.answered(run.run_id, told.remark, self.clock.now())
-        for ended in sorted({one.round for one in due}):
-            count = sum(one.round == ended for one in due)
+        # Of the last round always: a crash may have come between its last answer and what is told of it.
+        last = [one for one in taken if one.round == max(each.round for each in taken)]
+        for ended in sorted({one.round for one in (*due, *last)}):
+            count = sum(one.round == ended for one in taken)
             if self._tell(run, f"answered:{ended}", NoticeKind.REVIEW, f"Answered {count} remarks of reviewers."):
                 fruitless = 0 if self._changed(run, ended) else run.fruitless + 1
                 self.records.change(run.run_id, {"fruitless": fruitless}, self.clock.now())

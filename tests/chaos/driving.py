@@ -183,7 +183,7 @@ class Driver:
         while True:
             self.revive()
             seen = look(self.ground, self._status())
-            difference = Difference() if expected is None else compared(seen, expected)
+            difference = Difference() if expected is None else compared(seen, expected, self.ground.scenario.may_repeat)
             busy = any(name.startswith(("sandbox", "file runs/", "PENDING", "ENQUEUED", "claim")) for name in seen.left)
             if time.monotonic() > ends or (expected is None and not busy) or (expected and difference.none):
                 return seen, difference

@@ -34,6 +34,9 @@ class Asking(Protocol):
         """A new directory for a person's own clone."""
 
 
+BASE_AGAIN = frozenset({"ash-gate-RUN-base started", "ash-gate-RUN-base-0-te started"})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Goal:
     """Gone for until `done`. deed: asked for at first, and again whenever the daemon died; it must bear that.
@@ -50,7 +53,11 @@ class Goal:
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """A story from a ticket to its end. agents: by attempt. exhausted: attempts whose quota is used up."""
+    """A story from a ticket to its end. agents: by attempt. exhausted: attempts whose quota is used up.
+
+    may_repeat: deeds that may be done once more than in an undisturbed run, because a round that ends early rightly
+    stops the judgement of the base beside it, and the next round judges it anew.
+    """
 
     name: str
     agents: Mapping[int, Behaviour]
@@ -58,6 +65,7 @@ class Scenario:
     gate: Behaviour = field(default_factory=lambda: passes_when("total = 1"))
     exhausted: tuple[int, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    may_repeat: frozenset[str] = frozenset()
 
 
 def waits_to_be_stopped(text: str) -> Behaviour:
@@ -159,6 +167,7 @@ SCENARIOS = (
     Scenario(
         name="cancel",
         agents={1: waits_to_be_stopped(WRONG), 2: writes(RIGHT)},
+        may_repeat=BASE_AGAIN,
         goals=(
             Goal(name="at work", done=lambda told: told["phase"] == "agent" and bool(told["recent_actions"])),
             Goal(
@@ -182,6 +191,7 @@ SCENARIOS = (
             2: writes(RIGHT),
         },
         exhausted=(1,),
+        may_repeat=BASE_AGAIN,
         goals=(REVIEWED, PROMOTED),
     ),
     Scenario(

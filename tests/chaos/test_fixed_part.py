@@ -18,7 +18,8 @@ pytestmark = pytest.mark.slow
 FIXED = (
     ("climb", "local", Arm(point="fact agent_ended recorded", hit=1)),
     ("climb", "github", Arm(point="forge.open_pull: http POST acme/widgets/pulls after", hit=1)),
-    ("changes", "local", Arm(point="local forge: a push after", hit=2)),
+    ("climb", "local", Arm(point="local forge: a push after", hit=1)),
+    ("remark", "local", Arm(point="records.answered: commit of update remarks after", hit=1)),
     ("climb", "local", Arm(point="records.release before", hit=1)),
     ("climb", "local", Arm(point="forge.merge: git update-ref before", hit=3)),
 )
