@@ -26,10 +26,11 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+from pydantic_settings import NoDecode, SettingsConfigDict, SettingsError
 
 from mcp_ashigaru.prices import DEFAULT_LADDER, DEFAULT_PRICES, Price
 from mcp_ashigaru.settings_faults import ConfigError, refuse_an_unclear_identity, sentence
+from mcp_ashigaru.settings_house import HouseSettings
 from runner.model import Bounds, Tier
 
 __all__ = [
@@ -64,7 +65,7 @@ def _state_home() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
 
 
-class Settings(BaseSettings):
+class Settings(HouseSettings):
     """The daemon's configuration, each field with its meaning and its unit."""
 
     model_config = SettingsConfigDict(
@@ -177,6 +178,8 @@ class Settings(BaseSettings):
         wrong = [tier.name for tier in ladder if tier.effort not in {"low", "medium", "high", "xhigh", "max"}]
         if wrong:
             raise ValueError(f"must give tier {wrong[0]} an effort of low, medium, high, xhigh or max")
+        if faults := [f"{tier.name} {fault}" for tier in ladder if (fault := tier.watchdogs.fault())]:
+            raise ValueError(f"must give tier {faults[0]}")
         return ladder
 
     @field_validator("github_url")

@@ -16,7 +16,7 @@ from runner.adapters.git_checkouts import GitCheckouts
 from runner.adapters.git_local import LocalRepositories
 from runner.adapters.github_forge import GithubForge, github_forge
 from runner.adapters.local_forge import LocalForge
-from runner.adapters.sql_engine import migrate, open_engine
+from runner.adapters.sql_engine import migrate, open_engine, probe
 from runner.adapters.sql_receipts import ReceiptedRecords, SqlReceipts
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.sql_spending import SqlSpending
@@ -120,6 +120,12 @@ def receipts_of(settings: Settings, records: Engine, clock: Clock) -> SqlReceipt
     return SqlReceipts(records, clock, host=settings.host_id, anchors=settings.state_dir / "receipts.anchors")
 
 
+def try_to_write(records: Engine, receipts: SqlReceipts) -> None:
+    """Nothing, where the records and their anchors can be written. Raises RecordsFault."""
+    probe(records)
+    receipts.anchor()
+
+
 @contextmanager
 def open_receipts(settings: Settings) -> Iterator[SqlReceipts]:
     """The host's chain, usable with or without a running daemon."""
@@ -180,6 +186,11 @@ def ci_policy_of(settings: Settings) -> CiPolicy:
 def records_url(settings: Settings) -> str:
     """Where the records are."""
     return settings.database_url or f"sqlite:///{settings.state_dir}/ashigaru.db"
+
+
+def engine_url(settings: Settings) -> str:
+    """Where the durable engine's tables are."""
+    return settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db"
 
 
 def records_file(settings: Settings) -> Path | None:

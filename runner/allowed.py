@@ -13,7 +13,8 @@ from runner.model import Bounds, Tier
 class Policy:
     """What the operator allows. repos empty: every repository of the forge.
 
-    review_settle_s: how long after a reviewer's last remark the round that takes it up begins.
+    review_settle_s: how long after a reviewer's last remark the round that takes it up begins. start_where_cheapest: a
+    ticket that names no tier starts where `runner.start_tier` says.
     """
 
     repos: frozenset[str]
@@ -21,6 +22,7 @@ class Policy:
     bounds: Bounds
     ci: CiPolicy
     review_settle_s: float = 30.0
+    start_where_cheapest: bool = False
 
     def allow(self, repo: str) -> None:
         """Nothing, if something may be written to the repository, however it is spelled. Raises RepoNotAllowed.

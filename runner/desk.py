@@ -13,6 +13,7 @@ from runner.changed import RunDiff
 from runner.digest import Digest
 from runner.errors import NotPermitted, NotPossible
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
+from runner.ledger import RunLine
 from runner.logs import Log, Wanted
 from runner.model import Phase
 from runner.owners import unknown_run
@@ -82,6 +83,12 @@ class Desk:
         """See `Service.today`: of all runs together, whoever asks."""
         self._need(Scope.READ)
         return self._service.today()
+
+    def ledger(self, *, since: float, repo: str | None) -> list[RunLine]:
+        """See `Service.ledger`: of the runs that the caller sees."""
+        self._need(Scope.READ)
+        owner = self._caller.name if self._caller.own_runs else None
+        return self._service.ledger(since=since, repo=repo, owner=owner)
 
     def logs(self, run_id: str, wanted: Wanted) -> Log:
         """See `Service.logs`."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from runner import promotion
 from runner.ci import Ci, CiPolicy, weigh
-from runner.errors import CheckoutFault
+from runner.errors import CheckoutFault, Unavailable
 from runner.intents import Promote
 from runner.model import (
     DONE_PHASES,
@@ -125,7 +125,7 @@ class Promoter:
         # First: once the merge is on record nobody comes back for the clone, and without it the merge is seen again.
         try:
             self.checkouts.remove(run.run_id)
-        except CheckoutFault:
+        except (CheckoutFault, Unavailable, OSError):
             _LOG.warning("the clean clone of a merged run is left", exc_info=True, extra={"run": run.run_id})
         if run.phase not in DONE_PHASES:
             now = self.clock.now()

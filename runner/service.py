@@ -9,34 +9,34 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from runner.ages import Ages
 from runner.allowed import Policy
 from runner.brief import feedback_from_reviewer
 from runner.cancelling import Canceller
 from runner.changed import RunDiff, diff_of
 from runner.closing import Closing
 from runner.digest import Digest, describe
-from runner.errors import BadIntent, NotPossible
+from runner.errors import NotPossible
 from runner.follower import Follower, FollowPolicy
 from runner.guard import sound
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
 from runner.keeping import Keeper
+from runner.ledger import MAX_RUNS, Ledger, RunLine
 from runner.logs import Log, Wanted, read_log
-from runner.model import (
-    DONE_PHASES,
-    LIVE_PHASES,
-    WORKING_PHASES,
-    Cause,
-    Phase,
-    RoundInput,
-)
+from runner.model import DONE_PHASES, LIVE_PHASES, WORKING_PHASES, Cause, Phase, RoundInput
 from runner.owners import Owners, unknown_run
 from runner.ports import Checkouts, Clock, Forge
 from runner.promoting import NotPromoted, Promoted, Promoter
-from runner.records import Records, RunChange, RunRecord
+from runner.reconciling import Reconciler
+from runner.records import NoticeKind, Records, RunChange, RunRecord
+from runner.restarting import Restarter
 from runner.retrying import Retrier
 from runner.round_after import first_round, round_after, tier_of
 from runner.rounds import Rounds, RoundState
 from runner.spending import Spending, Today
+from runner.standstill import Standstill
+from runner.starting import Starter
+from runner.taking_over import TakeOver
 from runner.turns import Turns
 from runner.view import view_of
 
@@ -61,6 +61,9 @@ class Service:
         keeper: Keeper,
         closing: Closing,
         spending: Spending,
+        ages: Ages,
+        ledger: Ledger,
+        standstill: Standstill | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         """Take the ports; does nothing yet."""
@@ -73,7 +76,10 @@ class Service:
         self._closing = closing
         self._keeper = keeper
         self._spending = spending
+        self._standstill = standstill or Standstill()
         self._turns = Turns()
+        self._ledger = ledger
+        self._starter = Starter(policy=policy, clock=clock, ledger=ledger)
         self.owners = Owners(records=records)
         self._canceller = Canceller(records=records, rounds=rounds, clock=clock, keeper=keeper)
         self._retrier = Retrier(records=records, checkouts=checkouts, ladder=policy.ladder, bounds=policy.bounds)
@@ -85,6 +91,7 @@ class Service:
             forge=forge,
             checkouts=checkouts,
             clock=clock,
+            ages=ages,
             policy=FollowPolicy(
                 ci=policy.ci, ladder=policy.ladder, bounds=policy.bounds, settle_s=policy.review_settle_s
             ),
@@ -93,6 +100,9 @@ class Service:
             submit=self._submit,
             guard=keeper.guard,
         )
+        restarter = Restarter(records=records, rounds=rounds, clock=clock, closing=closing, keeper=keeper)
+        back = Reconciler(records=records, forge=forge, clock=clock, restarter=restarter, merged=self._promoter.merged)
+        self._take_over = TakeOver(records=records, rounds=rounds, restarter=restarter, reconciler=back, policy=policy)
         self._new_id = new_id or (lambda: "".join(secrets.choice(_ID_ALPHABET) for _ in range(6)))
 
     # --- writes ---
@@ -104,7 +114,7 @@ class Service:
         """
         self._policy.allow(intent.repo)
         self._keeper.guard.asked("The brief", intent.brief)
-        tier = self._start_tier(intent.model)
+        start = self._starter.start(intent.repo, intent.model)
         base_branch = self._forge.default_branch(intent.repo)
         now = self._clock.now()
         slug = "".join(ch if ch.isalnum() else "-" for ch in intent.repo.lower())[-32:].strip("-")
@@ -120,12 +130,14 @@ class Service:
             branch=f"ashigaru/{intent.issue}-{run_id.rsplit('-', 1)[1]}",
             created_at=now,
             updated_at=now,
-            start_tier=tier,
-            tier=self._policy.ladder[tier].name,
+            start_tier=start.tier,
+            tier=self._policy.ladder[start.tier].name,
             owner=intent.owner,
         )
         run = self._records.claim(fresh)
         if run.run_id == run_id:
+            if start.why is not None:
+                self._records.notify(run_id, "start", NoticeKind.START, start.why, now)
             self._submit(first_round(run, self._policy.ladder, self._policy.bounds))
         return run
 
@@ -196,7 +208,8 @@ class Service:
         """The run as a person would want it told. Raises UnknownRun."""
         run = self._known(run_id)
         today = self._spending.today(run.repo)
-        return describe(view_of(self._records, run, today=today, budget_micro_usd=self._policy.bounds.run_micro_usd))
+        view = view_of(self._records, run, today=today, budget_micro_usd=self._policy.bounds.run_micro_usd)
+        return describe(view, standstill=self._standstill.why)
 
     def today(self, repo: str | None = None) -> Today:
         """What the day has cost so far, and whether spending is halted."""
@@ -217,6 +230,10 @@ class Service:
         """The newest runs first."""
         return self._records.runs(repo=repo, phases=phases, owner=owner, limit=limit)
 
+    def ledger(self, *, since: float, repo: str | None = None, owner: str | None = None) -> list[RunLine]:
+        """The runs of the ledger, asked for at or after `since` (UTC seconds)."""
+        return self._ledger.lines(since=since, repo=repo, owner=owner, limit=MAX_RUNS)
+
     def logs(self, run_id: str, wanted: Wanted) -> Log:
         """What happened in the run (`runner.logs`). Raises UnknownRun."""
         return read_log(self._records, self._known(run_id), wanted)
@@ -227,14 +244,16 @@ class Service:
 
     # --- the daemon's own ---
 
-    def recover(self) -> None:
-        """Bring records and engine together after a start: a run that was claimed but never enqueued is enqueued."""
+    def recover(self, *, restored: bool = False) -> None:
+        """Bring records, engine and world together after a start (restored: `runner.taking_over`)."""
+        self._take_over.take_over(restored=restored)
         for run in self._records.runs(phases=WORKING_PHASES, limit=_MOST_LIVE):
             first = first_round(run, self._policy.ladder, self._policy.bounds)
             known = self._records.round_input(run.run_id, run.round) or first
             match self._rounds.state(run.run_id, run.round):
                 case RoundState.ABSENT:
                     _LOG.info("enqueueing a round that a crash left out", extra={"run": run.run_id})
+                    self._records.save_round(known, self._clock.now())
                     due = 0.0 if run.retry_at is None else max(0.0, run.retry_at - self._clock.now())
                     self._rounds.submit(known, delay_s=due)
                 case RoundState.FAILED:
@@ -261,15 +280,6 @@ class Service:
         if run is None:
             raise unknown_run(run_id)
         return run
-
-    def _start_tier(self, model: str | None) -> int:
-        if model is None:
-            return 0
-        for index, tier in enumerate(self._policy.ladder):
-            if model in {tier.name, tier.model}:
-                return index
-        names = ", ".join(tier.name for tier in self._policy.ladder)
-        raise BadIntent(f"model {model} is on no rung of the ladder; choose one of {names}, or leave it out.")
 
     def _submit(self, round_input: RoundInput, also: RunChange | None = None) -> None:
         # Records first: a crash in between is repaired by `recover`, which sees a round that nobody enqueued.

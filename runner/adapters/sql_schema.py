@@ -240,3 +240,23 @@ receipts = Table(
     Index("receipts_by_key", "host", "key"),
     Index("receipts_by_run", "run_id"),
 )
+
+reverts = Table(
+    "reverts",
+    metadata,
+    Column("run_id", _ID, ForeignKey("runs.run_id"), primary_key=True),
+    Column("by", _SHA, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+moments = Table(
+    "moments",
+    metadata,
+    Column("host", _NAME, primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("seconds", Float, nullable=False),
+    Column("utc", Float, nullable=False),
+    Column("boot", String(64), nullable=False),
+    Column("awake", Float, nullable=False),
+    Column("up", Float, nullable=False),
+)

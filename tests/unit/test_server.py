@@ -25,7 +25,7 @@ from runner.spending import Halt, Today
 
 WIRES: list[Literal["legacy", "2026-07-28"]] = ["legacy", "2026-07-28"]
 WRITES = {"work_ticket", "promote", "request_changes", "retry", "cancel"}
-READS = {"status", "list_runs", "logs", "diff"}
+READS = {"status", "list_runs", "logs", "diff", "ledger"}
 RUN = RunRecord(
     run_id="widgets-1-abcdef",
     repo="widgets",
@@ -191,8 +191,10 @@ def test_a_refused_promotion_is_an_answer_and_no_error(wire: Literal["legacy", "
         ("status", {"run_id": "a", "wait_s": -1}, "wait_s must be"),
         ("list_runs", {"limit": 0}, "limit must be"),
         ("list_runs", {"limit": 101}, "limit must be"),
+        ("ledger", {"days": 0}, "days must be"),
+        ("ledger", {"repo": "no/such/name"}, "repo must be"),
         ("promote", {"repo": "widgets", "pr": 1, "head_sha": "abc"}, "head_sha must be"),
-        ("no_such_tool", {}, "the tools are cancel, diff, list_runs"),
+        ("no_such_tool", {}, "the tools are cancel, diff, ledger, list_runs"),
         ("__class__", {"a": 1}, "no such tool"),
     ],
 )
