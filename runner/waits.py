@@ -15,7 +15,7 @@ from runner.errors import RecordsFault
 from runner.model import Phase, RoundInput
 from runner.moments import Moment, before, passed_s
 from runner.records import Records
-from runner.rounds import Rounds, RoundState
+from runner.rounds import Carrier, RoundState
 from runner.timeline import Kept, MomentBook, Timeline
 
 _LOG: Final = logging.getLogger(__name__)
@@ -27,13 +27,13 @@ _SET_S: Final = 60.0
 
 @dataclass(kw_only=True)
 class PatientRounds:
-    """`runner.rounds.Rounds` whose delays no setting of the wall clock hastens or draws out.
+    """`runner.rounds.Carrier` whose delays no setting of the wall clock hastens or draws out.
 
     A host that has booted anew cannot know for how long it was away but from its wall clock. One that was set back
     meanwhile has the wait begin again: it lasts at most as long again as it was to last.
     """
 
-    rounds: Rounds
+    rounds: Carrier
     book: MomentBook
     records: Records
     timeline: Timeline
@@ -70,6 +70,10 @@ class PatientRounds:
             self._waits[name] = wait
             self._changed.notify_all()
 
+    def begin(self, round_input: RoundInput) -> None:
+        """See `Carrier.begin`."""
+        self.rounds.begin(round_input)
+
     def hasten(self, run_id: str, number: int) -> None:
         """See `Rounds.hasten`."""
         self._over(_name(run_id, number))
@@ -89,6 +93,14 @@ class PatientRounds:
     def state(self, run_id: str, number: int) -> RoundState:
         """See `Rounds.state`."""
         return self.rounds.state(run_id, number)
+
+    def hold(self) -> None:
+        """See `Rounds.hold`."""
+        self.rounds.hold()
+
+    def at_rest(self, patience_s: float) -> bool:
+        """See `Rounds.at_rest`."""
+        return self.rounds.at_rest(patience_s)
 
     def close(self, deadline_s: float) -> bool:
         """See `Rounds.close`."""
