@@ -151,6 +151,12 @@ def test_what_a_deletion_that_was_cut_off_left_goes_at_once(rig: Rig) -> None:
     assert list((rig.root / "mirrors").iterdir()) == []
 
 
+def test_a_mirror_of_which_nobody_can_tell_whose_it_is_stays(rig: Rig) -> None:
+    rig.checkouts.refresh("acme/" + "w" * 200, Remote(url=f"file://{rig.work}"))
+    told = {thing.repo: thing.needed for thing in rig.mirrors().things()}
+    assert told == {REPO: None, None: "nobody can tell whose it is"}
+
+
 def test_a_clone_is_as_old_as_its_run(rig: Rig, tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path}/ashigaru.db")
     migrate(engine)
