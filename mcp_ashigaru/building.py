@@ -36,6 +36,7 @@ from runner.recipes import Recipes
 from runner.records import Records
 from runner.sandbox_run import SandboxRunner
 from runner.setup_run import Egress, SetUp
+from runner.timeline import Timeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,7 @@ class JudgesWorld:
     egress: Egress
     stopping: threading.Event
     relief: Callable[[], str] | None = None
+    timeline: Timeline | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +94,12 @@ def build_judging(world: JudgesWorld, *, discard_s: float = 5.0) -> Judging:
     early = Ahead(containers=containers)
     disk = disk_of(settings, clock, world.relief)
     sandboxes = SandboxRunner(
-        containers=containers, clock=clock, stopping=world.stopping, disk=disk, discard_s=discard_s
+        containers=containers,
+        clock=clock,
+        stopping=world.stopping,
+        disk=disk,
+        discard_s=discard_s,
+        timeline=world.timeline,
     )
     recipes = recipes_of(settings, containers)
     guard = guard_of(settings, world.records, clock)

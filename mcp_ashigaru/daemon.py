@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
@@ -20,7 +22,7 @@ from mcp_ashigaru.house import House
 from mcp_ashigaru.listening import door_of
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
-from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
+from mcp_ashigaru.state_dir import forge_secret, is_reconciled, make_state_dir, only_daemon, was_restored
 from mcp_ashigaru.stores import (
     checkouts_of,
     ci_policy_of,
@@ -32,6 +34,7 @@ from mcp_ashigaru.stores import (
     receipts_of,
     records_url,
     spending_of,
+    try_to_write,
 )
 from mcp_ashigaru.walls import fleet_of, gateways_of, own_podman, podman_containers
 from mcp_ashigaru.web.doorkeeper import Doorkeeper
@@ -40,12 +43,18 @@ from mcp_ashigaru.web.webhooks import webhook_routes
 from runner import ladder
 from runner.adapters.dbos_rounds import DbosRounds
 from runner.adapters.git_http import git_http_app
+from runner.adapters.host_lock import only_host
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine
-from runner.adapters.sql_receipts import ReceiptedRecords
-from runner.adapters.system_clock import SystemClock
+from runner.adapters.sql_faults import report
+from runner.adapters.sql_moments import SqlMoments
+from runner.adapters.sql_receipts import ReceiptedRecords, SqlReceipts
+from runner.adapters.system_clock import SystemClock, boot_id, up_s
+from runner.ages import Ages
 from runner.allowed import Policy
 from runner.desk import Desk
+from runner.enqueueing import Enqueueing
+from runner.errors import RecordsFault
 from runner.facts import Fact, Step
 from runner.halting import HaltWatch
 from runner.house_watch import HouseWatch
@@ -53,9 +62,13 @@ from runner.layout import Layout
 from runner.model import RoundInput
 from runner.model_access import ModelAccess
 from runner.ports import Clock, Containers, Forge
+from runner.round_after import first_round
 from runner.rounds import Rounds
 from runner.service import Service
 from runner.setup_run import Egress
+from runner.standstill import Standstill, mending, standing
+from runner.timeline import Timeline
+from runner.waits import PatientRounds
 from runner.watch import Watch
 
 _LOG = logging.getLogger(__name__)
@@ -74,6 +87,8 @@ class Parts:
     model: ModelAccess | None = None
     egress: Egress | None = None
     clock: Clock | None = None
+    boot: str | None = None
+    """The id of the host's boot."""
     witness: Callable[[RoundInput, Step, Fact], None] | None = None
     """Told of every fact before it is recorded; raising `Interrupted` there is a crash at that very place."""
 
@@ -105,14 +120,18 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stack.enter_context(only_daemon(settings.state_dir))
         stopping = threading.Event()
         clock = given.clock or SystemClock()
+        timeline = _timeline_of(given, clock)
         layout = Layout(state_dir=settings.state_dir)
         records_engine = open_engine(records_url(settings))
         stack.callback(records_engine.dispose)
         migrate(records_engine)
+        stack.enter_context(only_host(records_engine, settings.host_id))
+        standstill = Standstill()
+        report(records_engine, "The records", standstill.begin)
         door = door_of(settings, keyring_of(settings, records_engine, clock))
         receipts = receipts_of(settings, records_engine, clock)
         receipts.recover()
-        stack.callback(receipts.anchor)
+        stack.callback(_anchor, receipts)
         records = ReceiptedRecords(records_engine, receipts)
         spending = spending_of(settings, records_engine, clock)
         local = forge_of(settings, records_engine)
@@ -145,20 +164,24 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 receipts=receipts,
                 stopping=stopping,
                 relief=house.relieve,
+                timeline=timeline,
             ),
             pool,
             late.resubmit,
         )
-        rounds = DbosRounds(
+        engine = DbosRounds(
             engine_url(settings),
             host_id=settings.host_id,
             slots=settings.slots,
-            carry_out=_witnessed(built.engine.carry_out, given.witness),
+            carry_out=standing(_witnessed(built.engine.carry_out, given.witness), standstill, stopping),
             begin=ladder.begin,
             advance=ladder.advance,
             on_fault=late.faulted,
+            on_stuck=standstill.begin,
             stopping=stopping,
         )
+        book = SqlMoments(records_engine, settings.host_id)
+        rounds = PatientRounds(rounds=engine, book=book, records=records, timeline=timeline)
         service = Service(
             policy=Policy(
                 repos=frozenset(settings.repos),
@@ -177,22 +200,42 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             closing=built.closing,
             spending=spending,
             ledger=stocked.ledger,
+            standstill=standstill,
+            ages=Ages(book=book, records=records, timeline=timeline),
         )
         late.service, late.rounds = service, rounds
         server = build_server(service, stopping)
         watch = Watch(records, service.follower.look, clock, every_s=settings.watch_s)
-        app = _asgi(settings, server, local if settings.forge == "local" else None, layout, watch, service)
+        app = _asgi(settings, server, local if settings.forge == "local" else None, layout, watch, service, standstill)
         rounds.launch()
         stack.callback(_leave, rounds, stopping)
-        service.recover()
+        if was_restored(settings.state_dir):
+            service.recover(restored=True)
+            is_reconciled(settings.state_dir)
+        else:
+            service.recover()
+        rounds.start()
         stack.callback(watch.close, 1.0)
         watch.start()
+        left_out = Enqueueing(
+            records=records,
+            rounds=rounds,
+            clock=clock,
+            first=partial(first_round, ladder=settings.ladder, bounds=settings.bounds),
+        )
+        stack.enter_context(mending(standstill, partial(try_to_write, records_engine, receipts), left_out.catch_up))
         for watching in (HaltWatch(records=records, rounds=rounds, spending=spending), house):
             stack.callback(watching.close, 0.5)
             watching.start()
         yield Daemon(
             app=Doorkeeper(app, door), server=server, service=service, forge=local, stopping=stopping, house=house
         )
+
+
+def _timeline_of(given: Parts, clock: Clock) -> Timeline:
+    boot = boot_id() if given.boot is None else given.boot
+    # Whoever brings a clock has a host that is never suspended. An unknown boot is like no other.
+    return Timeline(clock=clock, boot=boot or secrets.token_hex(8), up=up_s if given.clock is None else None)
 
 
 def _witnessed(
@@ -225,7 +268,15 @@ class _Late:
             self.service.faulted(round_input, detail)
 
 
-def _leave(rounds: DbosRounds, stopping: threading.Event) -> None:
+def _anchor(receipts: SqlReceipts) -> None:
+    """The chain's head is in the anchor file, if anything can be written; a daemon leaves all the same."""
+    try:
+        receipts.anchor()
+    except RecordsFault as exc:
+        _LOG.warning("the last receipts are not anchored: %s", exc)
+
+
+def _leave(rounds: Rounds, stopping: threading.Event) -> None:
     """Steps leave at their next look at `stopping`; one that hangs does not hold the process."""
     stopping.set()
     if not rounds.close(_STEPS_S):
@@ -239,6 +290,7 @@ def _asgi(
     layout: Layout,
     watch: Watch,
     service: Service,
+    standstill: Standstill,
 ) -> ASGIApp:
     """/mcp, the local forge's git and pages or GitHub's webhooks: all that stands behind the door."""
     app = server.streamable_http_app(
@@ -247,7 +299,7 @@ def _asgi(
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     if forge is None:
-        app.router.routes.extend(routes(None))
+        app.router.routes.extend(routes(None, lambda: standstill.why))
         if settings.github_webhook_secret is not None:
             app.router.routes.extend(webhook_routes(settings.github_webhook_secret.get_secret_value(), watch.nudge))
     else:
@@ -257,6 +309,6 @@ def _asgi(
             talk=forge.operator.talk,
             sees=lambda caller, repo, number: Desk(service, caller).sees_pull(repo, number),
         )
-        app.router.routes.extend(routes(pages))
+        app.router.routes.extend(routes(pages, lambda: standstill.why))
         app.router.routes.append(Mount("/forge", git_http_app(layout.forge, forge_secret(settings.state_dir))))
     return app

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+from functools import partial
 from types import FrameType
 from typing import Literal
 
@@ -18,6 +19,7 @@ from mcp_ashigaru.daemon import Daemon, Parts, running
 from mcp_ashigaru.secrecy import Redacting, marked_of
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import ConfigError, Settings
+from mcp_ashigaru.standing_by import once_it_can
 from mcp_ashigaru.web.patience import PatientHttp
 
 _LOG = logging.getLogger(__name__)
@@ -28,7 +30,8 @@ _BACKLOG = 128
 def serve(settings: Settings, transport: Literal["streamable-http", "stdio"], parts: Parts | None = None) -> None:
     """Serve until SIGTERM, SIGINT or, on stdio, the end of input. Sandboxes at work are left for the next start.
 
-    Raises ConfigError, RunnerError where it cannot start. Ends the process itself where a thread would hold it.
+    Waits where nothing can be written yet; raises ConfigError, RunnerError where it cannot start for another reason.
+    Ends the process itself where a thread would hold it.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Redacting("%(asctime)s %(levelname)s %(name)s %(message)s", marked_of(settings)))
@@ -40,7 +43,7 @@ def serve(settings: Settings, transport: Literal["streamable-http", "stdio"], pa
     # Bound before anything is started, so that a port in use costs nothing and is one sentence.
     with _listener(settings) as listener:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        with running(settings, parts) as daemon:
+        with once_it_can(partial(running, settings, parts), listener) as daemon:
             web = web_server(daemon, settings)
             if transport == "stdio":
                 _speak_on_stdio(daemon, web)

@@ -178,6 +178,8 @@ class Settings(HouseSettings):
         wrong = [tier.name for tier in ladder if tier.effort not in {"low", "medium", "high", "xhigh", "max"}]
         if wrong:
             raise ValueError(f"must give tier {wrong[0]} an effort of low, medium, high, xhigh or max")
+        if faults := [f"{tier.name} {fault}" for tier in ladder if (fault := tier.watchdogs.fault())]:
+            raise ValueError(f"must give tier {faults[0]}")
         return ladder
 
     @field_validator("github_url")

@@ -16,7 +16,7 @@ from runner.adapters.git_checkouts import GitCheckouts
 from runner.adapters.git_local import LocalRepositories
 from runner.adapters.github_forge import GithubForge, github_forge
 from runner.adapters.local_forge import LocalForge
-from runner.adapters.sql_engine import migrate, open_engine
+from runner.adapters.sql_engine import migrate, open_engine, probe
 from runner.adapters.sql_receipts import ReceiptedRecords, SqlReceipts
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.sql_spending import SqlSpending
@@ -118,6 +118,12 @@ def open_spending(settings: Settings) -> Iterator[Spending]:
 def receipts_of(settings: Settings, records: Engine, clock: Clock) -> SqlReceipts:
     """The host's chain of receipts on the records' database."""
     return SqlReceipts(records, clock, host=settings.host_id, anchors=settings.state_dir / "receipts.anchors")
+
+
+def try_to_write(records: Engine, receipts: SqlReceipts) -> None:
+    """Nothing, where the records and their anchors can be written. Raises RecordsFault."""
+    probe(records)
+    receipts.anchor()
 
 
 @contextmanager

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
 from mcp_ashigaru.fleet_file import read_fleet
 from mcp_ashigaru.presets import Presets
 from mcp_ashigaru.settings import ConfigError, Settings, environment_with
+from runner.adapters.file_lock import held
 from runner.adapters.podman_containers import PodmanContainers
 from runner.adapters.podman_home import prepare_podman
+from runner.adapters.podman_inside import PodmanInside
 from runner.adapters.podman_seccomp import write_profile
 from runner.adapters.podman_service import PodmanService
 from runner.disk import Disk, DiskLimits
 from runner.egress_rules import Egress
-from runner.files import write_whole
+from runner.files import remove_tree, write_whole
 from runner.fleet import Fleet
 from runner.gateway.access import Gateways, egress_alone, gateways, upstream_from
 from runner.gateway.metering import Price, PriceTable
@@ -24,11 +26,14 @@ from runner.gateway.model_gateway import Credential
 from runner.images.build import ensure_images
 from runner.ports import Clock, Containers
 from runner.recipes import Recipes
-from runner.sandbox import Limits
+from runner.sandbox import Limits, Owner
+from runner.seal.looking import Ground
+from runner.seal.self_test import clear
 from runner.setup_run import Egress as EgressPort
 from runner.spending import Spending
 
 _MAX_CA_BYTES: Final = 4 * 1024 * 1024
+_SELF_TEST_S: Final = 300.0
 
 
 def podman_argv(settings: Settings) -> tuple[str, ...]:
@@ -50,8 +55,42 @@ def build_images(settings: Settings, progress: Callable[[str], None]) -> None:
 
 def podman_containers(settings: Settings, stack: ExitStack) -> PodmanContainers:
     """The daemon's podman, with a service of our own while `stack` is open where the settings name none."""
-    url = settings.podman_url or stack.enter_context(PodmanService(settings.podman_dir)).url
-    return PodmanContainers(url, seccomp=write_profile(settings.state_dir))
+    return PodmanContainers(_podman_url(settings, stack), seccomp=write_profile(settings.state_dir))
+
+
+def _podman_url(settings: Settings, stack: ExitStack) -> str:
+    return settings.podman_url or stack.enter_context(PodmanService(settings.podman_dir)).url
+
+
+@contextmanager
+def ground_here(settings: Settings) -> Iterator[Ground]:
+    """Where this host's sandboxes are looked at from inside, as the daemon would make them; then nothing is left of it.
+
+    One at a time on one podman; what an earlier one left is cleared away first. Raises ImageMissing, EngineDown, and
+    CheckoutFault where another is under way for long.
+    """
+    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home = settings.state_dir / "self-test"
+    with ExitStack() as stack:
+        stack.enter_context(held(settings.podman_dir / "self-test.lock", timeout_s=_SELF_TEST_S))
+        remove_tree(home)
+        home.mkdir(mode=0o700)
+        stack.callback(remove_tree, home)
+        url = _podman_url(settings, stack)
+        containers = PodmanContainers(url, seccomp=write_profile(settings.state_dir))
+        ground = Ground(
+            containers=containers,
+            inside=PodmanInside(url),
+            home=home,
+            agent_image=containers.image_id(settings.agent_image),
+            relay_image=containers.image_id(settings.relay_image),
+            gate_image=containers.image_id(settings.gate_image),
+            # A host of its own: no daemon takes these sandboxes for a run's.
+            owner=Owner(run_id="self-test", attempt=1, host="self-test"),
+            limits=_limits(settings, settings.gate_memory),
+        )
+        clear(ground)
+        yield ground
 
 
 def recipes_of(settings: Settings, containers: Containers) -> Recipes:

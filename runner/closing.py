@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from runner.ci import AWAITED
@@ -61,11 +62,11 @@ class Closing:
     def close(self, round_input: RoundInput, step: Close) -> RoundClosed:
         """End the round. A repetition changes nothing. A container engine that is away does not keep it from ending."""
         run_id = round_input.run_id
-        self._clear(run_id)
+        self.clear(run_id)
         run = self.records.run(run_id)
         if run is not None and run.phase in WORKING_PHASES:
             self._record(round_input, run, step)
-        remove_tree(self.layout.run(run_id))
+        _forget(self.layout.run(run_id))
         self.sweep()
         return RoundClosed()
 
@@ -79,11 +80,11 @@ class Closing:
         due = 0.0 if run.cancel_requested or run.retry_at is None else run.retry_at - self.clock.now()
         self.resubmit(following, max(0.0, due))
 
-    def _clear(self, run_id: str) -> None:
+    def clear(self, run_id: str) -> None:
         """Nothing of the run is at work any more, as far as the container engine can be reached."""
         for attempt in self.records.attempts(run_id):
             self.model.shut(run_id, attempt.attempt)
-            remove_tree(self.layout.attempt(run_id, attempt.attempt).sockets)
+            _forget(self.layout.attempt(run_id, attempt.attempt).sockets)
             if attempt.ending is None:
                 self.records.end_attempt(
                     run_id,
@@ -152,3 +153,11 @@ class Closing:
             },
             now,
         )
+
+
+def _forget(path: Path) -> None:
+    """Files that nobody needs any more; what the host does not let go of keeps no round from its end."""
+    try:
+        remove_tree(path)
+    except OSError:
+        _LOG.warning("files of an ended round are left at %s", path, exc_info=True)

@@ -144,18 +144,19 @@ class Digest(BaseModel):
     day_micro_usd: int = Field(description="What all runs together have cost since midnight UTC.")
     repo_day_micro_usd: int = Field(description="What of it this repository's runs have cost.")
     halted: str | None = Field(description="Why the operator has halted all spending, if so.")
+    standstill: str | None = Field(description="Why the daemon can write nothing down just now, if it cannot.")
     cursor: int = Field(description="Pass it as `since` to learn what is new.")
 
 
-def describe(view: RunView) -> Digest:
-    """The run told from the view alone: the same view always gives the same digest."""
+def describe(view: RunView, *, standstill: str | None = None) -> Digest:
+    """The run told from what is given alone. standstill: why the daemon can write nothing down just now, if so."""
     return Digest(
         run_id=view.run_id,
         repo=view.repo,
         issue=view.issue,
         phase=view.phase.value,
-        headline=_headline(view),
-        next=_next(view),
+        headline=_headline(view, standstill),
+        next=_next(view) if standstill is None else "Nothing is lost; it goes on by itself.",
         reason=None if view.reason is None else clean(view.reason, 500),
         tier=view.tier,
         tiers_tried=list(view.tiers_tried[-_MAX_LISTED:]),
@@ -181,6 +182,7 @@ def describe(view: RunView) -> Digest:
         day_micro_usd=0 if view.today is None else view.today.spent,
         repo_day_micro_usd=0 if view.today is None else view.today.repo_spent,
         halted=_halted(view),
+        standstill=None if standstill is None else clean(standstill, 300),
         cursor=view.cursor,
     )
 
@@ -212,15 +214,19 @@ _DOING: Final = MappingProxyType(
 )
 
 
-def _headline(view: RunView) -> str:
+def _headline(view: RunView, standstill: str | None) -> str:
     doing = _DOING.get(view.phase, f"is worked on by tier {view.tier or '?'}, attempt {view.attempt}")
     parts = [f"{view.repo} #{view.issue} {doing}."]
+    if standstill is not None:
+        parts.append(clean(standstill, 200))
     if view.pull is not None:
         parts.append(f"Pull request #{view.pull.number}: {view.pull.url}")
     if view.reason:
         parts.append(clean(view.reason, 240))
     elif view.phase is Phase.AGENT and view.recent_actions:
         parts.append(f"Last: {clean(view.recent_actions[-1], 80)}.")
+    stopped = [one.text for one in view.notices if one.kind == "watchdog" and view.phase in WORKING_PHASES]
+    parts.extend(clean(text, 160) for text in stopped[-1:])
     if red := [verdict for verdict in view.verdicts if verdict.what == "head" and verdict.outcome == "failed"]:
         parts.append(f"The gates refused {red[-1].tier or 'a candidate'}: {clean(red[-1].summary, 100)}.")
     of = "" if view.budget_micro_usd is None else f" of {usd(view.budget_micro_usd)}"

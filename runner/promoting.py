@@ -9,7 +9,7 @@ from typing import Final
 
 from runner import promotion
 from runner.ci import Ci, CiPolicy, weigh
-from runner.errors import CheckoutFault
+from runner.errors import CheckoutFault, Unavailable
 from runner.intents import Promote
 from runner.model import DONE_PHASES, REVIEW_PHASES, Cause, Merged, MergeRefused, Phase, Pull, RoundInput
 from runner.ports import Checkouts, Clock, Forge
@@ -98,7 +98,7 @@ class Promoter:
         self.records.release(run.run_id)
         try:
             self.checkouts.remove(run.run_id)
-        except CheckoutFault:
+        except (CheckoutFault, Unavailable, OSError):
             _LOG.warning("the clean clone of a merged run is left", exc_info=True, extra={"run": run.run_id})
 
     # --- inner ---

@@ -166,9 +166,11 @@ class NoticeKind(StrEnum):
     PIPELINE_RED = "pipeline_red"
     QUARANTINED = "quarantined"
     BUDGET = "budget"
+    WATCHDOG = "watchdog"
     EGRESS = "egress"
     """A set-up asked for a place that it may not go to."""
     START = "start"
+    RESTORED = "restored"
 
 
 @dataclass(frozen=True, kw_only=True)

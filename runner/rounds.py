@@ -41,8 +41,17 @@ class Rounds(Protocol):
     def hasten(self, run_id: str, number: int) -> None:
         """Have a delayed round run now; anything else is left as it is."""
 
+    def fence(self, run_id: str, number: int) -> None:
+        """Have no process begin another step of the round, whatever its version; an ended round is left as it is.
+
+        One that is in the middle of a step here ends with that step.
+        """
+
     def state(self, run_id: str, number: int) -> RoundState:
         """What is known of the round. FAILED: it died of a fault of ours."""
+
+    def revive(self) -> None:
+        """Have those rounds go on, from their next step, whose last one was done but could not be recorded."""
 
     def close(self, deadline_s: float) -> bool:
         """Stop taking work and return within the deadline; what is in flight goes on at the next launch.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from runner.ages import Ages
 from runner.allowed import Policy
 from runner.brief import feedback_from_reviewer
 from runner.cancelling import Canceller
@@ -22,23 +23,20 @@ from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
 from runner.keeping import Keeper
 from runner.ledger import MAX_RUNS, Ledger, RunLine
 from runner.logs import Log, Wanted, read_log
-from runner.model import (
-    DONE_PHASES,
-    LIVE_PHASES,
-    WORKING_PHASES,
-    Cause,
-    Phase,
-    RoundInput,
-)
+from runner.model import DONE_PHASES, LIVE_PHASES, WORKING_PHASES, Cause, Phase, RoundInput
 from runner.owners import Owners, unknown_run
 from runner.ports import Checkouts, Clock, Forge
 from runner.promoting import NotPromoted, Promoted, Promoter
+from runner.reconciling import Reconciler
 from runner.records import NoticeKind, Records, RunChange, RunRecord
+from runner.restarting import Restarter
 from runner.retrying import Retrier
 from runner.round_after import first_round, round_after, tier_of
 from runner.rounds import Rounds, RoundState
 from runner.spending import Spending, Today
+from runner.standstill import Standstill
 from runner.starting import Starter
+from runner.taking_over import TakeOver
 from runner.turns import Turns
 from runner.view import view_of
 
@@ -63,7 +61,9 @@ class Service:
         keeper: Keeper,
         closing: Closing,
         spending: Spending,
+        ages: Ages,
         ledger: Ledger,
+        standstill: Standstill | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         """Take the ports; does nothing yet."""
@@ -76,6 +76,7 @@ class Service:
         self._closing = closing
         self._keeper = keeper
         self._spending = spending
+        self._standstill = standstill or Standstill()
         self._turns = Turns()
         self._ledger = ledger
         self._starter = Starter(policy=policy, clock=clock, ledger=ledger)
@@ -90,6 +91,7 @@ class Service:
             forge=forge,
             checkouts=checkouts,
             clock=clock,
+            ages=ages,
             policy=FollowPolicy(
                 ci=policy.ci, ladder=policy.ladder, bounds=policy.bounds, settle_s=policy.review_settle_s
             ),
@@ -98,6 +100,9 @@ class Service:
             submit=self._submit,
             guard=keeper.guard,
         )
+        restarter = Restarter(records=records, rounds=rounds, clock=clock, closing=closing, keeper=keeper)
+        back = Reconciler(records=records, forge=forge, clock=clock, restarter=restarter, merged=self._promoter.merged)
+        self._take_over = TakeOver(records=records, rounds=rounds, restarter=restarter, reconciler=back, policy=policy)
         self._new_id = new_id or (lambda: "".join(secrets.choice(_ID_ALPHABET) for _ in range(6)))
 
     # --- writes ---
@@ -203,7 +208,8 @@ class Service:
         """The run as a person would want it told. Raises UnknownRun."""
         run = self._known(run_id)
         today = self._spending.today(run.repo)
-        return describe(view_of(self._records, run, today=today, budget_micro_usd=self._policy.bounds.run_micro_usd))
+        view = view_of(self._records, run, today=today, budget_micro_usd=self._policy.bounds.run_micro_usd)
+        return describe(view, standstill=self._standstill.why)
 
     def today(self, repo: str | None = None) -> Today:
         """What the day has cost so far, and whether spending is halted."""
@@ -238,8 +244,9 @@ class Service:
 
     # --- the daemon's own ---
 
-    def recover(self) -> None:
-        """Bring records and engine together after a start: a run that was claimed but never enqueued is enqueued."""
+    def recover(self, *, restored: bool = False) -> None:
+        """Bring records, engine and world together after a start (restored: `runner.taking_over`)."""
+        self._take_over.take_over(restored=restored)
         for run in self._records.runs(phases=WORKING_PHASES, limit=_MOST_LIVE):
             first = first_round(run, self._policy.ladder, self._policy.bounds)
             known = self._records.round_input(run.run_id, run.round) or first

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from mcp_ashigaru.client import Caller
-from mcp_ashigaru.commands.asking import FRUITLESS, Follow, Json, ask, ended, goes_on, say
+from mcp_ashigaru.commands.asking import ask, ended, goes_on
 from mcp_ashigaru.commands.live import follow
+from mcp_ashigaru.commands.telling import FRUITLESS, Follow, Json, say
 
 
 def work(

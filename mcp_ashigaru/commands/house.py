@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from mcp_ashigaru.commands.asking import Json, record, say
+from mcp_ashigaru.commands.telling import Json, record, say
 from mcp_ashigaru.house import open_housekeeping, open_ledger
 from mcp_ashigaru.settings import Settings, load_settings
 from mcp_ashigaru.toolsets.ledger import answer_of, checked_days, since

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from mcp_ashigaru.client import Caller
-from mcp_ashigaru.commands.asking import Follow, Json, ask, ended, goes_on, record, say
+from mcp_ashigaru.commands.asking import ask, ended, goes_on
 from mcp_ashigaru.commands.live import follow, fruitless, going_on, headline
+from mcp_ashigaru.commands.telling import Follow, Json, record, say
 
 _WAIT_S: Final = 20.0
 _PAGE: Final = 500

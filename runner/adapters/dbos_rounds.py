@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context
-from pathlib import Path
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID, error
@@ -18,13 +18,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from runner.adapters.dbos_doorbell import Doorbells
 from runner.adapters.dbos_json import JsonOnly, refuse_pickle
-from runner.errors import RecordsFault, UnknownRun
+from runner.adapters.sql_engine import write_ahead
+from runner.adapters.sql_faults import trouble
+from runner.errors import RecordsDown, RecordsFault, UnknownRun
 from runner.facts import Close, Fact, Step
 from runner.facts_json import fact_from_json, fact_to_json, input_from_json, input_to_json
 from runner.model import ENGINE_PROTOCOL, RoundInput
 from runner.rounds import Interrupted, RoundState
 
 _LOG: Final = logging.getLogger(__name__)
+_DATABASE: Final = "The round engine's database"
 _INTAKE: Final = "intake"
 _INTAKES_AT_ONCE: Final = 16
 _STATES: Final = {
@@ -60,13 +63,15 @@ class DbosRounds:
         on_fault: Callable[[RoundInput, str], None],
         stopping: threading.Event,
         choose_host: Callable[[RoundInput], str] | None = None,
+        on_stuck: Callable[[str], None] | None = None,
         polling_s: float = 0.1,
         protocol: int = ENGINE_PROTOCOL,
     ) -> None:
         """Configure; nothing is opened before `launch`.
 
         slots: rounds at work at once on this host. on_fault: told when a round died of a fault of ours.
-        choose_host: which host a new round goes to; None for the one that happens to take it in.
+        choose_host: which host a new round goes to; None for the one that happens to take it in. on_stuck: told why
+        the engine cannot write for now; `revive` has what it let go of go on.
         """
         self._url = database_url
         self._host_id = host_id
@@ -75,6 +80,9 @@ class DbosRounds:
         self._begin: Callable[[RoundInput], tuple[Any, Step]] = begin
         self._advance: Callable[[Any, Fact], tuple[Any, Step]] = advance
         self._on_fault = on_fault
+        self._on_stuck = on_stuck or (lambda _: None)
+        self._let_go: dict[str, str] = {}
+        """Workflows that could not be recorded, and their queues: at most the slots and those being taken in."""
         self._stopping = stopping
         # A SQLite file has one host, and that is us.
         self._alone = choose_host is None and make_url(database_url).get_backend_name() == "sqlite"
@@ -102,7 +110,7 @@ class DbosRounds:
         }
         refuse_pickle()
         with translated():
-            _wal(self._url)
+            write_ahead(self._url)
             DBOS.destroy(destroy_registry=True)
             self._bells = Doorbells()
             DBOS(config=config).background_thread_stop_events = self._bells
@@ -136,6 +144,11 @@ class DbosRounds:
         # The engine leaves alone whatever is not delayed (any more).
         _outside(lambda: DBOS.set_workflow_delay(_intake_id(run_id, number), delay_seconds=0))
 
+    def fence(self, run_id: str, number: int) -> None:
+        """See `Rounds.fence`."""
+        ids = [_round_id(run_id, number), _intake_id(run_id, number)]
+        _outside(lambda: DBOS.cancel_workflows(ids))
+
     def state(self, run_id: str, number: int) -> RoundState:
         """See `Rounds.state`."""
         known = _outside(lambda: DBOS.get_workflow_status(_round_id(run_id, number)))
@@ -145,6 +158,13 @@ class DbosRounds:
                 # It is being assigned to a host, or was between the two questions: it waits for a slot there.
                 return RoundState.QUEUED
         return RoundState.ABSENT if known is None else _STATES[known.status]
+
+    def revive(self) -> None:
+        """See `Rounds.revive`."""
+        for workflow, queue in list(self._let_go.items()):
+            _outside(partial(DBOS.resume_workflow, workflow, queue_name=queue))
+            self._let_go.pop(workflow, None)
+        self._bells.ring()
 
     def evict(self, run_id: str, number: int, to_host: str) -> None:
         """Have another host take over a round whose own host is gone for good; it goes on from the next step.
@@ -181,13 +201,13 @@ class DbosRounds:
     def _intake_body(self, data: dict[str, Any]) -> None:
         """Only assigns a host: the work itself must not be taken by whoever happens to listen."""
         round_input = input_from_json(data)
-        with self._watched(round_input), SetWorkflowID(_round_id(round_input.run_id, round_input.number)):
+        with self._watched(round_input, _INTAKE), SetWorkflowID(_round_id(round_input.run_id, round_input.number)):
             DBOS.enqueue_workflow(_host_queue(self._choose_host(round_input)), self._round, data)
         self._bells.ring()
 
     def _round_body(self, data: dict[str, Any]) -> None:
         round_input = input_from_json(data)
-        with self._counted(), self._watched(round_input):
+        with self._counted(), self._watched(round_input, _host_queue(self._host_id)):
             if round_input.protocol != self._protocol:
                 raise _Fenced(f"written under engine protocol {round_input.protocol}, this is {self._protocol}")
             state, step = self._begin(round_input)
@@ -214,13 +234,20 @@ class DbosRounds:
                 self._left.notify_all()
 
     @contextmanager
-    def _watched(self, round_input: RoundInput) -> Iterator[None]:
+    def _watched(self, round_input: RoundInput, queue: str) -> Iterator[None]:
         """Tell a fault of ours from the engine being gone or unable to write, which leaves the round in flight."""
         extra = {"run": round_input.run_id}
         try:
             yield
         except SQLAlchemyError as exc:
-            _LOG.exception("a round's fact could not be recorded; the round goes on at the next start", extra=extra)
+            why = trouble(_DATABASE, exc)
+            if why is None or self._stopping.is_set():
+                _LOG.exception("a round's fact could not be recorded; the round goes on at the next start", extra=extra)
+                raise Interrupted from exc
+            name = _intake_id if queue == _INTAKE else _round_id
+            self._let_go[name(round_input.run_id, round_input.number)] = queue
+            self._on_stuck(why)
+            _LOG.warning("a round's fact could not be recorded; the round goes on when it can", extra=extra)
             raise Interrupted from exc
         except Exception as exc:  # the top of the round: what comes here is a fault of ours
             if self._stopping.is_set():
@@ -255,7 +282,10 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (error.DBOSException, SQLAlchemyError, sqlite3.Error) as exc:
-        raise RecordsFault("The round engine's database cannot be used; see the log and `doctor`.") from exc
+        why = trouble(_DATABASE, exc)
+        if why is not None:
+            raise RecordsDown(why) from exc
+        raise RecordsFault(f"{_DATABASE} cannot be used; see the log and `doctor`.") from exc
 
 
 def _round_id(run_id: str, number: int) -> str:
@@ -268,15 +298,3 @@ def _intake_id(run_id: str, number: int) -> str:
 
 def _host_queue(host_id: str) -> str:
     return f"host-{host_id}"
-
-
-def _wal(url: str) -> None:
-    """Make a new SQLite file in WAL mode, which it then keeps: DBOS would make it in DELETE mode."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(parsed.database)
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        finally:
-            connection.close()

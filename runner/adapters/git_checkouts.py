@@ -20,6 +20,7 @@ from runner.adapters.git_command import GitCommand, checked_oid, checked_origin
 from runner.adapters.git_copying import copy_objects
 from runner.adapters.git_index import changed_tree, grafted_tree
 from runner.adapters.git_memory import Remembered
+from runner.adapters.git_mending import fetch_or_mend
 from runner.adapters.git_plumbing import BareRepository, Identity
 from runner.adapters.git_process import GitTask
 from runner.adapters.git_push import push_commit, remember
@@ -68,7 +69,7 @@ class GitCheckouts:
         mirror = self.mirror(repo)
         with self._only_one(mirror):
             mirror.create()
-            self._fetch(mirror, remote, "fetch from the remote")
+            fetch_or_mend(mirror, remote, lambda: self._fetch(mirror, remote, "fetch from the remote"))
 
     def branch_head(self, repo: str, branch: str) -> str | None:
         """Commit of the branch in the mirror."""
@@ -180,6 +181,10 @@ class GitCheckouts:
         entries = [entry for entry in self._whole(run_id, source) if entry.path in wanted]
         with self._only_one(clone):
             return self._own(clone, grafted_tree(clone, onto, wanted, entries), onto, "A tree to judge by")
+
+    def follows(self, run_id: str, old: str, new: str) -> bool:
+        """By git's own walk."""
+        return self._existing(run_id).is_ancestor(old, new)
 
     # --- pushing -----------------------------------------------------------------------------------------------
 

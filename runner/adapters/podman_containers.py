@@ -23,7 +23,7 @@ from podman.domain.containers import Container
 
 from runner.adapters.podman_faults import FAULTS, NO_IMAGE, translate
 from runner.adapters.podman_home import hard_limits
-from runner.adapters.podman_payloads import container_arguments, pod_name
+from runner.adapters.podman_payloads import askable, container_arguments, pod_name
 from runner.adapters.podman_pods import (
     NEVER_STARTED,
     RUNNING,
@@ -54,8 +54,8 @@ class PodmanContainers:
         self._seccomp = None if seccomp is None else str(seccomp)
         self._listening: dict[str, str] = {}
         """The relays that were heard to listen, by sandbox, until that is removed."""
-        self._bounds_cpu: bool | None = None
-        """Whether a sandbox can be held to a share of the processors here; asked in vain, podman starts nothing."""
+        self._bounds: frozenset[str] | None = None
+        """What a sandbox can be held to here; asked in vain, podman starts nothing."""
         self._making = tuple(threading.Lock() for _ in range(64))
 
     @contextmanager
@@ -127,11 +127,9 @@ class PodmanContainers:
         return made
 
     def _arguments(self, client: PodmanClient, spec: SandboxSpec, pod_of: str | None = None) -> dict[str, Any]:
-        if self._bounds_cpu is None:
-            self._bounds_cpu = _has_cpu(client.system.info())
-        return container_arguments(
-            spec, pod_of=pod_of, bounds_cpu=self._bounds_cpu, most=hard_limits(), seccomp=self._seccomp
-        )
+        if self._bounds is None:
+            self._bounds = askable(client.system.info())
+        return container_arguments(spec, pod_of=pod_of, bounds=self._bounds, most=hard_limits(), seccomp=self._seccomp)
 
     def _start_relay(self, spec: SandboxSpec) -> Container | None:
         """The relay, started; None where nothing is to be relayed."""
@@ -233,10 +231,6 @@ class PodmanContainers:
                 labels = tuple(sorted((str(key), str(value)) for key, value in (pod.attrs.get("Labels") or {}).items()))
                 listed[name] = SandboxListing(name=name, labels=labels, state=RunState.ABSENT)
         return tuple(listed[name] for name in sorted(listed))
-
-
-def _has_cpu(info: dict[str, Any]) -> bool:
-    return "cpu" in (info.get("host", {}).get("cgroupControllers") or ())
 
 
 def _state(status: str) -> RunState:

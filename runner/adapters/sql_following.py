@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from runner.adapters.sql_faults import records_fault
 from runner.adapters.sql_rows import check_of, notice_of, run_of, taken_up_of
 from runner.adapters.sql_schema import checks, notices, remarks, runs
 from runner.ci import AWAITED
-from runner.errors import RecordsFault
 from runner.model import DONE_PHASES, REVIEW_PHASES, Check
 from runner.records import Notice, NoticeKind, RunRecord, TakenUp
 
@@ -34,7 +34,7 @@ class SqlFollowing:
             with self._engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as exc:
-            raise RecordsFault("The records database did not take part; check its disk and its rights.") from exc
+            raise records_fault(exc, "The records database did not take part; check its disk and its rights.") from exc
 
     def save_checks(self, run_id: str, seen: tuple[Check, ...], at: float) -> None:
         """See `Records.save_checks`."""

@@ -248,3 +248,15 @@ reverts = Table(
     Column("by", _SHA, nullable=False),
     Column("at", Float, nullable=False),
 )
+
+moments = Table(
+    "moments",
+    metadata,
+    Column("host", _NAME, primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("seconds", Float, nullable=False),
+    Column("utc", Float, nullable=False),
+    Column("boot", String(64), nullable=False),
+    Column("awake", Float, nullable=False),
+    Column("up", Float, nullable=False),
+)

@@ -119,6 +119,7 @@ def _answers(told: str, world: PublishingWorld) -> None:
         forge=world.rig.forge,
         checkouts=world.checkouts,
         clock=SystemClock(),
+        ages=_NOT_HERE,
         policy=_NOT_HERE,
         alone=_NOT_HERE,
         merged=_NOT_HERE,

@@ -19,7 +19,7 @@ from podman import PodmanClient
 from gates.services import Service
 from runner.adapters.podman_containers import PodmanContainers
 from runner.adapters.podman_faults import FAULTS, translate
-from runner.adapters.podman_payloads import container_arguments, pod_arguments
+from runner.adapters.podman_payloads import askable, container_arguments, pod_arguments
 from runner.errors import EngineDown, ImageMissing, RunnerError, SandboxFault
 from runner.ports import Containers
 from runner.sandbox import Beside, Owner, gate_spec, service_spec, setup_name, setup_spec
@@ -367,7 +367,7 @@ def test_a_sandbox_created_but_never_started_is_started(podman_host: PodmanLab) 
         client.pods.create(**pod_arguments(spec))
         (left,) = world.containers.listing()
         assert (left.name, left.state) == (spec.name, RunState.ABSENT)
-        client.containers.create(**container_arguments(spec))
+        client.containers.create(**container_arguments(spec, bounds=askable(podman_host.info())))
     assert world.containers.status(spec.name).state is RunState.ABSENT
     assert world.containers.start(spec) is False
     assert world.ended(spec.name).exit_code == 5

@@ -1,30 +1,26 @@
-"""The chain in its database, with its anchors: on SQLite and, where ASHIGARU_TEST_POSTGRES_URL names one, PostgreSQL.
+"""The chain in its database, with its anchors: on SQLite and on PostgreSQL.
 
 The database that the URL names is emptied before each test.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_receipts import SqlReceipts
-from runner.adapters.sql_schema import metadata, receipts
+from runner.adapters.sql_schema import receipts
 from runner.adapters.system_clock import SystemClock
 from runner.errors import RecordsFault
 from runner.receipts import ANCHOR_EVERY, Broken, Deed, Head, Kind, Stage, subject
 from runner.receipts_check import verified
 
-POSTGRES = os.environ.get("ASHIGARU_TEST_POSTGRES_URL")
-BACKENDS = ["sqlite", *(["postgresql"] if POSTGRES else [])]
 RUN = "widgets-1-aaaaaa"
 
 
@@ -48,14 +44,9 @@ class Kept:
             db.exec_driver_sql(statement)
 
 
-@pytest.fixture(params=BACKENDS)
-def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
-    url = f"sqlite:///{tmp_path}/ashigaru.db" if request.param == "sqlite" else str(POSTGRES)
-    engine = open_engine(url)
-    if request.param != "sqlite":
-        with engine.begin() as connection:
-            metadata.drop_all(connection)
-            connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
+@pytest.fixture
+def kept(database_url: str, tmp_path: Path) -> Iterator[Kept]:
+    engine = open_engine(database_url)
     migrate(engine)
     yield Kept(engine=engine, anchors=tmp_path / "receipts.anchors")
     engine.dispose()

@@ -9,11 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from podman import PodmanClient
 
 from runner.adapters.podman_containers import PodmanContainers
+from runner.adapters.podman_inside import PodmanInside
+from runner.sandbox import Owner
+from runner.seal.looking import Ground
 
 _NEEDED = (
     "ASHIGARU_TEST_PODMAN_URL",
@@ -36,6 +40,24 @@ class PodmanLab:
     @property
     def containers(self) -> PodmanContainers:
         return PodmanContainers(self.url, timeout_s=30)
+
+    def ground(self, owner: Owner) -> Ground:
+        """Where its sandboxes are looked at from inside."""
+        return Ground(
+            containers=self.containers,
+            inside=PodmanInside(self.url, timeout_s=30),
+            home=self.home,
+            agent_image=self.agent_image,
+            relay_image=self.relay_image,
+            gate_image=self.gate_image,
+            owner=owner,
+        )
+
+    def info(self) -> dict[str, Any]:
+        """What podman says of its host."""
+        with PodmanClient(base_url=self.url, timeout=30) as client:
+            found: dict[str, Any] = client.system.info()
+        return found
 
     def directory(self, name: str) -> Path:
         made = self.home / name
