@@ -162,7 +162,13 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
         guard=guard,
     )
     closing = Closing(
-        containers=containers, records=records, clock=clock, layout=layout, model=model, resubmit=resubmit
+        containers=containers,
+        records=records,
+        clock=clock,
+        layout=layout,
+        model=model,
+        host=judging.recipes.host,
+        resubmit=resubmit,
     )
     ci = ci_policy_of(settings)
     engine = Engine(

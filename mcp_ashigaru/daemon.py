@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
@@ -17,24 +16,15 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
+from mcp_ashigaru.books import open_books
 from mcp_ashigaru.building import World, build
+from mcp_ashigaru.carrying import Late, carrying_of, comeback_of, policy_of
 from mcp_ashigaru.house import House
-from mcp_ashigaru.listening import door_of
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.state_dir import forge_secret, is_reconciled, make_state_dir, only_daemon, was_restored
 from mcp_ashigaru.stores import (
-    checkouts_of,
-    ci_policy_of,
     engine_url,
-    forge_of,
-    github_of,
-    keyring_of,
-    receipted,
-    receipts_of,
-    records_url,
-    spending_of,
-    try_to_write,
 )
 from mcp_ashigaru.walls import fleet_of, gateways_of, own_podman, podman_containers
 from mcp_ashigaru.web.doorkeeper import Doorkeeper
@@ -43,39 +33,29 @@ from mcp_ashigaru.web.webhooks import webhook_routes
 from runner import ladder
 from runner.adapters.dbos_rounds import DbosRounds
 from runner.adapters.git_http import git_http_app
-from runner.adapters.host_lock import only_host
 from runner.adapters.local_forge import LocalForge
-from runner.adapters.sql_engine import migrate, open_engine
-from runner.adapters.sql_faults import report
-from runner.adapters.sql_moments import SqlMoments
-from runner.adapters.sql_receipts import ReceiptedRecords, SqlReceipts
 from runner.adapters.system_clock import SystemClock, boot_id, up_s
-from runner.ages import Ages
-from runner.allowed import Policy
 from runner.desk import Desk
-from runner.enqueueing import Enqueueing
-from runner.errors import RecordsFault
 from runner.facts import Fact, Step
 from runner.halting import HaltWatch
 from runner.house_watch import HouseWatch
 from runner.layout import Layout
 from runner.model import RoundInput
 from runner.model_access import ModelAccess
-from runner.ports import Clock, Containers, Forge
-from runner.round_after import first_round
+from runner.ports import Clock, Containers
 from runner.rounds import Rounds
 from runner.service import Service
 from runner.setup_run import Egress
 from runner.standstill import Standstill, mending, standing
+from runner.sweeping import Sweep
 from runner.timeline import Timeline
-from runner.waits import PatientRounds
 from runner.watch import Watch
 
 _LOG = logging.getLogger(__name__)
 _STEPS_S = 2.5
 """How long steps have to leave; with the last requests and the gateways it makes five seconds."""
-
-
+_THREAD_S = 0.7
+"""The same for each thread that looks at something now and then."""
 _MOST_SESSIONS = 1000
 
 
@@ -122,31 +102,21 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         clock = given.clock or SystemClock()
         timeline = _timeline_of(given, clock)
         layout = Layout(state_dir=settings.state_dir)
-        records_engine = open_engine(records_url(settings))
-        stack.callback(records_engine.dispose)
-        migrate(records_engine)
-        stack.enter_context(only_host(records_engine, settings.host_id))
         standstill = Standstill()
-        report(records_engine, "The records", standstill.begin)
-        door = door_of(settings, keyring_of(settings, records_engine, clock))
-        receipts = receipts_of(settings, records_engine, clock)
-        receipts.recover()
-        stack.callback(_anchor, receipts)
-        records = ReceiptedRecords(records_engine, receipts)
-        spending = spending_of(settings, records_engine, clock)
-        local = forge_of(settings, records_engine)
-        real: Forge = github_of(settings, clock) if settings.forge == "github" else local
-        forge, checkouts = receipted(receipts, records, real, checkouts_of(settings))
+        books = open_books(settings, clock, standstill, stack)
+        records, forge, checkouts = books.records, books.forge, books.checkouts
         model, egress = given.model, given.egress
         if model is None or egress is None:
-            walls = stack.enter_context(gateways_of(settings, spending))
+            walls = stack.enter_context(gateways_of(settings, books.spending))
             model, egress = model or walls.model, egress or walls.egress
         # After the walls: a token that is missing is told before podman's service is started.
         containers = given.containers or podman_containers(settings, stack)
-        pool = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="base-gate")
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        late = _Late()
-        stocked = House(engine=records_engine, records=records, receipts=receipts, checkouts=checkouts, clock=clock)
+        beside = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="base-gate")
+        stack.callback(beside.shutdown, wait=False, cancel_futures=True)
+        late = Late()
+        stocked = House(
+            engine=books.database, records=records, receipts=books.receipts, checkouts=checkouts, clock=clock
+        )
         # Where the sandboxes are a test's, podman's images are none of ours.
         argv = () if given.containers is not None else own_podman(settings)
         house = stocked.watch(settings, forge, argv, stopping.is_set)
@@ -161,74 +131,79 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 clock=clock,
                 model=model,
                 egress=egress,
-                receipts=receipts,
+                receipts=books.receipts,
                 stopping=stopping,
                 relief=house.relieve,
                 timeline=timeline,
             ),
-            pool,
+            beside,
             late.resubmit,
         )
         engine = DbosRounds(
             engine_url(settings),
             host_id=settings.host_id,
             slots=settings.slots,
-            carry_out=standing(_witnessed(built.engine.carry_out, given.witness), standstill, stopping),
+            carry_out=standing(
+                _witnessed(late.told_of_ends(built.engine.carry_out), given.witness), standstill, stopping
+            ),
             begin=ladder.begin,
             advance=ladder.advance,
             on_fault=late.faulted,
             on_stuck=standstill.begin,
             stopping=stopping,
+            due=late.due,
         )
-        book = SqlMoments(records_engine, settings.host_id)
-        rounds = PatientRounds(rounds=engine, book=book, records=records, timeline=timeline)
+        carrying = carrying_of(
+            settings, fleet, engine=engine, records=records, timeline=timeline, moments=books.moments, book=books.slots
+        )
+        slots, policy = carrying.slots, policy_of(settings, fleet)
         service = Service(
-            policy=Policy(
-                repos=frozenset(settings.repos),
-                ladder=settings.ladder,
-                bounds=settings.bounds,
-                ci=ci_policy_of(settings),
-                review_settle_s=settings.review_settle_s,
-                start_where_cheapest=settings.start_policy == "cheapest",
-            ),
+            policy=policy,
             records=records,
-            rounds=rounds,
+            pool=slots,
+            admission=carrying.admission,
             forge=forge,
             checkouts=checkouts,
             clock=clock,
             keeper=built.keeper,
-            closing=built.closing,
-            spending=spending,
+            spending=books.spending,
             ledger=stocked.ledger,
             standstill=standstill,
-            ages=Ages(book=book, records=records, timeline=timeline),
+            ages=carrying.ages,
         )
-        late.service, late.rounds = service, rounds
+        comeback = comeback_of(
+            policy,
+            slots,
+            records=records,
+            closing=built.closing,
+            keeper=built.keeper,
+            forge=forge,
+            clock=clock,
+            service=service,
+        )
+        late.recovery, late.pool = comeback.recovery, slots
         server = build_server(service, stopping)
         watch = Watch(records, service.follower.look, clock, every_s=settings.watch_s)
-        app = _asgi(settings, server, local if settings.forge == "local" else None, layout, watch, service, standstill)
-        rounds.launch()
-        stack.callback(_leave, rounds, stopping)
-        if was_restored(settings.state_dir):
-            service.recover(restored=True)
-            is_reconciled(settings.state_dir)
-        else:
-            service.recover()
-        rounds.start()
-        stack.callback(watch.close, 1.0)
-        watch.start()
-        left_out = Enqueueing(
-            records=records,
-            rounds=rounds,
-            clock=clock,
-            first=partial(first_round, ladder=settings.ladder, bounds=settings.bounds),
-        )
-        stack.enter_context(mending(standstill, partial(try_to_write, records_engine, receipts), left_out.catch_up))
-        for watching in (HaltWatch(records=records, rounds=rounds, spending=spending), house):
-            stack.callback(watching.close, 0.5)
+        shown = books.local if settings.forge == "local" else None
+        app = _asgi(settings, server, shown, layout, watch, service, standstill)
+        slots.launch()
+        stack.callback(_leave, slots, stopping)
+        comeback.begin(restored=was_restored(settings.state_dir))
+        is_reconciled(settings.state_dir)
+        carrying.waits.start()
+        slots.open()
+        stack.enter_context(mending(standstill, books.try_to_write, comeback.mend))
+        halts = HaltWatch(records=records, rounds=slots, spending=books.spending)
+        for watching in (Sweep(look=comeback.recovery.look), watch, halts, house):
+            stack.callback(watching.close, _THREAD_S)
             watching.start()
         yield Daemon(
-            app=Doorkeeper(app, door), server=server, service=service, forge=local, stopping=stopping, house=house
+            app=Doorkeeper(app, books.door),
+            server=server,
+            service=service,
+            forge=books.local,
+            stopping=stopping,
+            house=house,
         )
 
 
@@ -250,30 +225,6 @@ def _witnessed(
         return fact
 
     return seen
-
-
-@dataclass
-class _Late:
-    """What the engine needs of those that are built after it."""
-
-    service: Service | None = None
-    rounds: Rounds | None = None
-
-    def resubmit(self, round_input: RoundInput, delay_s: float) -> None:
-        if self.rounds is not None:
-            self.rounds.submit(round_input, delay_s=delay_s)
-
-    def faulted(self, round_input: RoundInput, detail: str) -> None:
-        if self.service is not None:
-            self.service.faulted(round_input, detail)
-
-
-def _anchor(receipts: SqlReceipts) -> None:
-    """The chain's head is in the anchor file, if anything can be written; a daemon leaves all the same."""
-    try:
-        receipts.anchor()
-    except RecordsFault as exc:
-        _LOG.warning("the last receipts are not anchored: %s", exc)
 
 
 def _leave(rounds: Rounds, stopping: threading.Event) -> None:

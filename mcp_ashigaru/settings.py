@@ -31,6 +31,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict, SettingsError
 from mcp_ashigaru.prices import DEFAULT_LADDER, DEFAULT_PRICES, Price
 from mcp_ashigaru.settings_faults import ConfigError, refuse_an_unclear_identity, sentence
 from mcp_ashigaru.settings_house import HouseSettings
+from runner.admission import RunLimits
 from runner.model import Bounds, Tier
 
 __all__ = [
@@ -123,6 +124,8 @@ class Settings(HouseSettings):
     ladder: tuple[Tier, ...] = DEFAULT_LADDER
     prices: dict[str, Price] = DEFAULT_PRICES
     bounds: Bounds = Bounds()
+    run_limits: RunLimits = RunLimits()
+    """How many runs there may be of a repository and of a caller."""
     repo_day_micro_usd: int = Field(default=0, ge=0)
     """What the runs of one repository may cost in a UTC day, together, in micro-dollars; 0: no bound."""
     day_micro_usd: int = Field(default=0, ge=0)

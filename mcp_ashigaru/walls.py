@@ -10,6 +10,7 @@ from typing import Final
 from mcp_ashigaru.fleet_file import read_fleet
 from mcp_ashigaru.presets import Presets
 from mcp_ashigaru.settings import ConfigError, Settings, environment_with
+from mcp_ashigaru.state_dir import host_label
 from runner.adapters.file_lock import held
 from runner.adapters.podman_containers import PodmanContainers
 from runner.adapters.podman_home import prepare_podman
@@ -55,7 +56,9 @@ def build_images(settings: Settings, progress: Callable[[str], None]) -> None:
 
 def podman_containers(settings: Settings, stack: ExitStack) -> PodmanContainers:
     """The daemon's podman, with a service of our own while `stack` is open where the settings name none."""
-    return PodmanContainers(_podman_url(settings, stack), seccomp=write_profile(settings.state_dir))
+    # By the plain name: what an older version made is still ours to look after.
+    hosts = {host_label(settings.state_dir, settings.host_id), settings.host_id}
+    return PodmanContainers(_podman_url(settings, stack), hosts=hosts, seccomp=write_profile(settings.state_dir))
 
 
 def _podman_url(settings: Settings, stack: ExitStack) -> str:
@@ -97,7 +100,7 @@ def recipes_of(settings: Settings, containers: Containers) -> Recipes:
     """How sandboxes are made, as the settings say."""
     return Recipes(
         image_id=containers.image_id,
-        host=settings.host_id,
+        host=host_label(settings.state_dir, settings.host_id),
         agent_image=settings.agent_image,
         relay_image=settings.relay_image,
         gate_image=settings.gate_image,

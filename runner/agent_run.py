@@ -31,7 +31,7 @@ from runner.recipes import Recipes
 from runner.records import AttemptRecord, NoticeKind, Records
 from runner.rounds import Interrupted
 from runner.sandbox import agent_name
-from runner.sandbox_run import Cancelled, SandboxRunner
+from runner.sandbox_run import CANCEL_GRACE_S, Cancelled, SandboxRunner
 from runner.sandboxes import RunState, SandboxSpec
 from runner.timeline import begun
 from runner.transcript import Transcript
@@ -227,7 +227,7 @@ class AgentRunner:
                 self.containers.stop(name, _GRACE_S)
                 return None, transcript, True
             if cancelled():
-                self.containers.stop(name, _GRACE_S)
+                self.containers.stop(name, CANCEL_GRACE_S)
                 self.reader.read(round_input.run_id, step.attempt, dirs, transcript, final=True)
                 raise Cancelled
             if self.sandboxes.stopping.is_set():

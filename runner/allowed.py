@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from runner.ci import CiPolicy
 from runner.errors import RepoNotAllowed
+from runner.fair_queue import Priority
+from runner.fleet import Fleet
 from runner.model import Bounds, Tier
 
 
@@ -14,7 +16,7 @@ class Policy:
     """What the operator allows. repos empty: every repository of the forge.
 
     review_settle_s: how long after a reviewer's last remark the round that takes it up begins. start_where_cheapest: a
-    ticket that names no tier starts where `runner.start_tier` says.
+    ticket that names no tier starts where `runner.start_tier` says. fleet: what the operator sets for each repository.
     """
 
     repos: frozenset[str]
@@ -23,6 +25,11 @@ class Policy:
     ci: CiPolicy
     review_settle_s: float = 30.0
     start_where_cheapest: bool = False
+    fleet: Fleet = field(default_factory=Fleet)
+
+    def priority(self, repo: str) -> Priority:
+        """How urgent the repository's tickets are where they do not say."""
+        return self.fleet.of(repo).priority
 
     def allow(self, repo: str) -> None:
         """Nothing, if something may be written to the repository, however it is spelled. Raises RepoNotAllowed.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gates.text import clean, usd
+from gates.text import clean, usd, utc
 from runner.ci import AWAITED, CiState
+from runner.estimate import Place, words
+from runner.fair_queue import Priority
 from runner.model import WORKING_PHASES, Phase
 from runner.spending import Today, day_words
 
@@ -73,7 +74,7 @@ class NoticeSeen:
 class RunView:
     """What the records hold of a run, as plain values. Lists are oldest first; times are UTC seconds.
 
-    budget_micro_usd: what the run may spend. retry_at: when the next try is due, while waiting.
+    budget_micro_usd: what the run may spend. retry_at: when the next try is due, while waiting. slot: the one it has.
     """
 
     run_id: str
@@ -105,6 +106,9 @@ class RunView:
     budget_micro_usd: int | None = None
     retry_at: float | None = None
     cancel_requested: bool = False
+    priority: Priority = Priority.NORMAL
+    slot: str | None = None
+    place: Place | None = None
 
 
 class Digest(BaseModel):
@@ -118,6 +122,9 @@ class Digest(BaseModel):
     phase: str = Field(
         description="queued, preparing, agent, gate, publishing, waiting, ci, awaiting_review, or how it ended."
     )
+    slot: str | None = Field(description="The slot it is at work in, ashigaru-1 and so on.")
+    priority: str = Field(description="low, normal or high.")
+    place: Place | None = Field(description="While it is queued: its place from 1, and in how many seconds it begins.")
     headline: str = Field(max_length=MAX_HEADLINE_CHARS, description="All of it in a few sentences.")
     next: str = Field(description="What happens next, and who does it.")
     reason: str | None = Field(description="Why it waits or ended, if it does.")
@@ -155,6 +162,9 @@ def describe(view: RunView, *, standstill: str | None = None) -> Digest:
         repo=view.repo,
         issue=view.issue,
         phase=view.phase.value,
+        slot=view.slot,
+        priority=view.priority.value,
+        place=view.place,
         headline=_headline(view, standstill),
         next=_next(view) if standstill is None else "Nothing is lost; it goes on by itself.",
         reason=None if view.reason is None else clean(view.reason, 500),
@@ -216,9 +226,11 @@ _DOING: Final = MappingProxyType(
 
 def _headline(view: RunView, standstill: str | None) -> str:
     doing = _DOING.get(view.phase, f"is worked on by tier {view.tier or '?'}, attempt {view.attempt}")
-    parts = [f"{view.repo} #{view.issue} {doing}."]
+    parts = [f"{view.repo} #{view.issue} {doing}{'' if view.slot is None else f' in {view.slot}'}."]
     if standstill is not None:
         parts.append(clean(standstill, 200))
+    elif view.phase is Phase.QUEUED and view.place is not None:
+        parts.append(words(view.place))
     if view.pull is not None:
         parts.append(f"Pull request #{view.pull.number}: {view.pull.url}")
     if view.reason:
@@ -263,7 +275,7 @@ def _next(view: RunView) -> str:
         case Phase.WAITING if _halted(view) is not None:
             return "It goes on when the operator has said `mcp-ashigaru resume`; cancel stops it."
         case Phase.WAITING:
-            when = "" if view.retry_at is None else f" at {_clock(view.retry_at)}"
+            when = "" if view.retry_at is None else f" at {utc(view.retry_at)}"
             return f"It tries again by itself{when}; cancel stops it."
         case Phase.AWAITING_REVIEW:
             return _next_in_review(view)
@@ -291,10 +303,3 @@ def _next_when_merged(view: RunView) -> str:
     if view.pipeline in {None, CiState.NONE}:
         return "Nothing; the work is done."
     return "Look at the base branch's checks: the work is merged, and they are not green with it."
-
-
-def _clock(at: float) -> str:
-    try:
-        return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (ValueError, OverflowError, OSError):
-        return "a time that makes no sense"

@@ -133,7 +133,7 @@ class Engine:
             except Cancelled:
                 pass
         self._settle(run.run_id)
-        self.closing.stop_sandboxes(run.run_id)
+        self.closing.remove_sandboxes(run.run_id)
         return CancelSeen()
 
     def _settle(self, run_id: str) -> None:

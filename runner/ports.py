@@ -77,7 +77,10 @@ class Containers(Protocol):
         """No container, pod, relay or service of that sandbox is left. Running ones are killed. Absent: nothing."""
 
     def listing(self, run_id: str | None = None) -> tuple[SandboxListing, ...]:
-        """Every sandbox labelled as ours (roles relay and service left out), of one run or of all."""
+        """Every sandbox labelled as ours (roles relay and service left out), of one run or of all.
+
+        Ours by the label `ashigaru.host`: another daemon's on the same podman are in no listing.
+        """
 
 
 class SecretScanner(Protocol):

@@ -13,6 +13,7 @@ from typing import Protocol, TypedDict
 from gates.observed import Counts
 from gates.verdict import Verdict
 from runner.callers import OPERATOR_NAME
+from runner.fair_queue import Priority
 from runner.model import Check, Phase, RoundInput
 from runner.transcript import Event, Transcript
 
@@ -25,7 +26,8 @@ class RunRecord:
     was. waits: consecutive rounds that ended waiting. retry_at: when the next try is due, while waiting. published_at:
     when the head there is was pushed. ci, pipeline: a `runner.ci.CiState`, of the head and of the merged commit.
     ci_rounds, review_rounds: how many of them there were. ci_repaired: the last head that a round was to repair.
-    fruitless: consecutive rounds of review that changed nothing. owner: the name of who dispatched it.
+    fruitless: consecutive rounds of review that changed nothing. owner: the name of who dispatched it. queued_at: when
+    its round became ready for a slot.
     """
 
     run_id: str
@@ -65,6 +67,8 @@ class RunRecord:
     merged_at: float | None = None
     owner: str = OPERATOR_NAME
     quarantined: str | None = None
+    priority: Priority = Priority.NORMAL
+    queued_at: float | None = None
     cursor: int = 1
 
 
@@ -94,6 +98,7 @@ class RunChange(TypedDict, total=False):
     pipeline: str | None
     merged_at: float | None
     quarantined: str | None
+    queued_at: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,8 +64,11 @@ class Retrier:
     ladder: tuple[Tier, ...]
     bounds: Bounds
 
-    def retry(self, run: RunRecord, *, from_start: bool) -> tuple[RoundInput, RunChange]:
-        """The round to be submitted, with what else changes of the run, whose claim is taken. Raises NotPossible."""
+    def retry(self, run: RunRecord, *, from_start: bool, rung: int | None = None) -> tuple[RoundInput, RunChange]:
+        """The round to be submitted, with what else changes of the run, whose claim is taken. Raises NotPossible.
+
+        rung: where the caller wants it to go on; None: at the tier it reached, or at the ticket's with `from_start`.
+        """
         going = decide(run, self.records.judgements(run.run_id), from_start=from_start)
         if isinstance(going, str):
             raise NotPossible(going)
@@ -82,6 +85,8 @@ class Retrier:
                 "or dispatch the ticket again with work_ticket."
             )
         asked = last.feedback if last.cause is Cause.CHANGES else None
+        # Without --from-start what the cheaper tiers cost was not for nothing: they have shown what they can do.
+        reached = min(run.start_tier, len(self.ladder) - 1) if from_start else tier_of(run, self.ladder)
         following = round_after(
             last,
             run,
@@ -89,8 +94,7 @@ class Retrier:
             ladder=self.ladder,
             bounds=self.bounds,
             feedback=asked if going.forget else last.feedback,
-            # Without --from-start what the cheaper tiers cost was not for nothing: they have shown what they can do.
-            start_tier=min(run.start_tier, len(self.ladder) - 1) if from_start else tier_of(run, self.ladder),
+            start_tier=reached if rung is None else rung,
         )
         if going.forget:
             following = replace(following, start_commit=None)

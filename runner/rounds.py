@@ -59,3 +59,10 @@ class Rounds(Protocol):
         False: a step did not leave in time. Its thread keeps the interpreter from ending, so the process should
         leave by `os._exit`; nothing is lost, the step is done again.
         """
+
+
+class Carrier(Rounds, Protocol):
+    """The engine below the pool: it carries rounds, and is told which of them may begin."""
+
+    def begin(self, round_input: RoundInput) -> None:
+        """Have the round run on this host, as soon as it has a thread for it; a second time changes nothing."""

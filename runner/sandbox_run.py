@@ -22,6 +22,8 @@ _LOG: Final = logging.getLogger(__name__)
 _POLL_S: Final = 0.1
 _SOON_S: Final = 0.004
 _GRACE_S: Final = 2.0
+CANCEL_GRACE_S: Final = 1.0
+"""What a sandbox has to end by itself at a cancel: with the look before and the kill after it, two seconds."""
 
 
 def pause_s(waited_s: float) -> float:
@@ -137,7 +139,7 @@ class SandboxRunner:
             status = self.status(spec.name)
             # First: whoever cancels stops sandboxes too, and an end that we made says nothing of the tree.
             if cancelled():
-                self.containers.stop(spec.name, _GRACE_S)
+                self.containers.stop(spec.name, CANCEL_GRACE_S)
                 raise Cancelled
             ended = status.state is not RunState.RUNNING
             overran = self.overran(spec.name, watch, at_end=ended)

@@ -26,7 +26,7 @@ class Starter:
     def start(self, repo: str, model: str | None) -> Start:
         """The tier that the ticket names, or else what the ledger says of the repository. Raises BadIntent."""
         if model is not None:
-            return Start(tier=self._named(model))
+            return Start(tier=self.named(model))
         if not self.policy.start_where_cheapest:
             return Start(tier=0)
         try:
@@ -36,7 +36,8 @@ class Starter:
             return Start(tier=0)
         return start(self.policy.ladder, trials(lines))
 
-    def _named(self, model: str) -> int:
+    def named(self, model: str) -> int:
+        """The tier of that name, or of that model. Raises BadIntent."""
         for index, tier in enumerate(self.policy.ladder):
             if model in {tier.name, tier.model}:
                 return index

@@ -15,7 +15,7 @@ from runner.errors import RecordsFault
 from runner.model import Phase, RoundInput
 from runner.moments import Moment, before, passed_s
 from runner.records import Records
-from runner.rounds import Rounds, RoundState
+from runner.rounds import Carrier, RoundState
 from runner.timeline import Kept, MomentBook, Timeline
 
 _LOG: Final = logging.getLogger(__name__)
@@ -27,13 +27,13 @@ _SET_S: Final = 60.0
 
 @dataclass(kw_only=True)
 class PatientRounds:
-    """`runner.rounds.Rounds` whose delays no setting of the wall clock hastens or draws out.
+    """`runner.rounds.Carrier` whose delays no setting of the wall clock hastens or draws out.
 
     A host that has booted anew cannot know for how long it was away but from its wall clock. One that was set back
     meanwhile has the wait begin again: it lasts at most as long again as it was to last.
     """
 
-    rounds: Rounds
+    rounds: Carrier
     book: MomentBook
     records: Records
     timeline: Timeline
@@ -69,6 +69,10 @@ class PatientRounds:
         with self._changed:
             self._waits[name] = wait
             self._changed.notify_all()
+
+    def begin(self, round_input: RoundInput) -> None:
+        """See `Carrier.begin`."""
+        self.rounds.begin(round_input)
 
     def hasten(self, run_id: str, number: int) -> None:
         """See `Rounds.hasten`."""

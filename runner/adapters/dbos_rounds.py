@@ -64,6 +64,7 @@ class DbosRounds:
         stopping: threading.Event,
         choose_host: Callable[[RoundInput], str] | None = None,
         on_stuck: Callable[[str], None] | None = None,
+        due: Callable[[RoundInput], None] | None = None,
         polling_s: float = 0.1,
         protocol: int = ENGINE_PROTOCOL,
     ) -> None:
@@ -71,13 +72,14 @@ class DbosRounds:
 
         slots: rounds at work at once on this host. on_fault: told when a round died of a fault of ours.
         choose_host: which host a new round goes to; None for the one that happens to take it in. on_stuck: told why
-        the engine cannot write for now; `revive` has what it let go of go on.
+        the engine cannot write for now; `revive` has what it let go of go on. due: given a round whose time has come,
+        in the place of a host; it has to be safe twice.
         """
         self._url = database_url
         self._host_id = host_id
         self._slots = slots
         self._carry_out = carry_out
-        self._begin: Callable[[RoundInput], tuple[Any, Step]] = begin
+        self._first: Callable[[RoundInput], tuple[Any, Step]] = begin
         self._advance: Callable[[Any, Fact], tuple[Any, Step]] = advance
         self._on_fault = on_fault
         self._on_stuck = on_stuck or (lambda _: None)
@@ -87,6 +89,7 @@ class DbosRounds:
         # A SQLite file has one host, and that is us.
         self._alone = choose_host is None and make_url(database_url).get_backend_name() == "sqlite"
         self._choose_host = choose_host or (lambda _: host_id)
+        self._due = due
         self._polling_s = polling_s
         self._protocol = protocol
         self._bells = Doorbells()
@@ -129,14 +132,18 @@ class DbosRounds:
         def enqueue() -> None:
             if self._alone and delay_s <= 0:
                 # What intake would do, without waiting for its turn.
-                with SetWorkflowID(_round_id(round_input.run_id, round_input.number)):
-                    DBOS.enqueue_workflow(_host_queue(self._host_id), self._round, input_to_json(round_input))
+                self._enqueue(round_input, self._host_id)
                 return
             options = SetEnqueueOptions(delay_seconds=delay_s) if delay_s > 0 else SetEnqueueOptions()
             with SetWorkflowID(_intake_id(round_input.run_id, round_input.number)), options:
                 DBOS.enqueue_workflow(_INTAKE, self._intake, input_to_json(round_input))
 
         _outside(enqueue)
+        self._bells.ring()
+
+    def begin(self, round_input: RoundInput) -> None:
+        """See `Carrier.begin`."""
+        _outside(lambda: self._enqueue(round_input, self._host_id))
         self._bells.ring()
 
     def hasten(self, run_id: str, number: int) -> None:
@@ -199,18 +206,25 @@ class DbosRounds:
         )
 
     def _intake_body(self, data: dict[str, Any]) -> None:
-        """Only assigns a host: the work itself must not be taken by whoever happens to listen."""
+        """Only assigns a host, or says that it is due: the work itself must not be taken by whoever listens."""
         round_input = input_from_json(data)
-        with self._watched(round_input, _INTAKE), SetWorkflowID(_round_id(round_input.run_id, round_input.number)):
-            DBOS.enqueue_workflow(_host_queue(self._choose_host(round_input)), self._round, data)
+        with self._watched(round_input, _INTAKE):
+            if self._due is not None:
+                self._due(round_input)
+                return
+            self._enqueue(round_input, self._choose_host(round_input))
         self._bells.ring()
+
+    def _enqueue(self, round_input: RoundInput, host: str) -> None:
+        with SetWorkflowID(_round_id(round_input.run_id, round_input.number)):
+            DBOS.enqueue_workflow(_host_queue(host), self._round, input_to_json(round_input))
 
     def _round_body(self, data: dict[str, Any]) -> None:
         round_input = input_from_json(data)
         with self._counted(), self._watched(round_input, _host_queue(self._host_id)):
             if round_input.protocol != self._protocol:
                 raise _Fenced(f"written under engine protocol {round_input.protocol}, this is {self._protocol}")
-            state, step = self._begin(round_input)
+            state, step = self._first(round_input)
             while True:
                 fact = fact_from_json(DBOS.run_step({"name": step.kind}, self._one_step, round_input, step))
                 if isinstance(step, Close):
