@@ -168,8 +168,6 @@ class Settings(HouseSettings):
     """Bytes that one sandbox may write to its tree and its output together."""
     sandbox_files: int = Field(default=500_000, ge=1000, le=5_000_000)
     """Files and directories that it may have there."""
-    disk_floor: int = Field(default=2 * 1024**3, ge=0)
-    """Bytes free below which no round starts; at half of it running sandboxes are stopped."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("ladder")

@@ -88,6 +88,7 @@ def test_a_repository_in_many_pieces_is_packed_and_holds_what_it_held(rig: Rig) 
 def test_what_no_branch_reaches_any_more_is_kept_for_a_while(rig: Rig) -> None:
     lost = rig.change({"a": "lost\n"})
     rig.refresh()
+    git(rig.mirror, "repack", "-d", "-q")
     git(rig.work, "reset", "--quiet", "--hard", "HEAD^")
     in_many_packs(rig)
     (thing,) = rig.packs().things()
