@@ -138,7 +138,7 @@ def comeback_of(
 ) -> Comeback:
     """Of the daemon's parts; does nothing yet."""
     restarter = Restarter(records=records, rounds=slots, clock=clock, closing=closing, keeper=keeper)
-    back = Reconciler(records=records, forge=forge, clock=clock, restarter=restarter, merged=service.promoter.merged)
+    back = Reconciler(records=records, forge=forge, clock=clock, restarter=restarter, merged=service.promoter.landed)
     return Comeback(
         slots=slots,
         recovery=Recovery(

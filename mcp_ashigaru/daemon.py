@@ -83,6 +83,7 @@ class Daemon:
     server: MCPServer[Any]
     service: Service
     forge: LocalForge
+    rounds: Rounds
     stopping: threading.Event
     house: HouseWatch
 
@@ -202,6 +203,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             server=server,
             service=service,
             forge=books.local,
+            rounds=slots,
             stopping=stopping,
             house=house,
         )

@@ -31,6 +31,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict, SettingsError
 from mcp_ashigaru.prices import DEFAULT_LADDER, DEFAULT_PRICES, Price
 from mcp_ashigaru.settings_faults import ConfigError, refuse_an_unclear_identity, sentence
 from mcp_ashigaru.settings_house import HouseSettings
+from mcp_ashigaru.settings_sandbox import SandboxSettings
 from runner.admission import RunLimits
 from runner.model import Bounds, Tier
 
@@ -66,7 +67,7 @@ def _state_home() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
 
 
-class Settings(HouseSettings):
+class Settings(SandboxSettings, HouseSettings):
     """The daemon's configuration, each field with its meaning and its unit."""
 
     model_config = SettingsConfigDict(
@@ -156,18 +157,6 @@ class Settings(HouseSettings):
     """How long after a reviewer's last remark the round that takes it up begins."""
     relay_hold_s: int = Field(default=300, ge=1, le=3600)
     """How long the relay holds a request while the daemon is away."""
-    agent_memory: int = 4 * 1024**3
-    gate_memory: int = 4 * 1024**3
-    gates_side_by_side: int = Field(default=2, ge=1, le=16)
-    """How many gates of one judgement run at once."""
-    sandbox_pids: int = Field(default=512, ge=32, le=32_768)
-    """Processes and threads that one sandbox may have."""
-    sandbox_cpus: float = Field(default=2, ge=0.1, le=1024)
-    """Processors that one sandbox may use up, where the host can hold it to that."""
-    sandbox_disk: int = Field(default=4 * 1024**3, ge=1024**2)
-    """Bytes that one sandbox may write to its tree and its output together."""
-    sandbox_files: int = Field(default=500_000, ge=1000, le=5_000_000)
-    """Files and directories that it may have there."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("ladder")

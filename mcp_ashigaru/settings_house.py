@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from runner.retention import Retention
@@ -13,8 +12,6 @@ from runner.retention import Retention
 class HouseSettings(BaseSettings):
     """A part of `mcp_ashigaru.settings.Settings`, which reads them."""
 
-    disk_floor: int = Field(default=2 * 1024**3, ge=0)
-    """Bytes free below which no round starts; at half of it running sandboxes are stopped."""
     keep: Retention = Retention()
     """How long what is kept, in days, bytes and numbers; see `runner.retention`."""
     start_policy: Literal["first", "cheapest"] = "first"

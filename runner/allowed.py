@@ -38,3 +38,13 @@ class Policy:
         """
         if self.repos and repo.lower() not in {one.lower() for one in self.repos}:
             raise RepoNotAllowed(f"{repo} is not on the allow-list; ask the operator to add it to ASHIGARU_REPOS.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FollowPolicy:
+    """Whose checks count, how rounds that nobody called for are climbed and bounded, and how long remarks settle."""
+
+    ci: CiPolicy
+    ladder: tuple[Tier, ...]
+    bounds: Bounds
+    settle_s: float

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +12,7 @@ from runner.ci import AWAITED, CiState
 from runner.estimate import Place, words
 from runner.fair_queue import Priority
 from runner.model import WORKING_PHASES, Phase
+from runner.phase_words import DOING, NEXT
 from runner.spending import Today, day_words
 
 MAX_HEADLINE_CHARS: Final = 600
@@ -206,26 +206,8 @@ def _shown(verdict: VerdictSeen) -> VerdictSeen:
     )
 
 
-_DOING: Final = MappingProxyType(
-    {
-        Phase.QUEUED: "is queued",
-        Phase.PREPARING: "is being prepared",
-        Phase.GATE: "is with the gates",
-        Phase.PUBLISHING: "is being published",
-        Phase.WAITING: "waits",
-        Phase.CI: "is with the forge's CI",
-        Phase.AWAITING_REVIEW: "awaits review",
-        Phase.MERGED: "is merged",
-        Phase.SHIPPED: "is shipped",
-        Phase.ESCALATED: "needs a person",
-        Phase.BLOCKED: "is blocked",
-        Phase.CANCELLED: "was cancelled",
-    }
-)
-
-
 def _headline(view: RunView, standstill: str | None) -> str:
-    doing = _DOING.get(view.phase, f"is worked on by tier {view.tier or '?'}, attempt {view.attempt}")
+    doing = DOING.get(view.phase, f"is worked on by tier {view.tier or '?'}, attempt {view.attempt}")
     parts = [f"{view.repo} #{view.issue} {doing}{'' if view.slot is None else f' in {view.slot}'}."]
     if standstill is not None:
         parts.append(clean(standstill, 200))
@@ -254,20 +236,6 @@ def _halted(view: RunView) -> str | None:
     return clean(view.today.halt.reason, 300)
 
 
-_NEXT: Final = MappingProxyType(
-    {
-        Phase.QUEUED: "The next free slot takes it up.",
-        Phase.PREPARING: "The agent starts when the clone is ready.",
-        Phase.AGENT: "When the agent has finished, its changes go to the gates.",
-        Phase.GATE: "If the gates pass, a pull request opens; if not, the next dearer tier tries.",
-        Phase.PUBLISHING: "The pull request opens, and then it awaits your review.",
-        Phase.SHIPPED: "Nothing; the work is done, and the base branch is green with it.",
-        Phase.BLOCKED: "Put right what the reason says, then dispatch the ticket again with work_ticket.",
-        Phase.CANCELLED: "Nothing, unless the ticket is dispatched again with work_ticket.",
-    }
-)
-
-
 def _next(view: RunView) -> str:
     if view.cancel_requested and view.phase in WORKING_PHASES:
         return "It is being cancelled; its work is kept on its branch."
@@ -286,7 +254,7 @@ def _next(view: RunView) -> str:
         case Phase.ESCALATED:
             return f"A person has to look at branch {view.branch}; request_changes starts a new round."
         case _:
-            return _NEXT[view.phase]
+            return NEXT[view.phase]
 
 
 def _next_in_review(view: RunView) -> str:

@@ -12,18 +12,19 @@ from dataclasses import dataclass
 from typing import Final, Protocol, assert_never
 
 from runner.ages import Ages
+from runner.allowed import FollowPolicy
 from runner.answering import MAX_REMARKS, RoundEnd, answer, dispositions, feedback_from_remarks
 from runner.brief import feedback_from_ci
-from runner.ci import AWAITED, Ci, CiPolicy, CiState, weigh
+from runner.ci import AWAITED, Ci, CiState, weigh
 from runner.errors import Leaked, Rejected, Unavailable
 from runner.following import Deed, Landed, Repair, Rest, Revise, Show, Shut, Sight, decide, may_ask
 from runner.guard import Guard
-from runner.model import DONE_PHASES, REVIEW_PHASES, Bounds, Cause, Check, CheckState, Phase, RoundInput, Tier
+from runner.model import DONE_PHASES, REVIEW_PHASES, Cause, Check, CheckState, Phase, RoundInput
 from runner.ports import Checkouts, Clock, Forge
 from runner.publishing import LABEL_UNJUDGED
 from runner.reasons import UNSEEN, unseen
-from runner.records import NoticeKind, Records, RunChange, RunRecord, TakenUp
-from runner.remarks import Remark
+from runner.records import NoticeKind, Records, RunChange, RunRecord
+from runner.remarks import Remark, TakenUp
 from runner.round_after import round_after, tier_above, tier_of
 
 _LOG: Final = logging.getLogger(__name__)
@@ -44,18 +45,11 @@ class Submit(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FollowPolicy:
-    """Whose checks count, how rounds that nobody called for are climbed and bounded, and how long remarks settle."""
-
-    ci: CiPolicy
-    ladder: tuple[Tier, ...]
-    bounds: Bounds
-    settle_s: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Follower:
-    """Looks at one run at a time. alone: keeps callers away from a run meanwhile. merged: puts a merge on record."""
+    """Looks at one run at a time. alone: keeps callers away from a run meanwhile.
+
+    landed: puts a merge on record, and says whether it was ours.
+    """
 
     records: Records
     forge: Forge
@@ -64,7 +58,7 @@ class Follower:
     ages: Ages
     policy: FollowPolicy
     alone: Callable[[str], AbstractContextManager[None]]
-    merged: Callable[[RunRecord, str], None]
+    landed: Callable[[RunRecord, str], bool]
     submit: Submit
     guard: Guard
 
@@ -171,8 +165,9 @@ class Follower:
     def _do(self, run: RunRecord, deed: Deed, ci: Ci, logs: tuple[tuple[str, str], ...]) -> bool:
         match deed:
             case Landed(sha=sha):
-                self.merged(run, sha)
-                self._tell(run, f"merged:{sha}", NoticeKind.MERGED, f"Somebody merged it on the forge, as {sha[:12]}.")
+                if not self.landed(run, sha):
+                    told = f"Somebody merged it on the forge, as {sha[:12]}."
+                    self._tell(run, f"merged:{sha}", NoticeKind.MERGED, told)
                 return True
             case Shut(reason=reason):
                 self._tell(run, f"closed:{run.round}", NoticeKind.CLOSED, reason)
@@ -248,15 +243,18 @@ class Follower:
 
     def _answer(self, run: RunRecord, number: int) -> bool:
         """Everything that an ended round was told of has its answer where it was said."""
-        due = [one for one in self.records.taken_up(run.run_id) if one.answered_at is None and one.round <= run.round]
+        taken = [one for one in self.records.taken_up(run.run_id) if one.round <= run.round]
+        due = [one for one in taken if one.answered_at is None]
         for told in due:
             said = answer(told.number, self._round_end(run, told))
             self.guard.leaving(run.run_id, said)
             # By what was said and not by the round: records that are older than the forge number rounds anew.
             self.forge.say(run.repo, number, f"a{int(told.at)}:{told.remark}", said, remark=told.remark)
             self.records.answered(run.run_id, told.remark, self.clock.now())
-        for ended in sorted({one.round for one in due}):
-            count = sum(one.round == ended for one in due)
+        # Of the last round always: a crash may have come between its last answer and what is told of it.
+        last = [one for one in taken if one.round == max(each.round for each in taken)]
+        for ended in sorted({one.round for one in (*due, *last)}):
+            count = sum(one.round == ended for one in taken)
             if self._tell(run, f"answered:{ended}", NoticeKind.REVIEW, f"Answered {count} remarks of reviewers."):
                 fruitless = 0 if self._changed(run, ended) else run.fruitless + 1
                 self.records.change(run.run_id, {"fruitless": fruitless}, self.clock.now())
@@ -293,8 +291,7 @@ class Follower:
             change |= {"phase": Phase.SHIPPED}
             self._tell(run, "shipped", NoticeKind.SHIPPED, f"Shipped: {run.base_branch} is green. {ci.summary}")
         elif ci.state not in AWAITED and ci.state is not CiState.NONE:
-            reason = f"Merged, pipeline {ci.state}: {ci.summary}"
-            change |= {"reason": reason}
+            change |= {"reason": (reason := f"Merged, pipeline {ci.state}: {ci.summary}")}
             self._tell(run, "pipeline", NoticeKind.PIPELINE_RED, reason)
         self.records.change(run.run_id, change, now)
         return True

@@ -48,6 +48,7 @@ class Pool:
         self._changed = threading.Condition()
         self._due = False
         self._stopping = False
+        self._held = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pool", daemon=True)
         self._guard = threading.Lock()
         self._seen: dict[str, Place] = {}
@@ -93,6 +94,15 @@ class Pool:
         run = self._records.run(run_id)
         waits = run is not None and run.phase is Phase.QUEUED and run.round == number
         return RoundState.QUEUED if waits and self._records.round_input(run_id, number) else RoundState.ABSENT
+
+    def hold(self) -> None:
+        """See `Rounds.hold`; no slot is given out any more."""
+        self._held.set()
+        self._engine.hold()
+
+    def at_rest(self, patience_s: float) -> bool:
+        """See `Rounds.at_rest`."""
+        return self._engine.at_rest(patience_s)
 
     def close(self, deadline_s: float) -> bool:
         """See `Rounds.close`."""
@@ -145,7 +155,7 @@ class Pool:
         """Queued runs whose round is not remembered. Raises RecordsFault."""
         return self._book.unsaved(_MOST_QUEUED)
 
-    def hold(self, run: RunRecord) -> None:
+    def give_to(self, run: RunRecord) -> None:
         """The run, at work before there were slots, has one too, past the last where all are held."""
         held = self._book.held()
         if all(one.run_id != run.run_id for one in held):
@@ -206,7 +216,8 @@ class Pool:
                     return
                 self._due = False
             try:
-                self.give()
+                if not self._held.is_set():
+                    self.give()
             except RunnerError:
                 _LOG.exception("slots could not be given out; trying again")
             except Exception:  # noqa: BLE001 - the outermost boundary of the pool

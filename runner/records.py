@@ -13,7 +13,8 @@ from gates.observed import Counts
 from gates.verdict import Verdict
 from runner.callers import OPERATOR_NAME
 from runner.fair_queue import Priority
-from runner.model import Check, Phase, RoundInput
+from runner.model import Check, Phase, ReviewedHead, RoundInput
+from runner.remarks import TakenUp
 from runner.transcript import Event, Transcript
 
 
@@ -185,17 +186,6 @@ class Notice:
     at: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class TakenUp:
-    """A remark that a round was told of. number: how the round knew it. at: when it was last edited by then."""
-
-    remark: str
-    round: int
-    number: int
-    at: float
-    answered_at: float | None = None
-
-
 class Records(Protocol):
     """The daemon's memory. Every method is one transaction. Raises RecordsFault."""
 
@@ -283,6 +273,9 @@ class Records(Protocol):
 
     def watched(self, limit: int) -> list[RunRecord]:
         """Runs whose pull request or pipeline is still to be followed, the longest untouched first."""
+
+    def merge_begun(self, run_id: str) -> ReviewedHead | None:
+        """What the last merge that was begun for the run was of, by its receipt; None: none was begun."""
 
     def notify(self, run_id: str, key: str, kind: NoticeKind, text: str, at: float) -> bool:
         """Remember a notice under a key of the run's; False, and nothing changes, where the key is known."""

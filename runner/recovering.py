@@ -93,7 +93,7 @@ class Recovery:
                 # Its time came, and the records could not be told.
                 self.pool.submit(known)
             case RoundState.RUNNING if run.phase is not Phase.WAITING:
-                self.pool.hold(run)
+                self.pool.give_to(run)
             case RoundState.QUEUED | RoundState.DELAYED | RoundState.RUNNING:
                 pass
 

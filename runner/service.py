@@ -10,13 +10,13 @@ from typing import Final
 
 from runner.admission import AdmissionControl
 from runner.ages import Ages
-from runner.allowed import Policy
+from runner.allowed import FollowPolicy, Policy
 from runner.brief import feedback_from_reviewer
 from runner.cancelling import Canceller
 from runner.changed import RunDiff, diff_of
 from runner.digest import Digest, describe
 from runner.errors import NotPossible
-from runner.follower import Follower, FollowPolicy
+from runner.follower import Follower
 from runner.guard import sound
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
 from runner.keeping import Keeper
@@ -92,7 +92,7 @@ class Service:
                 ci=policy.ci, ladder=policy.ladder, bounds=policy.bounds, settle_s=policy.review_settle_s
             ),
             alone=self._alone,
-            merged=self.promoter.merged,
+            landed=self.promoter.landed,
             submit=self._submit,
             guard=keeper.guard,
         )

@@ -94,6 +94,14 @@ class PatientRounds:
         """See `Rounds.state`."""
         return self.rounds.state(run_id, number)
 
+    def hold(self) -> None:
+        """See `Rounds.hold`."""
+        self.rounds.hold()
+
+    def at_rest(self, patience_s: float) -> bool:
+        """See `Rounds.at_rest`."""
+        return self.rounds.at_rest(patience_s)
+
     def close(self, deadline_s: float) -> bool:
         """See `Rounds.close`."""
         with self._changed:

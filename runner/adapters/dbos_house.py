@@ -14,8 +14,8 @@ from typing import Final
 from dbos import DBOSClient
 from sqlalchemy.engine import make_url
 
+from runner.adapters.dbos_calls import translated
 from runner.adapters.dbos_json import JsonOnly
-from runner.adapters.dbos_rounds import translated
 from runner.retention import Kind, Thing
 
 _MOST: Final = 5000

@@ -14,7 +14,8 @@ from gates.verdict import Verdict
 from runner.adapters.sql_schema import attempts, rounds
 from runner.fair_queue import Priority
 from runner.model import Check, CheckState, Phase
-from runner.records import AttemptRecord, Judgement, Notice, NoticeKind, RunRecord, SeenEvent, TakenUp
+from runner.records import AttemptRecord, Judgement, Notice, NoticeKind, RunRecord, SeenEvent
+from runner.remarks import TakenUp
 from runner.transcript import Event, Transcript
 
 VERDICT: TypeAdapter[Verdict] = TypeAdapter(Annotated[Verdict, Field(discriminator="kind")])

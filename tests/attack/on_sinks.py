@@ -122,7 +122,7 @@ def _answers(told: str, world: PublishingWorld) -> None:
         ages=_NOT_HERE,
         policy=_NOT_HERE,
         alone=_NOT_HERE,
-        merged=_NOT_HERE,
+        landed=_NOT_HERE,
         submit=_NOT_HERE,
         guard=world.guard,
     )
