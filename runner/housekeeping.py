@@ -24,6 +24,8 @@ from runner.retention import Going, Kind, Live, Retention, Thing, plan, told_byt
 
 _LOG: Final = logging.getLogger(__name__)
 _MOST_LIVE: Final = 100_000
+_LOOKING: Final = 0.5
+"""The share of a sweep's time that may go into looking at what there is."""
 _RECEIPTED: Final = frozenset({Kind.CLONE, Kind.HISTORY})
 """More than a cache: nobody can make it anew."""
 
@@ -81,13 +83,14 @@ class Housekeeping:
         with _only_sweep(self.state_dir) as alone:
             if not alone:
                 return Swept(busy=True)
-            ends = self.clock.monotonic() + (self.keep.sweep_s if within_s is None else within_s)
-            return self._sweep(ends, dry_run=dry_run, tight=tight)
+            return self._sweep(self.keep.sweep_s if within_s is None else within_s, dry_run=dry_run, tight=tight)
 
-    def _sweep(self, ends: float, *, dry_run: bool, tight: bool) -> Swept:
+    def _sweep(self, within_s: float, *, dry_run: bool, tight: bool) -> Swept:
         faults: list[str] = []
+        begun = self.clock.monotonic()
+        ends, looked = begun + within_s, begun + within_s * _LOOKING
         stocks = {stock.kind: stock for stock in self.stocks}
-        things = [thing for stock in stocks.values() for thing in self._listed(stock, faults)]
+        things = [thing for stock in stocks.values() for thing in self._listed(stock, looked, faults)]
         due = plan(self.clock.now(), things, self._live(), self.keep, tight=tight)
         gone: list[Going] = list(due) if dry_run else []
         left = 0
@@ -106,13 +109,18 @@ class Housekeeping:
             faults=tuple(faults[:20]),
         )
 
-    def _listed(self, stock: Stock, faults: list[str]) -> list[Thing]:
+    def _listed(self, stock: Stock, ends: float, faults: list[str]) -> list[Thing]:
+        """What there is, as far as there is time to look: what was not seen stays, and of what was seen the newest."""
+        found: list[Thing] = []
         try:
-            return list(stock.things())
+            for thing in stock.things():
+                found.append(thing)
+                if self.stopping() or self.clock.monotonic() >= ends:
+                    break
         except (RunnerError, OSError) as exc:
             _LOG.warning("what the house keeps of %s could not be looked at", stock.kind.value, exc_info=True)
             faults.append(f"{stock.kind.value}: {exc}")
-            return []
+        return found
 
     def _put_away(self, stock: Stock, going: Going, faults: list[str]) -> bool:
         """Whether it is gone now. What is live again meanwhile stays: a plan is older than its deeds."""

@@ -1,7 +1,6 @@
 """What is remembered of runs: the values, and the port that keeps them.
 
-Times are UTC seconds since the epoch. `cursor` grows by one with every change of a run that a person would want to
-see, so that "what is new since N" has an answer.
+Times are UTC seconds since the epoch. `cursor` grows by one with every change that a person would want to see.
 """
 
 from __future__ import annotations
@@ -27,8 +26,7 @@ class RunRecord:
     was. waits: consecutive rounds that ended waiting. retry_at: when the next try is due, while waiting. published_at:
     when the head there is was pushed. ci, pipeline: a `runner.ci.CiState`, of the head and of the merged commit.
     ci_rounds, review_rounds: how many of them there were. ci_repaired: the last head that a round was to repair.
-    fruitless: consecutive rounds of review that changed nothing. owner: the name of who dispatched it. queued_at: when
-    its round became ready for a slot.
+    fruitless: rounds of review in a row that changed nothing. owner: who dispatched it. queued_at: ready for a slot.
     """
 
     run_id: str
@@ -173,8 +171,7 @@ class NoticeKind(StrEnum):
     QUARANTINED = "quarantined"
     BUDGET = "budget"
     WATCHDOG = "watchdog"
-    EGRESS = "egress"
-    """A set-up asked for a place that it may not go to."""
+    EGRESS = "egress"  # a set-up asked for a place that it may not go to
     START = "start"
     RESTORED = "restored"
 

@@ -143,12 +143,14 @@ def rule_of(kind: Kind, keep: Retention) -> Rule:
 
 
 def plan(now: float, things: Sequence[Thing], live: Live, keep: Retention, *, tight: bool = False) -> tuple[Going, ...]:
-    """What goes, what is soonest to be missed last: by kind as `Kind` has them, the longest unused first.
+    """What goes: by kind as `Kind` has them, the longest unused first. The order of `things` changes nothing.
 
-    tight: the disk is full, so caches go by their least age alone. The order of `things` changes nothing.
+    tight: the disk is full, so caches go first and by their least age alone, and nothing is packed: that takes room.
     """
     going: list[Going] = []
-    for kind in Kind:
+    for kind in sorted(Kind, key=lambda one: tight and one not in CACHES):
+        if tight and kind is Kind.PACKS:
+            continue
         rule = rule_of(kind, keep)
         if tight and kind in CACHES:
             rule = Rule(days=0, least_s=rule.least_s, newest=rule.newest)

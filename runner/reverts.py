@@ -116,5 +116,7 @@ class Reverts:
             if by != landed.reverted_by:
                 self.ledger.reverted(landed.run_id, by, now)
                 news += 1
+        if len(self._seen) >= _MOST_LANDED:
+            self._seen.clear()
         self._seen[repo, branch] = f"{tip} {len(all_landed)}"
         return news

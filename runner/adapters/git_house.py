@@ -22,6 +22,7 @@ from runner.records import Records
 from runner.retention import Kind, Thing
 
 _PACKING_S: Final = 240.0
+_CUT: Final = 100
 _UNREACHABLE: Final = "2.weeks.ago"
 """As long as that git keeps what no branch reaches any more: somebody may be about to point a branch at it."""
 _LITTLE: Final = ("-c", "pack.threads=1", "-c", "pack.windowMemory=64m", "-c", "pack.deltaCacheSize=32m")
@@ -52,9 +53,14 @@ def mirrors(root: Path) -> Place:
     return Place(
         folder=root / "mirrors",
         lock_of=lambda place: root / "locks" / f"mirrors-{place.name}.lock",
-        # As they are named: the repository, quoted, and a digest.
-        repo_of=lambda place: unquote(place.name.removesuffix(".git").rpartition("-")[0]) or None,
+        repo_of=_mirrored,
     )
+
+
+def _mirrored(place: Path) -> str | None:
+    """As mirrors are named: the repository, quoted and cut, and a digest. None where it may have been cut."""
+    quoted = place.name.removesuffix(".git").rpartition("-")[0]
+    return unquote(quoted) if 0 < len(quoted) < _CUT else None
 
 
 def copies(root: Path) -> Place:
@@ -106,12 +112,14 @@ class Repositories:
     def things(self) -> Iterator[Thing]:
         """See `Stock.things`."""
         for one in self.place.repositories():
+            repo = self.place.repo_of(one)
             yield Thing(
                 kind=self.kind,
                 name=one.name,
                 used_at=self.place.used_at(one),
                 bytes=size_of(one),
-                repo=self.place.repo_of(one),
+                repo=repo,
+                needed="nobody can tell whose it is" if self.kind is Kind.MIRROR and repo is None else None,
             )
 
     def put_away(self, thing: Thing) -> bool:

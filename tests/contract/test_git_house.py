@@ -88,6 +88,7 @@ def test_a_repository_in_many_pieces_is_packed_and_holds_what_it_held(rig: Rig) 
 def test_what_no_branch_reaches_any_more_is_kept_for_a_while(rig: Rig) -> None:
     lost = rig.change({"a": "lost\n"})
     rig.refresh()
+    git(rig.mirror, "repack", "-d", "-q")
     git(rig.work, "reset", "--quiet", "--hard", "HEAD^")
     in_many_packs(rig)
     (thing,) = rig.packs().things()
@@ -149,6 +150,12 @@ def test_what_a_deletion_that_was_cut_off_left_goes_at_once(rig: Rig) -> None:
     assert thing.used_at == 0.0
     assert rig.mirrors().put_away(thing)
     assert list((rig.root / "mirrors").iterdir()) == []
+
+
+def test_a_mirror_of_which_nobody_can_tell_whose_it_is_stays(rig: Rig) -> None:
+    rig.checkouts.refresh("acme/" + "w" * 200, Remote(url=f"file://{rig.work}"))
+    told = {thing.repo: thing.needed for thing in rig.mirrors().things()}
+    assert told == {REPO: None, None: "nobody can tell whose it is"}
 
 
 def test_a_clone_is_as_old_as_its_run(rig: Rig, tmp_path: Path) -> None:

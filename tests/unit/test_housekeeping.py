@@ -131,6 +131,21 @@ def test_a_sweep_ends_when_its_time_is_up_and_the_next_one_goes_on(
     assert gone(house.sweep(within_s=10)) == ["d", "e"]
 
 
+def test_looking_takes_half_of_a_sweep_at_most_and_what_was_not_seen_stays(
+    tmp_path: Path, records: SqlRecords, clock: Hand
+) -> None:
+    @dataclass(kw_only=True)
+    class Slow(Shelf):
+        def things(self) -> Iterator[Thing]:
+            for thing in super().things():
+                self.clock.sleep(2)
+                yield thing
+
+    shelf = Slow(clock=clock, there=[old(name) for name in "abcde"])
+    assert gone(housekeeping(tmp_path, records, clock, shelf).sweep(within_s=10)) == ["a", "b", "c"]
+    assert [one.name for one in shelf.there] == ["d", "e"]
+
+
 def test_a_daemon_that_leaves_ends_its_sweep(tmp_path: Path, records: SqlRecords, clock: Hand) -> None:
     shelf = Shelf(clock=clock, there=[old("a")])
     swept = housekeeping(tmp_path, records, clock, shelf, stopping=lambda: True).sweep()
