@@ -17,8 +17,10 @@ from runner.adapters.git_local import LocalRepositories
 from runner.adapters.github_forge import GithubForge, github_forge
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_engine import migrate, open_engine, probe
+from runner.adapters.sql_moments import SqlMoments
 from runner.adapters.sql_receipts import ReceiptedRecords, SqlReceipts
 from runner.adapters.sql_records import SqlRecords
+from runner.adapters.sql_slots import SqlSlots
 from runner.adapters.sql_spending import SqlSpending
 from runner.adapters.sql_tokens import SqlTokens
 from runner.adapters.system_clock import SystemClock
@@ -101,6 +103,16 @@ def spending_of(settings: Settings, records: Engine, clock: Clock) -> SqlSpendin
     """The books on the records' database."""
     budgets = DayBudgets(repo_micro_usd=settings.repo_day_micro_usd, all_micro_usd=settings.day_micro_usd)
     return SqlSpending(records, clock, host=settings.host_id, budgets=budgets)
+
+
+def moments_of(settings: Settings, records: Engine) -> SqlMoments:
+    """The book of this host's moments on the records' database."""
+    return SqlMoments(records, settings.host_id)
+
+
+def slots_of(settings: Settings, records: Engine) -> SqlSlots:
+    """The book of this host's slots on the records' database."""
+    return SqlSlots(records, host=settings.host_id)
 
 
 @contextmanager
@@ -186,6 +198,11 @@ def ci_policy_of(settings: Settings) -> CiPolicy:
 def records_url(settings: Settings) -> str:
     """Where the records are."""
     return settings.database_url or f"sqlite:///{settings.state_dir}/ashigaru.db"
+
+
+def engine_url(settings: Settings) -> str:
+    """Where the durable engine's tables are."""
+    return settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db"
 
 
 def records_file(settings: Settings) -> Path | None:

@@ -44,7 +44,7 @@ from runner.facts import (
 )
 from runner.gate_run import GateRunner, Question
 from runner.keeping import Keeper
-from runner.model import Candidate, Phase, RoundInput
+from runner.model import WORKING_PHASES, Candidate, Phase, RoundInput
 from runner.planning import Planner
 from runner.ports import Checkouts, Clock, Forge
 from runner.preparing import Preparer
@@ -118,11 +118,11 @@ class Engine:
             return Trouble(detail=f"The host refused: {exc.strerror or exc}.", retry_after_s=_DISK_RETRY_S)
 
     def _unless_unwanted(self, round_input: RoundInput, step: Step) -> Fact:
-        """Do the step, unless a later round has taken over or the run was cancelled."""
+        """Do the step, unless a later round has taken over, or the run was cancelled or has ended by its record."""
         run = self._run(round_input)
         if isinstance(step, Close):
             return self._close(round_input, run, step)
-        if run.round > round_input.number:
+        if run.round > round_input.number or run.phase not in WORKING_PHASES:
             return CancelSeen()
         if isinstance(step, SaveWork):
             self._settle(run.run_id)
@@ -133,7 +133,7 @@ class Engine:
             except Cancelled:
                 pass
         self._settle(run.run_id)
-        self.closing.stop_sandboxes(run.run_id)
+        self.closing.remove_sandboxes(run.run_id)
         return CancelSeen()
 
     def _settle(self, run_id: str) -> None:

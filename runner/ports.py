@@ -77,7 +77,10 @@ class Containers(Protocol):
         """No container, pod, relay or service of that sandbox is left. Running ones are killed. Absent: nothing."""
 
     def listing(self, run_id: str | None = None) -> tuple[SandboxListing, ...]:
-        """Every sandbox labelled as ours (roles relay and service left out), of one run or of all."""
+        """Every sandbox labelled as ours (roles relay and service left out), of one run or of all.
+
+        Ours by the label `ashigaru.host`: another daemon's on the same podman are in no listing.
+        """
 
 
 class SecretScanner(Protocol):
@@ -191,6 +194,9 @@ class Forge(Protocol):
 
     def pull(self, repo: str, number: int) -> Pull | None:
         """The pull request now, or None. One whose head is in another repository (a fork) is None too."""
+
+    def pull_of(self, repo: str, head_branch: str) -> Pull | None:
+        """The newest pull request from that branch of the repository itself, open or not, or None."""
 
     def checks(self, repo: str, sha: str) -> tuple[Check, ...]:
         """The latest of every check on the commit, by (source, workflow, name), sorted by name."""

@@ -42,6 +42,10 @@ class Preparer:
                     "any more. Close the pull request, and dispatch the ticket again."
                 )
             base_sha = tip
+            if run.head_tree is None and run.head_sha == round_input.start_commit:
+                # A head that was taken in from the forge: what it holds is known from here on.
+                tree = self.checkouts.tree_of(round_input.run_id, round_input.start_commit)
+                self.records.change(round_input.run_id, {"head_tree": tree}, self.clock.now())
             message = f"Merge of {round_input.branch} for judgement"
             rejudged = self.checkouts.merge(round_input.run_id, tip, round_input.start_commit, message)
             if rejudged is None:

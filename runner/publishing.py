@@ -16,7 +16,7 @@ from runner.ports import Checkouts, Clock, Forge
 from runner.pull_text import Allowing, PullStory, pull_body, pull_title
 from runner.pushing import Pusher
 from runner.receipts import Receipts
-from runner.records import Judgement, Records, RunRecord
+from runner.records import Judgement, Records, RunChange, RunRecord
 from runner.view import view_of
 
 CHECK_NAME: Final = f"{OURS}gate"
@@ -53,6 +53,8 @@ class Publisher:
         title = pull_title(run.issue, run.brief) if theirs is None else theirs.title
         body = self._body(run, candidate.commit, verdict)
         self.guard.leaving(run.run_id, run.branch, title, body, verdict.summary)
+        if run.pull is None:
+            self._not_over(run)
         pusher = Pusher(checkouts=self.checkouts, forge=self.forge)
         pusher.push(run.run_id, run.repo, candidate.commit, run.branch)
         if not isinstance(verdict, Unjudged):
@@ -93,6 +95,17 @@ class Publisher:
         )
         self.records.save_checks(run.run_id, checks, now)
         return Published(pull=pull.number, url=pull.url, head_sha=candidate.commit)
+
+    def _not_over(self, run: RunRecord) -> None:
+        """Raises PushRejected where the branch had its pull request, and that came to its end: records may be older
+        than the forge. With that pull request on record whoever follows it sees what became of it.
+        """
+        known = self.forge.pull_of(run.repo, run.branch)
+        if known is None or known.state is PullState.OPEN:
+            return
+        change: RunChange = {"pull": known.number, "pull_url": known.url, "head_sha": known.head_sha}
+        self.records.change(run.run_id, change | {"published_at": self.clock.now()}, self.clock.now())
+        raise PushRejected(f"Pull request #{known.number} of this run is {known.state} already; look at it.")
 
     def _theirs(self, run: RunRecord) -> Pull | None:
         """The run's pull request as people have left it, None where there is none yet. A title of theirs stays.

@@ -149,6 +149,10 @@ class ReceiptedForge:
         """See `Forge.pull`."""
         return self.forge.pull(repo, number)
 
+    def pull_of(self, repo: str, head_branch: str) -> Pull | None:
+        """See `Forge.pull_of`."""
+        return self.forge.pull_of(repo, head_branch)
+
     def checks(self, repo: str, sha: str) -> tuple[Check, ...]:
         """See `Forge.checks`."""
         return self.forge.checks(repo, sha)

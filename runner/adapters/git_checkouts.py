@@ -20,6 +20,7 @@ from runner.adapters.git_command import GitCommand, checked_oid, checked_origin
 from runner.adapters.git_copying import copy_objects
 from runner.adapters.git_index import changed_tree, grafted_tree
 from runner.adapters.git_memory import Remembered
+from runner.adapters.git_mending import fetch_or_mend
 from runner.adapters.git_plumbing import BareRepository, Identity
 from runner.adapters.git_process import GitTask
 from runner.adapters.git_push import push_commit, remember
@@ -65,21 +66,21 @@ class GitCheckouts:
     def refresh(self, repo: str, remote: Remote) -> None:
         """Fetch every branch of the remote into the mirror."""
         checked_origin(remote)
-        mirror = self._mirror(repo)
+        mirror = self.mirror(repo)
         with self._only_one(mirror):
             mirror.create()
-            self._fetch(mirror, remote, "fetch from the remote")
+            fetch_or_mend(mirror, remote, lambda: self._fetch(mirror, remote, "fetch from the remote"))
 
     def branch_head(self, repo: str, branch: str) -> str | None:
         """Commit of the branch in the mirror."""
-        mirror = self._mirror(repo)
+        mirror = self.mirror(repo)
         return mirror.head(branch) if mirror.exists else None
 
     # --- clean clones ------------------------------------------------------------------------------------------
 
     def clone(self, run_id: str, repo: str) -> None:
         """Copy the mirror's branches and objects; nothing is shared or linked."""
-        clone, mirror = self._clone(run_id), self._mirror(repo)
+        clone, mirror = self._clone(run_id), self.mirror(repo)
         with self._only_one(clone), self._only_one(mirror):
             if not mirror.exists:
                 raise CheckoutFault("There is no mirror of that repository yet; refresh it first.")
@@ -96,6 +97,8 @@ class GitCheckouts:
         with self._only_one(clone):
             if clone.place.exists():
                 try:
+                    # Without a HEAD it is no repository any more, whatever a crash leaves of the rest.
+                    (clone.place / "HEAD").unlink(missing_ok=True)
                     shutil.rmtree(clone.place)
                 except OSError as exc:
                     raise CheckoutFault("A clean clone could not be removed; check the state directory.") from exc
@@ -191,7 +194,8 @@ class GitCheckouts:
 
     # --- shared ------------------------------------------------------------------------------------------------
 
-    def _mirror(self, repo: str) -> BareRepository:
+    def mirror(self, repo: str) -> BareRepository:
+        """The repository's mirror, whether or not it is there: for reading."""
         # Two repositories may differ in case alone; the digest keeps them apart where the file system does not.
         digest = hashlib.sha256(repo.encode("utf-8", "replace")).hexdigest()[:12]
         name = f"{quote(repo, safe='')[:100]}-{digest}.git"
@@ -205,7 +209,7 @@ class GitCheckouts:
     def _existing(self, run_id: str) -> BareRepository:
         clone = self._clone(run_id)
         if not clone.exists:
-            raise CheckoutFault("The run has no clean clone; clone it first.")
+            raise CheckoutFault("The run has no clone (a while after a run has ended it is put away); see its branch.")
         return clone
 
     def _lock_of(self, repository: BareRepository) -> Path:

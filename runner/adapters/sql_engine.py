@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 import runner
 from runner.adapters.sql_faults import records_fault
 from runner.adapters.sql_schema import day_bills
+from runner.errors import NotPossible
+
+_UPGRADING: Final = 0x41736869_0001
 
 
 def open_engine(url: str) -> Engine:
@@ -44,13 +49,27 @@ def open_engine(url: str) -> Engine:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the records' tables to this version's schema. Raises RecordsFault."""
+    """Bring the records' tables to this version's schema, all of it or nothing.
+
+    Raises RecordsFault, NotPossible where a newer version has been there: what it wrote may not mean what we think.
+    """
     config = Config()
     config.set_main_option("script_location", str(Path(runner.__file__).parent / "migrations"))
     try:
         with engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                # A daemon and a command may start at once; SQLite has one writer anyway.
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADING)))
             config.attributes["connection"] = connection
+            known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+            there = MigrationContext.configure(connection).get_current_heads()
+            if not known.issuperset(there):
+                raise NotPossible(
+                    f"The records were written by a newer version of mcp-ashigaru (schema {', '.join(there)}); "
+                    "start that one, or restore a backup from before its first start."
+                )
             command.upgrade(config, "head")
+            connection.commit()
     except SQLAlchemyError as exc:
         cure = "The records database cannot be opened; check its URL, its disk and its rights."
         raise records_fault(exc, cure, starting=True) from exc

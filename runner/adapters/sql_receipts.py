@@ -40,6 +40,7 @@ from runner.receipts_check import anchor_line, anchors_of
 from runner.records import Judgement
 
 _AT_ONCE: Final = 500
+_CHAIN: Final = 0x6173_6869  # any number that no other lock in the database has
 _LEFT: Final = {"why": "the daemon left before it was told"}
 # Each of these was done anew, whatever was done before it.
 _EACH: Final = {Kind.FETCH}
@@ -143,6 +144,9 @@ class SqlReceipts:
         """A transaction that no other of this daemon overlaps; what it appended is anchored when it is due."""
         with self._lock:
             with self._reading() as db:
+                if db.dialect.name == "postgresql":
+                    # SQLite begins as a writer; here a command of a person's may append beside the daemon.
+                    db.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHAIN)))
                 before = self._head(db)
                 yield db
                 after = self._head(db)

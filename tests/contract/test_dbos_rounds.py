@@ -26,12 +26,13 @@ IN_THE_AGENT = "r1:run_agent"
 class Fleet:
     """The hosts of one test, on one database."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, url: str | None = None) -> None:
         self.database = database
+        self.url = url or f"sqlite:///{database}"
         self._all: list[HostProcess] = []
 
     def start(self, host: str, *options: str) -> HostProcess:
-        process = HostProcess(f"sqlite:///{self.database}", host, *options)
+        process = HostProcess(self.url, host, *options)
         self._all.append(process)
         process.heard(event="launched")
         return process
@@ -203,6 +204,32 @@ def test_a_round_written_under_another_protocol_is_fenced(fleet: Fleet) -> None:
     assert "protocol 0" in fault["detail"]
     assert a.steps("r1") == []
     assert a.ask("state", run="r1") == "failed"
+
+
+def test_a_fenced_round_is_carried_on_by_nobody_whatever_its_protocol(fleet: Fleet) -> None:
+    killed_in_the_agent(fleet)
+    newer = fleet.start("a", "--protocol", "2")
+    newer.ask("fence", run="r1")
+    assert newer.ask("state", run="r1") == "failed"
+    run_through(newer, "r1", "a", number=2)
+    newer.kill()
+    older = fleet.start("a")
+    run_through(older, "r2", "a")
+    assert newer.steps("r1") == []
+    assert older.steps("r1") == []
+    # One that is done stays done, and one that nobody knows is nothing to fence.
+    older.ask("fence", run="r2")
+    older.ask("fence", run="r9")
+    assert (older.ask("state", run="r2"), older.ask("state", run="r9")) == ("done", "absent")
+
+
+def test_a_round_that_is_delayed_can_be_fenced(fleet: Fleet) -> None:
+    a = fleet.start("a")
+    a.ask("submit", run="r1", host="a", delay_s=3600.0)
+    a.ask("fence", run="r1")
+    a.ask("hasten", run="r1")
+    run_through(a, "r2", "a")
+    assert a.steps("r1") == []
 
 
 def test_changed_settings_do_not_change_a_round_in_flight(fleet: Fleet) -> None:
