@@ -226,12 +226,12 @@ def test_a_run_whose_repository_is_renamed_goes_on_under_the_old_name(state: Pat
 # --- the base ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "happens"), [("run_agent", dropped), ("close", made_anew)], ids=["before", "after"])
+@pytest.mark.parametrize("kind", ["run_agent", "close"], ids=["before publishing", "under review"])
 def test_work_from_a_base_that_was_rewritten_is_never_merged_and_the_run_says_so(
-    state: Path, world: World, kind: str, happens: Callable[[World], None]
+    state: Path, world: World, kind: str
 ) -> None:
     house = house_of(state, {1: writes(RIGHT)}, passes_when(RIGHT))
-    house.witness = At(kind=kind, do=lambda: happens(world))
+    house.witness = At(kind=kind, do=lambda: dropped(world))
     with world.daemon(house) as foreman:
         grown(world)
         world.require("build")
@@ -248,6 +248,20 @@ def test_work_from_a_base_that_was_rewritten_is_never_merged_and_the_run_says_so
         assert not foreman.call("promote", repo=world.repo, pr=told["pull"]["number"])["promoted"]
         assert tip(world, "main") == main
         assert agents(house) == 1
+
+
+def test_work_from_a_base_with_another_history_is_refused_as_a_conflict(state: Path, world: World) -> None:
+    house = house_of(state, {1: writes(RIGHT)}, passes_when(RIGHT))
+    house.witness = At(kind="run_agent", do=lambda: made_anew(world))
+    with world.daemon(house) as foreman:
+        world.require("build")
+        told = foreman.until(foreman.work(repo=world.repo), in_ci)
+        main = tip(world, "main")
+        world.report(told["head_sha"], "build", CheckState.PASSED)
+        told = foreman.until(told["run_id"], under_review)
+        refused = foreman.call("promote", repo=world.repo, pr=told["pull"]["number"])
+        assert "conflicts with main" in refused["detail"]
+        assert tip(world, "main") == main
 
 
 # --- people --------------------------------------------------------------------------------------------------

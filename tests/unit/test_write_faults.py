@@ -333,6 +333,7 @@ def test_files_that_cannot_be_removed_keep_no_round_from_its_end(
         layout=layout,
         model=FakeModel(),
         resubmit=lambda _round, _delay: None,
+        host="here",
     )
     with read_only(monkeypatch):
         closed = closing.close(INPUT, Close(outcome=Outcome.ESCALATED, reason="A person has to look.", tier=0))
