@@ -1,4 +1,4 @@
-"""What the daemon itself keeps in its state directory: one lock and two secrets."""
+"""What the daemon itself keeps in its state directory: one lock and three secrets."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ def make_state_dir(state_dir: Path) -> None:
 def forge_secret(state_dir: Path) -> str:
     """What the daemon's own git shows to the local forge."""
     return _made_once(state_dir, "forge-secret")
+
+
+def host_label(state_dir: Path, host_id: str) -> str:
+    """What sandboxes made from this state directory are known by: no other's, even of the same name on this machine."""
+    word = _made_once(state_dir, "host-word")
+    return f"{host_id}-{hashlib.sha256(word.encode('ascii')).hexdigest()[:12]}"
 
 
 def canary_of(state_dir: Path, run_id: str) -> str:

@@ -12,7 +12,16 @@ from runner.agent_run import AgentRunner
 from runner.base_run import BaseJudge
 from runner.closing import Closing
 from runner.disk import Disk
-from runner.errors import CheckoutFault, ImageMissing, Leaked, PushRejected, RunnerError, Unavailable, UnknownRepo
+from runner.errors import (
+    CheckoutFault,
+    ImageMissing,
+    Leaked,
+    PushRejected,
+    RecordsDown,
+    Rejected,
+    RunnerError,
+    Unavailable,
+)
 from runner.facts import (
     BaseJudged,
     CancelSeen,
@@ -71,6 +80,7 @@ class Engine:
     def carry_out(self, round_input: RoundInput, step: Step) -> Fact:
         """Do `step` and say what happened. World trouble is a `Trouble` fact; anything raised is a fault of ours.
 
+        But for RecordsDown: nothing can be written down for now, and the step is to be done again when it can.
         `runner.rounds.Interrupted` passes through: the daemon is leaving and the step will be done again. A round
         that cannot be closed is left in flight in the same way, for its outcome would be lost otherwise.
         """
@@ -91,13 +101,15 @@ class Engine:
         """The step's fact, with the world's faults as facts."""
         try:
             return self._unless_unwanted(round_input, step)
+        except RecordsDown:
+            raise
         except Unavailable as exc:
             return Trouble(detail=str(exc), retry_after_s=exc.retry_after_s)
         except ImageMissing as exc:
             return Trouble(detail=str(exc), retry_after_s=_DISK_RETRY_S)
         except Leaked as exc:
             return LeakFound(detail=str(exc))
-        except (PushRejected, UnknownRepo) as exc:
+        except (PushRejected, Rejected) as exc:
             return Unworkable(reason=str(exc))
         except RunnerError as exc:
             return Trouble(detail=str(exc), retry_after_s=60.0)
@@ -121,7 +133,7 @@ class Engine:
             except Cancelled:
                 pass
         self._settle(run.run_id)
-        self.closing.stop_sandboxes(run.run_id)
+        self.closing.remove_sandboxes(run.run_id)
         return CancelSeen()
 
     def _settle(self, run_id: str) -> None:

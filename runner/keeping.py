@@ -14,6 +14,7 @@ from runner.layout import Layout
 from runner.model import Candidate, RoundInput
 from runner.policy import Allowed, ChangeLimits, Refused, judge_changes
 from runner.ports import Checkouts, Clock, Forge
+from runner.pushing import Pusher
 from runner.records import Records, RunRecord
 
 _LOG: Final = logging.getLogger(__name__)
@@ -107,7 +108,8 @@ class Keeper:
     def _push(self, round_input: RoundInput, run: RunRecord, candidate: Candidate) -> str:
         """Push unfinished work, and name the branch. A pull request's own branch keeps the head that was judged."""
         branch = round_input.branch if run.pull is None else f"{round_input.branch}-unfinished"
-        self.checkouts.push(run.run_id, self.forge.remote(round_input.repo), candidate.commit, branch)
+        pusher = Pusher(checkouts=self.checkouts, forge=self.forge)
+        pusher.push(run.run_id, round_input.repo, candidate.commit, branch)
         if run.pull is None:
             now = self.clock.now()
             self.records.change(run.run_id, {"head_sha": candidate.commit, "head_tree": candidate.tree}, now)

@@ -265,6 +265,10 @@ class ReceiptedCheckouts:
         """See `Checkouts.merge`."""
         return self.checkouts.merge(run_id, base, head, message)
 
+    def follows(self, run_id: str, old: str, new: str) -> bool:
+        """See `Checkouts.follows`."""
+        return self.checkouts.follows(run_id, old, new)
+
     def push(self, run_id: str, remote: Remote, commit: str, branch: str) -> None:
         """See `Checkouts.push`."""
         self.giving.remember(run_id, commit, branch)

@@ -77,7 +77,7 @@ class Reconciler:
     forge: Forge
     clock: Clock
     restarter: Restarter
-    merged: Callable[[RunRecord, str], None]
+    merged: Callable[[RunRecord, str], object]
 
     def reconcile(self, run: RunRecord, last: RoundInput) -> None:
         """Have the run go on from where the forge shows it to be; a round of it starts again. Raises ForgeDown."""

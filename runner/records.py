@@ -13,7 +13,9 @@ from typing import Protocol, TypedDict
 from gates.observed import Counts
 from gates.verdict import Verdict
 from runner.callers import OPERATOR_NAME
-from runner.model import Check, Phase, RoundInput
+from runner.fair_queue import Priority
+from runner.model import Check, Phase, ReviewedHead, RoundInput
+from runner.remarks import TakenUp
 from runner.transcript import Event, Transcript
 
 
@@ -25,7 +27,8 @@ class RunRecord:
     was. waits: consecutive rounds that ended waiting. retry_at: when the next try is due, while waiting. published_at:
     when the head there is was pushed. ci, pipeline: a `runner.ci.CiState`, of the head and of the merged commit.
     ci_rounds, review_rounds: how many of them there were. ci_repaired: the last head that a round was to repair.
-    fruitless: consecutive rounds of review that changed nothing. owner: the name of who dispatched it.
+    fruitless: consecutive rounds of review that changed nothing. owner: the name of who dispatched it. queued_at: when
+    its round became ready for a slot.
     """
 
     run_id: str
@@ -65,6 +68,8 @@ class RunRecord:
     merged_at: float | None = None
     owner: str = OPERATOR_NAME
     quarantined: str | None = None
+    priority: Priority = Priority.NORMAL
+    queued_at: float | None = None
     cursor: int = 1
 
 
@@ -94,6 +99,7 @@ class RunChange(TypedDict, total=False):
     pipeline: str | None
     merged_at: float | None
     quarantined: str | None
+    queued_at: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,8 +172,10 @@ class NoticeKind(StrEnum):
     PIPELINE_RED = "pipeline_red"
     QUARANTINED = "quarantined"
     BUDGET = "budget"
+    WATCHDOG = "watchdog"
     EGRESS = "egress"
     """A set-up asked for a place that it may not go to."""
+    START = "start"
     RESTORED = "restored"
 
 
@@ -179,17 +187,6 @@ class Notice:
     kind: NoticeKind
     text: str
     at: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class TakenUp:
-    """A remark that a round was told of. number: how the round knew it. at: when it was last edited by then."""
-
-    remark: str
-    round: int
-    number: int
-    at: float
-    answered_at: float | None = None
 
 
 class Records(Protocol):
@@ -279,6 +276,9 @@ class Records(Protocol):
 
     def watched(self, limit: int) -> list[RunRecord]:
         """Runs whose pull request or pipeline is still to be followed, the longest untouched first."""
+
+    def merge_begun(self, run_id: str) -> ReviewedHead | None:
+        """What the last merge that was begun for the run was of, by its receipt; None: none was begun."""
 
     def notify(self, run_id: str, key: str, kind: NoticeKind, text: str, at: float) -> bool:
         """Remember a notice under a key of the run's; False, and nothing changes, where the key is known."""

@@ -102,10 +102,10 @@ class Restarter:
 
     def _stop(self, run_id: str) -> None:
         try:
-            self.closing.stop_sandboxes(run_id)
+            self.closing.remove_sandboxes(run_id)
         except (Unavailable, SandboxFault):
             # It reaches no model: its attempt is opened by nobody any more. It is removed with the round's close.
-            _LOG.warning("a fenced round's sandboxes could not be stopped", exc_info=True, extra={"run": run_id})
+            _LOG.warning("a fenced round's sandboxes could not be removed", exc_info=True, extra={"run": run_id})
 
     def _free_number(self, run: RunRecord) -> int:
         """A number that neither the records nor the engine know: they may be from different moments."""

@@ -36,6 +36,9 @@ def poisoned_defaults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
                 patch.delenv(name)
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         patch.delenv("XDG_STATE_HOME", raising=False)
+        # No test speaks TLS with anybody; reading the host's authorities costs each HTTP client more than its calls.
+        patch.delenv("SSL_CERT_FILE", raising=False)
+        patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("authorities")))
         patch.setattr(socket.socket, "connect", _only_here(socket.socket.connect))
         yield
 

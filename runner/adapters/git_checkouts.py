@@ -66,21 +66,21 @@ class GitCheckouts:
     def refresh(self, repo: str, remote: Remote) -> None:
         """Fetch every branch of the remote into the mirror."""
         checked_origin(remote)
-        mirror = self._mirror(repo)
+        mirror = self.mirror(repo)
         with self._only_one(mirror):
             mirror.create()
             fetch_or_mend(mirror, remote, lambda: self._fetch(mirror, remote, "fetch from the remote"))
 
     def branch_head(self, repo: str, branch: str) -> str | None:
         """Commit of the branch in the mirror."""
-        mirror = self._mirror(repo)
+        mirror = self.mirror(repo)
         return mirror.head(branch) if mirror.exists else None
 
     # --- clean clones ------------------------------------------------------------------------------------------
 
     def clone(self, run_id: str, repo: str) -> None:
         """Copy the mirror's branches and objects; nothing is shared or linked."""
-        clone, mirror = self._clone(run_id), self._mirror(repo)
+        clone, mirror = self._clone(run_id), self.mirror(repo)
         with self._only_one(clone), self._only_one(mirror):
             if not mirror.exists:
                 raise CheckoutFault("There is no mirror of that repository yet; refresh it first.")
@@ -97,6 +97,8 @@ class GitCheckouts:
         with self._only_one(clone):
             if clone.place.exists():
                 try:
+                    # Without a HEAD it is no repository any more, whatever a crash leaves of the rest.
+                    (clone.place / "HEAD").unlink(missing_ok=True)
                     shutil.rmtree(clone.place)
                 except OSError as exc:
                     raise CheckoutFault("A clean clone could not be removed; check the state directory.") from exc
@@ -180,6 +182,10 @@ class GitCheckouts:
         with self._only_one(clone):
             return self._own(clone, grafted_tree(clone, onto, wanted, entries), onto, "A tree to judge by")
 
+    def follows(self, run_id: str, old: str, new: str) -> bool:
+        """By git's own walk."""
+        return self._existing(run_id).is_ancestor(old, new)
+
     # --- pushing -----------------------------------------------------------------------------------------------
 
     def push(self, run_id: str, remote: Remote, commit: str, branch: str) -> None:
@@ -188,7 +194,8 @@ class GitCheckouts:
 
     # --- shared ------------------------------------------------------------------------------------------------
 
-    def _mirror(self, repo: str) -> BareRepository:
+    def mirror(self, repo: str) -> BareRepository:
+        """The repository's mirror, whether or not it is there: for reading."""
         # Two repositories may differ in case alone; the digest keeps them apart where the file system does not.
         digest = hashlib.sha256(repo.encode("utf-8", "replace")).hexdigest()[:12]
         name = f"{quote(repo, safe='')[:100]}-{digest}.git"
@@ -202,7 +209,7 @@ class GitCheckouts:
     def _existing(self, run_id: str) -> BareRepository:
         clone = self._clone(run_id)
         if not clone.exists:
-            raise CheckoutFault("The run has no clean clone; clone it first.")
+            raise CheckoutFault("The run has no clone (a while after a run has ended it is put away); see its branch.")
         return clone
 
     def _lock_of(self, repository: BareRepository) -> Path:

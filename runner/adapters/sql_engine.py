@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,9 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 import runner
-from runner.errors import NotPossible, RecordsFault
+from runner.adapters.sql_faults import records_fault
+from runner.adapters.sql_schema import day_bills
+from runner.errors import NotPossible
 
 _UPGRADING: Final = 0x41736869_0001
 
@@ -68,4 +71,28 @@ def migrate(engine: Engine) -> None:
             command.upgrade(config, "head")
             connection.commit()
     except SQLAlchemyError as exc:
-        raise RecordsFault("The records database cannot be opened; check its URL, its disk and its rights.") from exc
+        cure = "The records database cannot be opened; check its URL, its disk and its rights."
+        raise records_fault(exc, cure, starting=True) from exc
+
+
+def probe(engine: Engine) -> None:
+    """Write something to the records and take it back: nothing, where they can be written. Raises RecordsFault."""
+    never = {"day": -1, "repo": "", "micro_usd": 0}
+    try:
+        with engine.begin() as db:
+            db.execute(day_bills.insert().values(**never))
+            db.execute(day_bills.delete().where(day_bills.c.day == -1))
+    except SQLAlchemyError as exc:
+        raise records_fault(exc, "The records cannot be written; check their disk and their rights.") from exc
+
+
+def write_ahead(url: str) -> None:
+    """Make a new SQLite file in WAL mode, which it then keeps, for a library that would make it in DELETE mode."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(parsed.database)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        finally:
+            connection.close()

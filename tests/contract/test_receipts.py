@@ -15,9 +15,11 @@ from sqlalchemy.engine import Engine
 
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_receipts import SqlReceipts
+from runner.adapters.sql_records import SqlRecords
 from runner.adapters.sql_schema import receipts
 from runner.adapters.system_clock import SystemClock
 from runner.errors import RecordsFault
+from runner.model import ReviewedHead
 from runner.receipts import ANCHOR_EVERY, Broken, Deed, Head, Kind, Stage, subject
 from runner.receipts_check import verified
 
@@ -113,6 +115,20 @@ def test_a_deed_that_a_crash_left_open_is_told_to_be_unknown_once(kept: Kept) ->
     done(kept.chain(), push())
     assert kept.stages()[4:] == [("intent", 0), ("done", 5)], "done again by the step that is repeated"
     assert isinstance(kept.verified(), Head)
+
+
+def test_the_last_merge_that_was_begun_is_known_whatever_became_of_it(kept: Kept) -> None:
+    records = SqlRecords(kept.engine)
+    assert records.merge_begun(RUN) is None
+    done(kept.chain(), push())
+    for head in ("a" * 40, "b" * 40):
+        told = {"repo": "widgets", "pull": 7, "head": head, "base": "c" * 40, "tree": "d" * 40}
+        kept.chain().begin(Deed(kind=Kind.MERGE, key=subject("merge", "widgets", 7, ""), run_id=RUN, detail=told))
+    done(kept.chain(), push("c2"))
+    assert records.merge_begun(RUN) == ReviewedHead(
+        repo="widgets", pull=7, head_sha="b" * 40, base_sha="c" * 40, tree="d" * 40
+    )
+    assert records.merge_begun("widgets-2-bbbbbb") is None
 
 
 def test_threads_append_to_one_chain(kept: Kept) -> None:

@@ -333,6 +333,9 @@ def test_a_host_without_podman_is_told_how_to_get_it(alone: Shell, tmp_path: Pat
     report = alone.run("doctor", code=1, PATH=str(tmp_path)).stdout
     assert "podman" in report
     assert "fail" in report
+    told = json.loads(alone.run("doctor", "--json", code=1, PATH=str(tmp_path)).stdout)
+    assert {"level", "subject", "text", "cure"} == set(told[0])
+    assert "podman" in alone.refused("doctor", "--self-test", PATH=str(tmp_path))
 
 
 def test_where_set_ups_may_go_is_shown_for_each_repository_and_a_bad_fleet_file_is_one_sentence(alone: Shell) -> None:
