@@ -196,7 +196,10 @@ class Forge(Protocol):
         """The pull request now, or None. One whose head is in another repository (a fork) is None too."""
 
     def pull_of(self, repo: str, head_branch: str) -> Pull | None:
-        """The newest pull request from that branch of the repository itself, open or not, or None."""
+        """The newest pull request from that branch of the repository itself, open or not, or None.
+
+        Whether it can be merged may be unknown.
+        """
 
     def checks(self, repo: str, sha: str) -> tuple[Check, ...]:
         """The latest of every check on the commit, by (source, workflow, name), sorted by name."""

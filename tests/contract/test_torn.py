@@ -48,7 +48,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
     file = where / "ashigaru.db"
     engine = open_engine(f"sqlite:///{file}")
     migrate(engine)
-    with closing(sqlite3.connect(file)) as plain:
+    engine.dispose()
+    with closing(sqlite3.connect(file, isolation_level=None)) as plain:
+        # Small pages make a short log of as many.
+        for word in ("journal_mode=DELETE", "page_size=512"):
+            plain.execute(f"PRAGMA {word}")
+        plain.execute("VACUUM")
+        plain.execute("PRAGMA journal_mode=WAL")
         plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         whole = where / "whole.db"
         shutil.copyfile(file, whole)

@@ -81,10 +81,10 @@ def older(state: Path) -> None:
 
 
 def test_a_second_daemon_of_the_same_host_on_the_same_records_is_refused_whatever_its_directory(
-    state: Path, tmp_path: Path, database_url: str
+    state: Path, database_url: str
 ) -> None:
     one = house_of(state, {}, passes_when(RIGHT), database_url=database_url)
-    other = house_of(tmp_path / "other", {}, passes_when(RIGHT), database_url=database_url)
+    other = house_of(state / "other", {}, passes_when(RIGHT), database_url=database_url)
     with one.daemon() as foreman:
         with pytest.raises(NotPossible, match="works as host here on these records"), other.daemon():
             pass
