@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     mcp_token: SecretStr | None = None
     """The operator's bearer token, with every scope. Off loopback this or one of `mcp-ashigaru token` is needed."""
     host_id: str = Field(default_factory=lambda: socket.gethostname().split(".")[0].lower() or "host")
-    slots: int = Field(default=5, ge=1, le=128)
+    slots: int = Field(default=5, ge=1, le=64)
     database_url: str | None = None
     """SQLAlchemy URL of the records; default SQLite in the state directory."""
     engine_database_url: str | None = None
