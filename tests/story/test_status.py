@@ -134,9 +134,9 @@ def test_a_round_that_dies_of_a_fault_of_ours_says_so_and_leaves_nothing_running
         told = foreman.at_rest(run_id)
         assert told["phase"] == "escalated"
         assert "fault of the daemon" in told["reason"]
+        assert house.containers.listing() == ()
         house.witness = None
         assert foreman.work() != run_id
-        assert house.containers.listing() == ()
 
 
 def test_two_daemons_do_not_share_a_state_directory(state: Path) -> None:
