@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from mcp_ashigaru.stores import forge_of, records_file, records_url
 from runner.adapters.git_backup import copy_repository
 from runner.adapters.git_command import GitCommand
 from runner.adapters.git_plumbing import BareRepository
-from runner.adapters.sql_engine import migrate, open_engine
+from runner.adapters.sql_engine import open_engine, ready
 from runner.adapters.sqlite_copy import copy_sqlite, sound_sqlite
 from runner.errors import CheckoutFault
 from runner.files import write_whole
@@ -30,7 +29,7 @@ _MANIFEST: Final = "manifest.json"
 _FORMAT: Final = 1
 _GIT_S: Final = 600.0
 # The anchors come before the records: they must not name receipts that the copy does not have.
-_FILES: Final = ("receipts.anchors", "forge-secret", "canary-secret", "fleet.toml")
+_FILES: Final = ("receipts.anchors", "forge-secret", "canary-secret", "host-word", "fleet.toml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +47,8 @@ def back_up(settings: Settings, target: Path) -> Made:
     It holds the records, the local forge, the clones of runs, the secrets and the anchors of this state directory. It
     does not hold the round engine's database: rounds that were in flight start again from the records.
     """
-    state = settings.state_dir
+    # Absolute, for git works from a directory of its own.
+    state, target = settings.state_dir.absolute(), target.absolute()
     if not state.is_dir():
         raise ConfigError(f"There is no state directory {state}; set ASHIGARU_STATE_DIR.")
     _empty(target)
@@ -59,10 +59,10 @@ def back_up(settings: Settings, target: Path) -> Made:
     engine = open_engine(records_url(settings))
     with ExitStack() as stack:
         stack.callback(engine.dispose)
-        migrate(engine)
+        ready(engine)
         repositories = stack.enter_context(forge_of(settings, engine).operator.still())
         if file is not None:
-            copy_sqlite(file, target / RECORDS)
+            copy_sqlite(file.absolute(), target / RECORDS)
         for bare in repositories:
             copy_repository(bare, target / bare.place.relative_to(state))
     git = GitCommand(state / "git" / "home", timeout_s=_GIT_S)
@@ -78,7 +78,7 @@ def back_up(settings: Settings, target: Path) -> Made:
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": settings.host_id,
         "records": file is not None,
-        "files": {path.name: _digest(path) for path in sorted(target.iterdir()) if path.is_file()},
+        "files": {str(path.relative_to(target)): _digest(path) for path in sorted(target.rglob("*")) if path.is_file()},
     }
     # Last: without it nothing takes the directory for a backup.
     write_whole(target / _MANIFEST, json.dumps(manifest, indent=1).encode("utf-8"))
@@ -90,8 +90,14 @@ def restore(settings: Settings, source: Path) -> bool:
 
     The daemon that starts on it asks the forge what became of each run meanwhile. Raises ConfigError.
     """
+    state, source = settings.state_dir.absolute(), source.absolute()
     manifest = _manifest(source)
-    state = settings.state_dir
+    file = records_file(settings)
+    if manifest["records"] and (file is None or file.absolute() != state / RECORDS):
+        raise ConfigError(
+            f"The backup holds its records as a file, to be read from {state / RECORDS}; "
+            "restore it and start without ASHIGARU_DATABASE_URL."
+        )
     if state.exists() and any(state.iterdir()):
         raise ConfigError(f"{state} is not empty; move it away, or choose another ASHIGARU_STATE_DIR.")
     draft = state.with_name(f".{state.name}.restoring")
@@ -129,6 +135,8 @@ def _empty(target: Path) -> None:
         raise ConfigError(f"{target} cannot be written; name a new directory.") from exc
     if filled:
         raise ConfigError(f"{target} is not empty; name a new directory.")
+    # It was there, perhaps for all to read.
+    target.chmod(0o700)
 
 
 def _manifest(source: Path) -> dict[str, object]:
@@ -136,7 +144,8 @@ def _manifest(source: Path) -> dict[str, object]:
         told = json.loads((source / _MANIFEST).read_text(encoding="utf-8"))
         known = told["format"] == _FORMAT
         files = {str(name): str(digest) for name, digest in told["files"].items()}
-        whole = all(_digest(source / name) == digest for name, digest in files.items() if os.sep not in name)
+        inside = all(".." not in Path(name).parts and not Path(name).is_absolute() for name in files)
+        whole = inside and all(_digest(source / name) == digest for name, digest in files.items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise ConfigError(f"{source} is no backup, or not a whole one; name another.") from exc
     if not known:

@@ -195,7 +195,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         slots.open()
         stack.enter_context(mending(standstill, books.try_to_write, comeback.mend))
         halts = HaltWatch(records=records, rounds=slots, spending=books.spending)
-        for watching in (Sweep(look=comeback.recovery.look), watch, halts, house):
+        for watching in (Sweep(look=comeback.mend), watch, halts, house):
             stack.callback(watching.close, _THREAD_S)
             watching.start()
         yield Daemon(

@@ -15,7 +15,7 @@ from runner.adapters.dbos_house import EndedRounds
 from runner.adapters.forge_intake import name_on_disk
 from runner.adapters.git_history import GitHistory
 from runner.adapters.git_house import Clones, Packs, Place, Repositories, copies, mirrors
-from runner.adapters.sql_engine import migrate, open_engine
+from runner.adapters.sql_engine import open_engine, ready
 from runner.adapters.sql_house import SqlHistory
 from runner.adapters.sql_ledger import SqlLedger
 from runner.adapters.sql_receipts import ReceiptedRecords
@@ -106,7 +106,7 @@ def _records(settings: Settings) -> Iterator[Engine]:
     make_state_dir(settings.state_dir)
     engine = open_engine(records_url(settings))
     try:
-        migrate(engine)
+        ready(engine)
         yield engine
     finally:
         engine.dispose()

@@ -10,7 +10,7 @@ from typing import Final
 from mcp_ashigaru.fleet_file import read_fleet
 from mcp_ashigaru.presets import Presets
 from mcp_ashigaru.settings import ConfigError, Settings, environment_with
-from mcp_ashigaru.state_dir import host_label
+from mcp_ashigaru.state_dir import host_label, make_state_dir
 from runner.adapters.file_lock import held
 from runner.adapters.podman_containers import PodmanContainers
 from runner.adapters.podman_home import prepare_podman
@@ -72,12 +72,12 @@ def ground_here(settings: Settings) -> Iterator[Ground]:
     One at a time on one podman; what an earlier one left is cleared away first. Raises ImageMissing, EngineDown, and
     CheckoutFault where another is under way for long.
     """
-    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_state_dir(settings.state_dir)
     home = settings.state_dir / "self-test"
     with ExitStack() as stack:
         stack.enter_context(held(settings.podman_dir / "self-test.lock", timeout_s=_SELF_TEST_S))
         remove_tree(home)
-        home.mkdir(mode=0o700)
+        make_state_dir(home)
         stack.callback(remove_tree, home)
         url = _podman_url(settings, stack)
         containers = PodmanContainers(url, seccomp=write_profile(settings.state_dir))

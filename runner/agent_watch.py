@@ -37,7 +37,7 @@ class AgentWatch:
         self._begun = self._heard - elapsed_s
         self._last_word: float | None = None
         self._result: float | None = None
-        self._edits = -1
+        self._edits = self._calls = -1
 
     def rest(self, last_word: Path) -> None:
         """Wait until the next look: only a moment where the entrypoint has left its last word, for then it ends."""
@@ -84,7 +84,9 @@ class AgentWatch:
             return Stopped.WALL
         if transcript.moves.edited != self._edits:
             self._edits, self._edited = transcript.moves.edited, now
-        circle = circling(transcript.moves, self._tier.watchdogs, now - self._edited)
+        # Judged when a call was answered: of one that writes a long edit, or whose API is away, it says nothing.
+        went_on, self._calls = transcript.moves.since_edit != self._calls, transcript.moves.since_edit
+        circle = circling(transcript.moves, self._tier.watchdogs, now - self._edited if went_on else 0.0)
         if circle is not None:
             return Stopped(circle.value)
         if now - self._heard <= self._tier.idle_s:

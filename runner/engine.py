@@ -94,7 +94,7 @@ class Engine:
             fact = self._told(round_input, step)
         if isinstance(fact, RoundClosed):
             return fact
-        _LOG.error("a round could not be closed; it is closed at the next start", extra={"run": round_input.run_id})
+        _LOG.error("a round could not be closed; it is tried again", extra={"run": round_input.run_id})
         raise Interrupted
 
     def _told(self, round_input: RoundInput, step: Step) -> Fact:

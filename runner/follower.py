@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol, assert_never
 
 from runner.ages import Ages
@@ -26,12 +26,11 @@ from runner.reasons import UNSEEN, unseen
 from runner.records import NoticeKind, Records, RunChange, RunRecord
 from runner.remarks import Remark, TakenUp
 from runner.round_after import round_after, tier_above, tier_of
+from runner.unseen import Unseen
 
 _LOG: Final = logging.getLogger(__name__)
 _STALE_S: Final = 60.0
 """So long after a push a forge may still show what was there before it."""
-_LONG_S: Final = 600.0
-"""A forge that cannot be asked for so long is told of; a shorter while passes."""
 _LOG_BYTES: Final = 16 * 1024
 _DIFF_BYTES: Final = 32 * 1024
 _MAX_LOGS: Final = 5
@@ -61,6 +60,7 @@ class Follower:
     landed: Callable[[RunRecord, str], bool]
     submit: Submit
     guard: Guard
+    unseen: Unseen = field(default_factory=Unseen)
 
     def look(self, run_id: str) -> bool:
         """Look once, and do what is due; whether anything came of it. Raises RunnerError when the world is away.
@@ -68,10 +68,12 @@ class Follower:
         Where that is for longer, or until a person does something, the run says so until the next look that sees.
         """
         try:
-            return self._look(run_id)
+            came = self._look(run_id)
         except (Rejected, Unavailable) as exc:
-            self._unseen(run_id, exc)
+            self._tell_unseen(run_id, exc)
             raise
+        self.unseen.seen(run_id)
+        return came
 
     def _look(self, run_id: str) -> bool:
         run = self.records.run(run_id)
@@ -101,15 +103,12 @@ class Follower:
 
     # --- seeing ---
 
-    def _unseen(self, run_id: str, why: Rejected | Unavailable) -> None:
-        run, now = self.records.run(run_id), self.clock.now()
+    def _tell_unseen(self, run_id: str, why: Rejected | Unavailable) -> None:
+        run, reason = self.records.run(run_id), unseen(str(why))
         if run is None or run.phase not in REVIEW_PHASES:
             return
-        seen = run.checks_as_of or run.published_at or run.updated_at
-        passing = isinstance(why, Unavailable) and why.retry_after_s < _LONG_S and now - seen < _LONG_S
-        reason = unseen(str(why))
-        if not passing and run.reason != reason:
-            self.records.change(run_id, {"reason": reason}, now)
+        if self.unseen.failed(run_id, why, self.clock.monotonic()) and run.reason != reason:
+            self.records.change(run_id, {"reason": reason}, self.clock.now())
 
     def _see(self, run: RunRecord, number: int, head: str) -> Sight | None:
         """What the forge shows of the run now; None where what it shows is from before our push."""
@@ -266,7 +265,8 @@ class Follower:
         words = "" if last is None or last.result is None else last.result.text
         return RoundEnd(
             head_sha=run.head_sha if self._changed(run, told.round) else None,
-            reason=run.reason or "the round changed nothing",
+            # That the forge was away meanwhile is no reason of the round's.
+            reason=run.reason if run.reason and not run.reason.startswith(UNSEEN) else "the round changed nothing",
             said=dispositions(words),
         )
 

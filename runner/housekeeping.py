@@ -128,6 +128,8 @@ class Housekeeping:
         try:
             if any(self._is_live(run_id) for run_id in thing.runs):
                 return False
+            if thing.repo is not None and self._live().holds(thing):
+                return False
             return self._with_receipt(stock, going) if thing.kind in _RECEIPTED else stock.put_away(thing)
         except (RunnerError, OSError) as exc:
             _LOG.warning("%s %s could not be put away", thing.kind.value, thing.name, exc_info=True)

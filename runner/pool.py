@@ -168,7 +168,7 @@ class Pool:
         free = free_slots(held, self._slots)
         waiting = self._book.queued(_MOST_QUEUED) if free else []
         now, given = self._clock.now(), 0
-        for wanted in line(waiting, held, self._slots, self._book.last_had(), now) if waiting else ():
+        for wanted in line(waiting, held, self._slots, self._book.last_had(now), now) if waiting else ():
             if given == len(free):
                 break
             if self._book.take(wanted, free[given], now):
@@ -197,7 +197,7 @@ class Pool:
             age = self._clock.monotonic() - self._seen_at
             if age >= _FRESH_S or any(run_id not in self._seen for run_id in wanted):
                 now, held = self._clock.now(), self._book.held()
-                waiting = line(self._book.queued(_MOST_QUEUED), held, self._slots, self._book.last_had(), now)
+                waiting = line(self._book.queued(_MOST_QUEUED), held, self._slots, self._book.last_had(now), now)
                 self._seen = places(waiting, held, self._slots, self._book.lengths(), now)
                 self._seen_at = self._clock.monotonic()
             return self._seen

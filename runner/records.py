@@ -215,13 +215,17 @@ class Records(Protocol):
         """Newest first, at most `limit`; only those of a repository, in some phases, of an owner, where given."""
 
     def change(self, run_id: str, change: RunChange, at: float) -> None:
-        """Write the fields given and advance the cursor."""
+        """Write the fields given and advance the cursor. A phase that is an end gives the run's claim up as well."""
 
     def touch(self, run_id: str, at: float) -> None:
         """The harness did something for the run at `at`; the cursor stays."""
 
     def save_round(self, round_input: RoundInput, at: float) -> None:
-        """Remember the round's input; a second time changes nothing."""
+        """Remember the round's input; a second time changes nothing once the run is at that round.
+
+        Of one that never began what was asked for last counts, and remarks that only the earlier one was to take up
+        are taken up by nobody.
+        """
 
     def round_input(self, run_id: str, number: int) -> RoundInput | None:
         """The input of a round, or None."""

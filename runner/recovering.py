@@ -16,6 +16,7 @@ from runner.rounds import RoundState
 
 _LOG: Final = logging.getLogger(__name__)
 _MOST: Final = 1000
+_MOST_AT_WORK: Final = 100_000
 _OVERDUE_S: Final = 5.0
 _FAULT: Final = "A fault of the daemon itself ended the run; its log has the details. Dispatch the ticket again."
 _LOST: Final = (
@@ -46,7 +47,7 @@ class Recovery:
         """Nothing is at work that nobody carries on, and no sandbox is left of what has ended. Raises RecordsFault."""
         for run_id in self.pool.unsaved():
             self._first(run_id)
-        for run in self.records.runs(phases=WORKING_PHASES - {Phase.QUEUED}, limit=_MOST):
+        for run in self.records.runs(phases=WORKING_PHASES - {Phase.QUEUED}, limit=_MOST_AT_WORK):
             self._compare(run)
         self.pool.settle()
         self.closing.sweep()

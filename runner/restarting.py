@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from runner.closing import Closing
+from runner.endings import FINISHED
 from runner.errors import RecordsFault, SandboxFault, Unavailable
 from runner.facts import Collect
 from runner.files import remove_tree
 from runner.keeping import Keeper
-from runner.model import ENGINE_PROTOCOL, Ending, Phase, RoundInput
+from runner.model import ENGINE_PROTOCOL, Phase, RoundInput
 from runner.ports import Clock
 from runner.records import Records, RunChange, RunRecord
 from runner.round_after import round_again, tier_of
@@ -90,7 +91,7 @@ class Restarter:
                 last, run, number=number, start_commit=last.start_commit, candidate=last.candidate, diff=last.diff
             )
         # What an agent finished is judged as it is; what it was in the middle of is where the next one starts.
-        whole = attempt is not None and attempt.ending == Ending.COMPLETED
+        whole = attempt is not None and attempt.ending in FINISHED
         return round_again(
             last,
             run,

@@ -65,7 +65,7 @@ class Retrier:
     bounds: Bounds
 
     def retry(self, run: RunRecord, *, from_start: bool, rung: int | None = None) -> tuple[RoundInput, RunChange]:
-        """The round to be submitted, with what else changes of the run, whose claim is taken. Raises NotPossible.
+        """The round to be submitted, with what else changes of the run; `claim` is next. Raises NotPossible.
 
         rung: where the caller wants it to go on; None: at the tier it reached, or at the ticket's with `from_start`.
         """
@@ -104,9 +104,12 @@ class Retrier:
         elif going.failed is not None:
             told = feedback_from_gate(self._diff(run), going.failed, run.tier or "-")
             following = replace(following, feedback=with_earlier(asked, told))
+        return following, FORGET if going.forget else {}
+
+    def claim(self, run: RunRecord) -> None:
+        """The run is its issue's again. Raises NotPossible."""
         if not self.records.reclaim(run.run_id):
             raise NotPossible("Another run is live for this issue; follow that one, or cancel it first.")
-        return following, FORGET if going.forget else {}
 
     def _has_clone(self, run_id: str, base_sha: str) -> bool:
         """Whether the run's clone is there: in it is what tells its branch from somebody else's."""

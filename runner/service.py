@@ -189,9 +189,12 @@ class Service:
             run = self._known(run_id)
             self._policy.allow(run.repo)
             sound(run)
+            # What git is asked for takes its time, and nobody else's ticket waits for it.
+            following, also = self._retrier.retry(run, from_start=from_start, rung=rung)
             with self._alone(_DISPATCH):
                 self._admission.admit(run.repo, run.owner)
-                self._submit(*self._retrier.retry(run, from_start=from_start, rung=rung))
+                self._retrier.claim(run)
+                self._submit(following, also)
         return self._known(run_id)
 
     def promote(self, intent: Promote) -> Promoted | NotPromoted:

@@ -45,8 +45,11 @@ class SlotBook(Protocol):
     def leave(self, run_id: str, number: int, at: float) -> bool:
         """The round has no slot any more, and how long it had it is remembered; False where it had none."""
 
-    def last_had(self) -> Mapping[str, float]:
-        """When each repository's last turn ended, UTC seconds; of those at work now nothing is said."""
+    def last_had(self, now: float) -> Mapping[str, float]:
+        """When each repository's last turn ended, UTC seconds; of those at work now nothing is said.
+
+        One that ended later than `now` was told by a clock that was wrong, and counts for nothing.
+        """
 
     def lengths(self) -> Lengths:
         """How long the last turns took: 20 of each repository, 50 of all."""

@@ -120,5 +120,9 @@ def _over(standstill: Standstill, probe: Callable[[], None], mend: Callable[[], 
     except RecordsFault as exc:
         standstill.begin(str(exc))
         return False
+    except Exception:  # noqa: BLE001 - the outermost boundary of the thread
+        # A fault of ours with one run must not have everything stand still for ever.
+        _LOG.exception("what a standstill left could not be mended; trying again")
+        return False
     standstill.end()
     return True

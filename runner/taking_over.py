@@ -15,7 +15,8 @@ from runner.round_after import first_round
 from runner.rounds import Rounds
 
 _LOG: Final = logging.getLogger(__name__)
-_MOST_LIVE: Final = 1000
+_MOST_LIVE: Final = 1_000_000
+"""All of them: one that is left out here is taken over by nobody."""
 
 
 @dataclass(frozen=True, kw_only=True)

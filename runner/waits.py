@@ -168,6 +168,10 @@ class PatientRounds:
             except RecordsFault:
                 _LOG.exception("waits that are over could not be ended; trying again")
                 pause = _LOOK_S
+            except Exception:  # noqa: BLE001 - the outermost boundary of the thread
+                # A fault of ours with one wait must not make all others endless.
+                _LOG.exception("looking after waits failed; trying again")
+                pause = _LOOK_S
 
 
 def _left_s(wait: Kept, now: Moment) -> float:

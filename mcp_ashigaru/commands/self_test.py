@@ -12,6 +12,7 @@ import typer
 from mcp_ashigaru.commands.telling import say
 from mcp_ashigaru.doctor import look_at_podman
 from mcp_ashigaru.host_limits import unenforceable
+from mcp_ashigaru.secrecy import marked_of
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.walls import ground_here, podman_argv
 from runner.errors import EngineDown
@@ -37,24 +38,13 @@ def report(settings: Settings, *, as_json: bool) -> int:
                 ground,
                 host=Host.told(info),
                 unenforceable=unenforceable(info, platform.release()),
-                secrets=_secrets(settings),
+                secrets=tuple(one.value.strip() for one in marked_of(settings)),
                 told=lambda line: typer.echo(line, err=True),
             )
         )
     host = host_of(info)
     say(value(checked, host)) if as_json else typer.echo(table(checked, host))
     return BROKEN if any(one.result is Result.BROKEN for one in checked) else 0
-
-
-def _secrets(settings: Settings) -> tuple[str, ...]:
-    held = (
-        settings.anthropic_api_key,
-        settings.claude_code_oauth_token,
-        settings.github_token,
-        settings.github_webhook_secret,
-        settings.mcp_token,
-    )
-    return tuple(one.get_secret_value() for one in held if one is not None)
 
 
 def host_of(info: dict[str, Any]) -> dict[str, str]:

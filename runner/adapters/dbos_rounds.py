@@ -14,13 +14,13 @@ from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from runner.adapters.dbos_calls import DATABASE, outside, translated
+from runner.adapters.dbos_calls import DATABASE, outside, translated, workflow
 from runner.adapters.dbos_doorbell import Doorbells
 from runner.adapters.dbos_json import JsonOnly, refuse_pickle
 from runner.adapters.dbos_names import host_queue, intake_id, round_id
 from runner.adapters.sql_engine import write_ahead
 from runner.adapters.sql_faults import trouble
-from runner.errors import UnknownRun
+from runner.errors import RecordsFault, UnknownRun
 from runner.facts import Close, Fact, Step
 from runner.facts_json import fact_from_json, fact_to_json, input_from_json, input_to_json
 from runner.model import ENGINE_PROTOCOL, RoundInput
@@ -38,8 +38,6 @@ _STATES: Final = {
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": RoundState.FAILED,
     "CANCELLED": RoundState.FAILED,
 }
-# A round is recovered at every restart of the daemon while it is in flight: that is no sign of a fault.
-_MAX_RECOVERIES: Final = 10_000
 # How much of close's time is kept for the engine's own threads.
 _ENGINE_SHARE: Final = 0.4
 
@@ -117,8 +115,8 @@ class DbosRounds:
             DBOS.destroy(destroy_registry=True)
             self._bells = Doorbells()
             DBOS(config=config).background_thread_stop_events = self._bells
-            self._round = _workflow("round", self._round_body)
-            self._intake = _workflow("intake", self._intake_body)
+            self._round = workflow("round", self._round_body)
+            self._intake = workflow("intake", self._intake_body)
             # Before the launch, or it listens to every queue there is; the queues themselves need the launched engine.
             DBOS.listen_queues([host_queue(self._host_id), _INTAKE])
             DBOS.launch()
@@ -168,9 +166,14 @@ class DbosRounds:
 
     def revive(self) -> None:
         """See `Rounds.revive`."""
-        for workflow, queue in list(self._let_go.items()):
-            outside(partial(DBOS.resume_workflow, workflow, queue_name=queue))
-            self._let_go.pop(workflow, None)
+        for one, queue in list(self._let_go.items()):
+            # Forgotten first: one that is let go of again at once is to be known again.
+            self._let_go.pop(one, None)
+            try:
+                outside(partial(DBOS.resume_workflow, one, queue_name=queue))
+            except RecordsFault:
+                self._let_go[one] = queue
+                raise
         self._bells.ring()
 
     def evict(self, run_id: str, number: int, to_host: str) -> None:
@@ -262,15 +265,21 @@ class DbosRounds:
     def _watched(self, round_input: RoundInput, queue: str) -> Iterator[None]:
         """Tell a fault of ours from the engine being gone or unable to write, which leaves the round in flight."""
         extra = {"run": round_input.run_id}
+        name = intake_id if queue == _INTAKE else round_id
+        unfinished = name(round_input.run_id, round_input.number)
         try:
             yield
+        except Interrupted:
+            if not (self._stopping.is_set() or self._held.is_set()):
+                # It gave up for now, as a close that cannot be done: nobody else would have it go on before a start.
+                self._let_go[unfinished] = queue
+            raise
         except SQLAlchemyError as exc:
             why = trouble(DATABASE, exc)
             if why is None or self._stopping.is_set():
                 _LOG.exception("a round's fact could not be recorded; the round goes on at the next start", extra=extra)
                 raise Interrupted from exc
-            name = intake_id if queue == _INTAKE else round_id
-            self._let_go[name(round_input.run_id, round_input.number)] = queue
+            self._let_go[unfinished] = queue
             self._on_stuck(why)
             _LOG.warning("a round's fact could not be recorded; the round goes on when it can", extra=extra)
             raise Interrupted from exc
@@ -285,11 +294,3 @@ class DbosRounds:
 
 class _Fenced(Exception):
     """The round was written under another engine protocol: its steps may not mean what ours mean."""
-
-
-def _workflow(name: str, body: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
-    def registered(data: dict[str, Any]) -> None:
-        # DBOS writes attributes on what it registers, which a bound method does not take.
-        body(data)
-
-    return DBOS.workflow(name=name, max_recovery_attempts=_MAX_RECOVERIES)(registered)

@@ -7,6 +7,7 @@ plain files and becomes a commit by plumbing alone, so no hook, filter or attrib
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -86,6 +87,8 @@ class GitCheckouts:
                 raise CheckoutFault("There is no mirror of that repository yet; refresh it first.")
             clone.create()
             try:
+                # In use from now on, for whoever puts away what nobody uses.
+                os.utime(mirror.place)
                 copy_objects(mirror.place, clone.place)
             except OSError as exc:
                 raise CheckoutFault("The mirror could not be copied; check the disk and the state directory.") from exc

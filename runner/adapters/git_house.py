@@ -154,9 +154,8 @@ class Packs:
         for number, place in enumerate(self.places):
             for one in place.repositories():
                 if self._in_pieces(one):
-                    yield Thing(
-                        kind=self.kind, name=f"{number}/{one.name}", used_at=0.0, bytes=0, repo=place.repo_of(one)
-                    )
+                    # Nobody's: a busy repository is the one that comes to be in pieces, and packing takes nothing.
+                    yield Thing(kind=self.kind, name=f"{number}/{one.name}", used_at=0.0, bytes=0)
 
     def put_away(self, thing: Thing) -> bool:
         """See `Stock.put_away`; whoever needs the repository meanwhile waits, at most four minutes."""
@@ -167,8 +166,9 @@ class Packs:
             if not repository.exists:
                 return False
             repository.clear_stale_locks()
-            kept = f"--unpack-unreachable={_UNREACHABLE}"
-            repository.ask(*_LITTLE, "repack", "-A", "-d", "-l", "-q", kept, deed="pack a repository")
+            # What no branch reaches goes into a pack of its own: in files by themselves it would be many pieces again.
+            kept = ("--cruft", f"--cruft-expiration={_UNREACHABLE}")
+            repository.ask(*_LITTLE, "repack", *kept, "-d", "-l", "-q", deed="pack a repository")
             repository.ask("prune", f"--expire={_UNREACHABLE}", deed="drop what no branch reaches")
         if self._in_pieces(repository.place):
             raise CheckoutFault(f"{name} is in many pieces after it was packed; look at it with `git count-objects`.")

@@ -12,6 +12,8 @@ from runner.errors import CheckoutFault, ForgeDown
 from runner.model import Remote
 
 _LOG = logging.getLogger(__name__)
+_OF_FSCK = frozenset({*range(64), 128})
+"""What `git fsck` ends with when it looked: bits of what it found, or 128 where there is no repository any more."""
 
 
 def fetch_or_mend(mirror: BareRepository, remote: Remote, fetch: Callable[[], None]) -> None:
@@ -47,7 +49,15 @@ def _answers(mirror: BareRepository, remote: Remote) -> bool:
 
 def _sound(mirror: BareRepository) -> bool:
     try:
-        mirror.ask("fsck", "--connectivity-only", "--no-dangling", "--no-progress", deed="look a mirror through")
+        found = mirror.ask(
+            "fsck",
+            "--connectivity-only",
+            "--no-dangling",
+            "--no-progress",
+            deed="look a mirror through",
+            statuses=_OF_FSCK,
+        )
     except CheckoutFault:
-        return False
-    return True
+        # It took too long, or could not be started: no proof that anything is broken, and much to fetch again.
+        return True
+    return found.status == 0

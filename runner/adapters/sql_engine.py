@@ -19,6 +19,7 @@ from runner.adapters.sql_faults import records_fault
 from runner.adapters.sql_schema import day_bills
 from runner.errors import NotPossible
 
+_CANNOT_OPEN: Final = "The records database cannot be opened; check its URL, its disk and its rights."
 _UPGRADING: Final = 0x41736869_0001
 
 
@@ -48,13 +49,31 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def ready(engine: Engine) -> None:
+    """Have this version's schema there, without changing one that holds something: for commands beside a daemon.
+
+    Raises RecordsFault, NotPossible where an older version has written the records, or a newer one.
+    """
+    scripts = ScriptDirectory.from_config(_configured())
+    try:
+        with engine.connect() as connection:
+            there = set(MigrationContext.configure(connection).get_current_heads())
+    except SQLAlchemyError as exc:
+        raise records_fault(exc, _CANNOT_OPEN, starting=True) from exc
+    if there and there != set(scripts.get_heads()) and there <= {one.revision for one in scripts.walk_revisions()}:
+        raise NotPossible(
+            "The records were written by an older version of mcp-ashigaru; do this with that version, "
+            "or start this one first, which brings them up to date for good."
+        )
+    migrate(engine)
+
+
 def migrate(engine: Engine) -> None:
     """Bring the records' tables to this version's schema, all of it or nothing.
 
     Raises RecordsFault, NotPossible where a newer version has been there: what it wrote may not mean what we think.
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(runner.__file__).parent / "migrations"))
+    config = _configured()
     try:
         with engine.connect() as connection:
             if connection.dialect.name == "postgresql":
@@ -71,8 +90,13 @@ def migrate(engine: Engine) -> None:
             command.upgrade(config, "head")
             connection.commit()
     except SQLAlchemyError as exc:
-        cure = "The records database cannot be opened; check its URL, its disk and its rights."
-        raise records_fault(exc, cure, starting=True) from exc
+        raise records_fault(exc, _CANNOT_OPEN, starting=True) from exc
+
+
+def _configured() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(runner.__file__).parent / "migrations"))
+    return config
 
 
 def probe(engine: Engine) -> None:

@@ -123,6 +123,10 @@ class SqlFollowing:
                 else:
                     db.execute(remarks.update().where(*which).values(**row))
 
+    def _forget_taken_up(self, db: Connection, run_id: str, number: int, *, but: tuple[str, ...]) -> None:
+        its = (remarks.c.run_id == run_id, remarks.c.round == number)
+        db.execute(remarks.delete().where(*its, remarks.c.remark.not_in(but)))
+
     def taken_up(self, run_id: str) -> list[TakenUp]:
         """See `Records.taken_up`."""
         query = sa.select(remarks).where(remarks.c.run_id == run_id).order_by(remarks.c.round, remarks.c.number)

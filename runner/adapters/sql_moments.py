@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
+from runner.adapters.sql_faults import records_fault
 from runner.adapters.sql_schema import moments
-from runner.errors import RecordsFault
 from runner.moments import Moment
 from runner.timeline import Kept
 
@@ -53,7 +53,8 @@ class SqlMoments:
             with self._engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as exc:
-            raise RecordsFault("The records database did not take part; check its disk and its rights.") from exc
+            cure = "The records database did not take part; check its disk and its rights."
+            raise records_fault(exc, cure) from exc
 
 
 def _kept(row: RowMapping) -> Kept:

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from runner.adapters.sql_faults import records_fault
 from runner.adapters.sql_schema import rounds, runs, slots, turns
-from runner.errors import RecordsFault
 from runner.estimate import Lengths
 from runner.fair_queue import Held, Priority, Queued
 from runner.model import LIVE_PHASES, WORKING_PHASES, Phase
@@ -38,7 +38,8 @@ class SqlSlots:
             with self._engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as exc:
-            raise RecordsFault("The records database did not take part; check its disk and its rights.") from exc
+            cure = "The records database did not take part; check its disk and its rights."
+            raise records_fault(exc, cure) from exc
 
     def ready(self, run_id: str, number: int, at: float) -> bool:
         """See `SlotBook.ready`."""
@@ -146,9 +147,10 @@ class SqlSlots:
                 db.execute(turns.delete().where(turns.c.since <= oldest))
             return True
 
-    def last_had(self) -> Mapping[str, float]:
+    def last_had(self, now: float) -> Mapping[str, float]:
         """See `SlotBook.last_had`."""
-        query = sa.select(turns.c.repo, sa.func.max(turns.c.since + turns.c.seconds)).group_by(turns.c.repo)
+        ended = turns.c.since + turns.c.seconds
+        query = sa.select(turns.c.repo, sa.func.max(ended)).where(ended <= now).group_by(turns.c.repo)
         with self._transaction() as db:
             return {row[0]: row[1] for row in db.execute(query)}
 

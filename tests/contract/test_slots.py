@@ -112,14 +112,23 @@ def test_of_many_that_take_a_round_at_once_one_has_it(engine: Engine, records: R
 def test_leaving_is_remembered_once(records: Records, book: SlotBook) -> None:
     first = queue(records, "a", 1, repo="Widgets")
     book.take(first, 1, 200.0)
-    assert book.last_had() == {}
+    assert book.last_had(1000.0) == {}
     assert not book.leave("a", 2, 250.0)
     assert book.leave("a", 1, 260.0)
     assert not book.leave("a", 1, 270.0)
     assert book.held() == []
-    assert book.last_had() == {"widgets": 260.0}
+    assert book.last_had(1000.0) == {"widgets": 260.0}
     assert book.lengths().of("widgets") == [60.0]
     assert book.lengths().of("gadgets") == [60.0]
+
+
+def test_a_turn_that_ended_by_a_clock_that_was_ahead_is_not_held_against_its_repository(
+    records: Records, book: SlotBook
+) -> None:
+    for run_id, issue, begun in (("a", 1, 200.0), ("b", 2, 86_400.0)):
+        assert book.take(queue(records, run_id, issue), issue, begun)
+        assert book.leave(run_id, 1, begun + 60.0)
+    assert book.last_had(1000.0) == {"widgets": 260.0}
 
 
 def test_the_newest_turns_of_a_repository_are_told(records: Records, book: SlotBook) -> None:
