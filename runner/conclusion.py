@@ -185,8 +185,9 @@ def _failed_by_api(transcript: Transcript, upstream: UpstreamFailure | None, det
     error = transcript.api_error or ""
     if result is not None:
         status = result.api_error_status
-    if upstream is not None and (result is None or status is None):
-        # An answer that breaks down in its middle has no status that the CLI could tell of; the gateway saw why.
+    if upstream is not None and (result is None or status in {None, upstream.status}):
+        # An answer that breaks down in its middle has no status that the CLI could tell of; the gateway saw why. Of one
+        # that failed as a whole it saw the API's own word, and one status stands for several.
         status, error = upstream.status, upstream.type or error
     ending = _api_ending(status, error)
     retry_at = None

@@ -22,7 +22,7 @@ from runner.guard import Guard
 from runner.model import DONE_PHASES, REVIEW_PHASES, Cause, Check, CheckState, Phase, RoundInput
 from runner.ports import Checkouts, Clock, Forge
 from runner.publishing import LABEL_UNJUDGED
-from runner.reasons import UNSEEN, unseen
+from runner.reasons import UNSEEN, of_the_round, unseen
 from runner.records import NoticeKind, Records, RunChange, RunRecord
 from runner.remarks import Remark, TakenUp
 from runner.round_after import round_after, tier_above, tier_of
@@ -265,8 +265,7 @@ class Follower:
         words = "" if last is None or last.result is None else last.result.text
         return RoundEnd(
             head_sha=run.head_sha if self._changed(run, told.round) else None,
-            # That the forge was away meanwhile is no reason of the round's.
-            reason=run.reason if run.reason and not run.reason.startswith(UNSEEN) else "the round changed nothing",
+            reason=of_the_round(run.reason),
             said=dispositions(words),
         )
 

@@ -46,6 +46,11 @@ def trouble(detail: str) -> str:
     return _told(f"Something outside is in the way: {_quote(detail)}. It tries again by itself.")
 
 
+def of_the_round(reason: str | None) -> str:
+    """Why a round came to nothing, of a run's reason: that the forge was away meanwhile is none of the round's."""
+    return "the round changed nothing" if reason is None or reason.startswith(UNSEEN) else reason
+
+
 def unseen(detail: str) -> str:
     """Why what is said of a pull request may be old."""
     return _told(f"{UNSEEN} {_quote(detail)}. It is asked again by itself.")

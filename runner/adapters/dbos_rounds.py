@@ -29,10 +29,11 @@ from runner.rounds import Interrupted, RoundState
 _LOG: Final = logging.getLogger(__name__)
 _INTAKE: Final = "intake"
 _INTAKES_AT_ONCE: Final = 16
+_IN_FLIGHT: Final = "PENDING"
 _STATES: Final = {
     "ENQUEUED": RoundState.QUEUED,
     "DELAYED": RoundState.DELAYED,
-    "PENDING": RoundState.RUNNING,
+    _IN_FLIGHT: RoundState.RUNNING,
     "SUCCESS": RoundState.DONE,
     "ERROR": RoundState.FAILED,
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": RoundState.FAILED,
@@ -170,7 +171,9 @@ class DbosRounds:
             # Forgotten first: one that is let go of again at once is to be known again.
             self._let_go.pop(one, None)
             try:
-                outside(partial(DBOS.resume_workflow, one, queue_name=queue))
+                known = outside(partial(DBOS.get_workflow_status, one))
+                if known is not None and known.status == _IN_FLIGHT:  # and not fenced meanwhile
+                    outside(partial(DBOS.resume_workflow, one, queue_name=queue))
             except RecordsFault:
                 self._let_go[one] = queue
                 raise

@@ -27,6 +27,7 @@ _CURES: Final = MappingProxyType(
 )
 """Of SQLite's primary result codes those that say something of the host, and what is to be done."""
 _WRONG_FILE: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
+_DEEPEST: Final = 4
 _CLASS_OF: Final = slice(0, 2)
 _POSTGRES: Final = MappingProxyType(
     {
@@ -44,7 +45,11 @@ def trouble(what: str, exc: BaseException) -> str | None:
 
     exc: of SQLAlchemy, or of sqlite3 itself.
     """
-    cure = _cure(exc)
+    # A disk that is full takes a savepoint with it, so that what comes of that is what is raised in the end.
+    chain = [exc]
+    while chain[-1].__context__ is not None and len(chain) < _DEEPEST:
+        chain.append(chain[-1].__context__)
+    cure = next((found for found in map(_cure, chain) if found is not None), None)
     return None if cure is None else f"{what} cannot be written: {cure}. It goes on by itself after that."
 
 

@@ -80,6 +80,14 @@ def run_through(host: HostProcess, run: str, at: str, number: int = 1) -> None:
     host.heard(event="ended", run=run, number=number, step="close")
 
 
+def until(host: HostProcess, run: str, state: str) -> None:
+    """A round that has done its last step is on record as done a moment later."""
+    for _ in range(2000):
+        if host.ask("state", run=run) == state:
+            return
+    raise AssertionError(f"{run} never came to be {state}")
+
+
 def killed_in_the_agent(fleet: Fleet, *options: str) -> HostProcess:
     """A host that was killed in the middle of r1's second step."""
     host = fleet.start("a", "--hold", IN_THE_AGENT, *options)
@@ -96,6 +104,19 @@ def test_a_round_runs_each_step_once_and_is_done(fleet: Fleet) -> None:
     run_through(a, "r1", "a")
     run_through(a, "r2", "a")
     assert a.steps("r1") == ALL_STEPS
+    assert a.told("fault") == []
+
+
+def test_a_round_that_gave_up_for_now_goes_on_when_it_is_revived_and_without_a_start(fleet: Fleet) -> None:
+    a = fleet.start("a", "--gives-up", "r1:close")
+    a.ask("submit", run="r1", host="a")
+    a.heard(event="begun", run="r1", step="close")
+    a.ask("quiet")
+    assert a.ask("state", run="r1") == "running"
+    a.ask("revive")
+    a.heard(event="ended", run="r1", step="close")
+    run_through(a, "r2", "a")
+    assert a.steps("r1") == [*ALL_STEPS, "close"]
     assert a.told("fault") == []
 
 
@@ -218,6 +239,7 @@ def test_a_fenced_round_is_carried_on_by_nobody_whatever_its_protocol(fleet: Fle
     assert newer.steps("r1") == []
     assert older.steps("r1") == []
     # One that is done stays done, and one that nobody knows is nothing to fence.
+    until(older, "r2", "done")
     older.ask("fence", run="r2")
     older.ask("fence", run="r9")
     assert (older.ask("state", run="r2"), older.ask("state", run="r9")) == ("done", "absent")

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Engine
 
 import runner
 from runner.adapters.forge_store import SqlForgeStore
-from runner.adapters.sql_engine import migrate, open_engine
+from runner.adapters.sql_engine import migrate, open_engine, ready
 from runner.adapters.sql_receipts import SqlReceipts
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.sql_spending import SqlSpending
@@ -76,6 +76,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "cancel_requested": False,
         "waits": 0,
         "owner": "operator",
+        "priority": "high",
     },
     "rounds": {"input": ROUND, "number": 1},
     "attempts": {"transcript": None, "ending": "completed", "tier": "small", "model": "sonnet", "effort": "low"},
@@ -228,6 +229,18 @@ def test_a_newer_schema_is_refused_with_a_sentence_and_left_as_it_is(engine: Eng
         migrate(engine)
     with engine.connect() as connection:
         assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == "9999"
+
+
+def test_a_command_beside_a_daemon_leaves_an_older_schema_as_it_is_and_makes_a_new_one(engine: Engine) -> None:
+    _, revisions = script()
+    bring_to(engine, revisions[0])
+    with pytest.raises(NotPossible, match="written by an older version of mcp-ashigaru"):
+        ready(engine)
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == revisions[0]
+    migrate(engine)
+    ready(engine)
+    assert SqlRecords(engine).runs() == []
 
 
 def test_an_upgrade_that_fails_leaves_the_schema_as_it_was(engine: Engine) -> None:

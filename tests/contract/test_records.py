@@ -75,6 +75,21 @@ def attempt(number: int = 1, **changes: object) -> AttemptRecord:
     return replace(fresh, **changes)  # type: ignore[arg-type]
 
 
+def a_round(run_id: str, number: int = 1) -> RoundInput:
+    return RoundInput(
+        run_id=run_id,
+        number=number,
+        repo="widgets",
+        issue=1,
+        brief="b",
+        base_branch="main",
+        branch="x",
+        ladder=(TIER,),
+        bounds=Bounds(),
+        start_tier=0,
+    )
+
+
 def event(offset: int, index: int = 0, summary: str = "Read total.py") -> Event:
     return Event(offset=offset, index=index, kind=EventKind.TOOL, summary=summary, tool="Read")
 
@@ -235,23 +250,39 @@ def test_runs_are_listed_newest_first_by_repository_and_phase_and_bounded(record
 
 def test_a_rounds_input_is_kept_as_it_was_first_given(records: Records) -> None:
     first = records.claim(run())
-    given = RoundInput(
-        run_id=first.run_id,
-        number=1,
-        repo="widgets",
-        issue=1,
-        brief="b",
-        base_branch="main",
-        branch="x",
-        ladder=(TIER,),
-        bounds=Bounds(),
-        start_tier=0,
-    )
+    given = a_round(first.run_id)
     records.save_round(given, 1.0)
     records.save_round(replace(given, brief="changed"), 2.0)
     assert records.round_input(first.run_id, 1) == given
     assert records.round_input(first.run_id, 2) is None
     assert records.round_input("nobody", 1) is None
+
+
+def test_of_a_round_that_never_began_what_was_asked_for_last_counts(records: Records) -> None:
+    first = run()
+    records.claim(first)
+    asked = a_round(first.run_id, 2)
+    records.take_up(first.run_id, 2, (("r1", 5.0), ("r2", 6.0)))
+    records.save_round(replace(asked, brief="A", remarks=("r1", "r2")), 1.0)
+    records.save_round(replace(asked, brief="B", remarks=("r2",)), 2.0)
+    found = records.round_input(first.run_id, 2)
+    assert found is not None
+    assert found.brief == "B"
+    assert [one.remark for one in records.taken_up(first.run_id)] == ["r2"]
+    records.change(first.run_id, {"round": 2}, 3.0)
+    records.save_round(replace(asked, brief="C"), 4.0)
+    assert records.round_input(first.run_id, 2) == found
+    assert [one.remark for one in records.taken_up(first.run_id)] == ["r2"]
+
+
+def test_an_end_gives_the_claim_up_in_the_same_write(records: Records) -> None:
+    first = run()
+    records.claim(first)
+    records.change(first.run_id, {"phase": Phase.AGENT}, 1.0)
+    assert records.claim(run("widgets-1-bbbbbb")).run_id == first.run_id
+    records.change(first.run_id, {"phase": Phase.ESCALATED}, 2.0)
+    assert records.claim(run("widgets-1-bbbbbb")).run_id == "widgets-1-bbbbbb"
+    assert not records.reclaim(first.run_id)
 
 
 def test_an_attempt_that_began_is_not_begun_again(records: Records) -> None:

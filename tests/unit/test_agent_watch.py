@@ -141,3 +141,13 @@ def test_every_edit_gives_it_time_for_the_next() -> None:
     clock.passes(2.0)
     assert watch.over(Transcript(moves=Moves(edited=3, since_edit=19))) is None, "it does not call any tools"
     assert watch.over(Transcript(moves=Moves(edited=3, since_edit=30))) is Stopped.NO_EDITS
+
+
+def test_a_long_answer_after_many_calls_is_not_taken_for_going_round_in_circles() -> None:
+    clock = HandClock()
+    watch = watched(clock, replace(TIER, watchdogs=Watchdogs(unedited_s=500)), lively=True)
+    looked = Transcript(moves=Moves(since_edit=25))
+    assert watch.over(looked) is None
+    clock.passes(600.0)
+    assert watch.over(looked) is None
+    assert watch.over(Transcript(moves=Moves(since_edit=26))) is Stopped.NO_EDITS

@@ -358,3 +358,20 @@ def test_no_more_users_of_a_layer_are_remembered_than_is_worth_it(tmp_path: Path
         layers.in_use(layout, root, f"r{number}")
     assert len(layers.users_of(root)) == layers._MOST_USERS
     assert f"r{layers._MOST_USERS + 19}" in layers.users_of(root)
+
+
+def test_a_mirror_whose_repository_is_worked_in_again_since_the_plan_was_made_stays(
+    tmp_path: Path, records: SqlRecords, clock: Hand
+) -> None:
+    class Slow(Shelf):
+        def things(self) -> Iterator[Thing]:
+            yield from super().things()
+            records.claim(run("widgets-1", Phase.QUEUED))
+
+    live = Shelf(clock=clock, there=[old("a", repo="Widgets"), old("b", repo="gadgets")])
+    first = Slow(clock=clock, kind=Kind.COPY)
+    house = housekeeping(tmp_path, records, clock, live, first)
+    due = house._put_away
+    swept = house.sweep()
+    assert due is not None
+    assert gone(swept) == ["b"]

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,9 +25,11 @@ from runner.adapters.git_process import GitTask
 from runner.adapters.podman_faults import translate
 from runner.adapters.sql_engine import migrate, open_engine, probe
 from runner.adapters.sql_faults import records_fault, report, trouble
+from runner.adapters.sql_moments import SqlMoments
 from runner.adapters.sql_receipts import SqlReceipts
 from runner.adapters.sql_records import SqlRecords
-from runner.adapters.sql_schema import day_bills
+from runner.adapters.sql_schema import day_bills, runs
+from runner.adapters.sql_slots import SqlSlots
 from runner.adapters.system_clock import SystemClock
 from runner.closing import Closing
 from runner.errors import CheckoutFault, DiskLow, EngineDown, ForgeDown, RecordsDown, RecordsFault, SandboxFault
@@ -35,10 +37,12 @@ from runner.facts import CancelSeen, Close, Fact, Outcome, Prepare, RoundClosed,
 from runner.files import remove_tree
 from runner.layout import Layout
 from runner.model import Phase, Remote, RoundInput
+from runner.moments import Moment
 from runner.receipts import ANCHOR_EVERY, Deed, Kind
 from runner.records import RunChange, RunRecord
 from runner.rounds import Interrupted
 from runner.standstill import Standstill, mending, standing
+from runner.timeline import Kept
 from tests.fakes.behaviours import exits
 from tests.fakes.containers import FakeContainers
 from tests.story.house import FakeModel, repository
@@ -173,6 +177,29 @@ def test_an_anchor_that_could_not_be_written_is_owed_with_the_next_entry(engine:
     assert len(receipts.anchors()) == 1
 
 
+def test_no_room_for_waits_and_slots_is_a_fault_that_passes(engine: Engine) -> None:
+    moments, slots = SqlMoments(engine, "here"), SqlSlots(engine, host="here")
+    begun = Moment(utc=1.0, boot="b", awake=1.0, up=1.0)
+    with engine.begin() as db:
+        db.execute(runs.insert(), [dataclasses.asdict(RUN) | {"run_id": f"run-{number}"} for number in range(1000)])
+    full(engine)
+
+    def wait(number: int) -> None:
+        moments.keep(Kept(name=f"wait/{number}", seconds=1.0, begun=begun))
+
+    def hold(number: int) -> None:
+        slots.hold(f"run-{number}", 1, number, 1.0)
+
+    for deed in (wait, hold):
+        with pytest.raises(RecordsDown, match="the disk is full"):
+            many(deed)
+
+
+def many(deed: Callable[[int], None]) -> None:
+    for number in range(1000):
+        deed(number)
+
+
 # --- standing still ------------------------------------------------------------------------------------------
 
 
@@ -212,14 +239,17 @@ def test_a_daemon_that_leaves_does_not_wait_for_its_disk() -> None:
         standing(carry_out, Standstill(), stopping)(INPUT, Prepare())
 
 
-def test_what_cannot_be_mended_yet_keeps_it_standing() -> None:
+@pytest.mark.parametrize(
+    "fault", [RecordsFault("The engine's database cannot be used."), ZeroDivisionError()], ids=["away", "ours"]
+)
+def test_what_cannot_be_mended_yet_keeps_it_standing(fault: Exception) -> None:
     standstill, over = Standstill(), threading.Event()
     tries: list[None] = []
 
     def mend() -> None:
         tries.append(None)
         if len(tries) < 3:
-            raise RecordsFault("The engine's database cannot be used.")
+            raise fault
         over.set()
 
     standstill.begin("The disk is full.")
