@@ -22,11 +22,14 @@ from runner.adapters.git_process import Running
 from runner.adapters.github_forge import GithubForge
 from runner.adapters.local_forge import LocalForge
 from runner.adapters.sql_following import SqlFollowing
+from runner.adapters.sql_moments import SqlMoments
 from runner.adapters.sql_receipts import ReceiptedRecords, SqlReceipts
 from runner.adapters.sql_records import SqlRecords
+from runner.adapters.sql_slots import SqlSlots
 from runner.closing import Closing
 from runner.engine import Engine as RoundEngine
 from runner.follower import Follower
+from runner.recovering import Recovery
 from runner.service import Service
 from tests.chaos.points import Points
 
@@ -48,7 +51,7 @@ _RECORDS = (
     "answered",
 )
 _RECEIPTS = ("begin", "settle", "record", "recover")
-_SERVICE = ("work_ticket", "request_changes", "cancel", "retry", "promote", "recover")
+_SERVICE = ("work_ticket", "request_changes", "cancel", "retry", "promote")
 _WRITE = re.compile(
     r"\s*(INSERT INTO|INSERT OR IGNORE INTO|UPDATE|DELETE FROM)\s+(?:main\.)?[\"']?(\w+)", re.IGNORECASE
 )
@@ -73,7 +76,10 @@ def _deeds(points: Points) -> None:
         (LocalForge, "forge", _FORGE),
         (GithubForge, "forge", _FORGE),
         (SqlReceipts, "receipts", _RECEIPTS),
-        (DbosRounds, "rounds", ("submit", "hasten")),
+        (DbosRounds, "rounds", ("submit", "begin", "hasten", "fence")),
+        (SqlSlots, "slots", ("ready", "take", "hold", "leave")),
+        (SqlMoments, "moments", ("keep", "forget")),
+        (Recovery, "recovery", ("recover", "look")),
         (Service, "service", _SERVICE),
         (Closing, "closing", ("stop_sandboxes", "close", "sweep")),
     ):
