@@ -183,7 +183,7 @@ class Driver:
         while True:
             self.revive()
             seen = look(self.ground, self._status())
-            difference = Difference() if expected is None else compared(seen, expected, self.ground.scenario.may_repeat)
+            difference = Difference() if expected is None else compared(seen, expected, self.ground.scenario.raced)
             busy = any(name.startswith(("sandbox", "file runs/", "PENDING", "ENQUEUED", "claim")) for name in seen.left)
             # What was done twice stays so, however long one waits for the rest.
             over = not busy if expected is None else difference.none or (bool(difference.duplicates) and not busy)
