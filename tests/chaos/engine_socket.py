@@ -54,6 +54,8 @@ def served(containers: FakeContainers, path: Path) -> Iterator[None]:
         def handle_error(self, *_: Any) -> None:
             """A client that was killed."""
 
+    # One that did not end in peace left its name behind, and whoever tries again must get it.
+    path.unlink(missing_ok=True)
     with Server(str(path), Line) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
@@ -62,6 +64,7 @@ def served(containers: FakeContainers, path: Path) -> Iterator[None]:
         finally:
             server.shutdown()
             thread.join(5)
+            path.unlink(missing_ok=True)
 
 
 def _answer(containers: FakeContainers, call: str, given: dict[str, Any]) -> Any:

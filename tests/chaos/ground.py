@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mcp_ashigaru.settings import load_settings
-from mcp_ashigaru.stores import forge_of, open_forge, records_url
-from runner.adapters.sql_engine import open_engine
+from mcp_ashigaru.settings import Settings, load_settings
+from mcp_ashigaru.state_dir import make_state_dir
+from mcp_ashigaru.stores import forge_of, records_url
+from runner.adapters.sql_engine import migrate, open_engine
 from runner.sandboxes import Role, SandboxSpec
 from tests.chaos.engine_socket import served
 from tests.chaos.engines import Engine, FakeEngine
@@ -111,13 +112,24 @@ class Templates:
             where = self.home / f"t-{forge}"
             settings: dict[str, Any] = {"state_dir": where, "port": 0, "host_id": "here"}
             if forge != "github":
-                open_forge(load_settings(**settings)).add(str(self.sources[forge]), "widgets")
+                _filled(load_settings(**settings), self.sources[forge])
             journal, log = self.home / f"j-{forge}", self.home / f"l-{forge}"
             with served(FakeContainers(lambda _: _no_sandbox), self.home / f"e-{forge}"):
                 told = settings | {"state_dir": str(where)}
                 self.begun(Order(settings=told, journal=journal, log=log, engine=str(self.home / f"e-{forge}")))
             self._made[forge] = where
         return self._made[forge]
+
+
+def _filled(settings: Settings, source: Path) -> None:
+    """The repository is in the built-in forge, and no connection is left whose files come and go beside a copy."""
+    make_state_dir(settings.state_dir)
+    records = open_engine(records_url(settings))
+    try:
+        migrate(records)
+        forge_of(settings, records).add(str(source), "widgets")
+    finally:
+        records.dispose()
 
 
 def _no_sandbox(_: Any) -> Any:

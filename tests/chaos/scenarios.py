@@ -34,7 +34,7 @@ class Asking(Protocol):
         """A new directory for a person's own clone."""
 
 
-BASE_AGAIN = frozenset({"ash-gate-RUN-base started", "ash-gate-RUN-base-0-te started"})
+BASE_BESIDE = frozenset({"ash-gate-RUN-base started", "ash-gate-RUN-base-0-te started"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +55,8 @@ class Goal:
 class Scenario:
     """A story from a ticket to its end. agents: by attempt. exhausted: attempts whose quota is used up.
 
-    may_repeat: deeds that may be done once more than in an undisturbed run, because a round that ends early rightly
-    stops the judgement of the base beside it, and the next round judges it anew.
+    raced: deeds that are done once or twice, crash or no crash: a round that ends early rightly stops the judgement of
+    the base beside it, unless that was done first, and the next round judges it anew.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Scenario:
     gate: Behaviour = field(default_factory=lambda: passes_when("total = 1"))
     exhausted: tuple[int, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    may_repeat: frozenset[str] = frozenset()
+    raced: frozenset[str] = frozenset()
 
 
 def waits_to_be_stopped(text: str) -> Behaviour:
@@ -167,7 +167,7 @@ SCENARIOS = (
     Scenario(
         name="cancel",
         agents={1: waits_to_be_stopped(WRONG), 2: writes(RIGHT)},
-        may_repeat=BASE_AGAIN,
+        raced=BASE_BESIDE,
         goals=(
             Goal(name="at work", done=lambda told: told["phase"] == "agent" and bool(told["recent_actions"])),
             Goal(
@@ -191,7 +191,7 @@ SCENARIOS = (
             2: writes(RIGHT),
         },
         exhausted=(1,),
-        may_repeat=BASE_AGAIN,
+        raced=BASE_BESIDE,
         goals=(REVIEWED, PROMOTED),
     ),
     Scenario(

@@ -29,8 +29,12 @@ from runner.adapters.sql_slots import SqlSlots
 from runner.closing import Closing
 from runner.engine import Engine as RoundEngine
 from runner.follower import Follower
+from runner.pool import Pool
 from runner.recovering import Recovery
+from runner.restarting import Restarter
 from runner.service import Service
+from runner.taking_over import TakeOver
+from runner.waits import PatientRounds
 from tests.chaos.points import Points
 
 CONTAINERS = ("ready", "start", "status", "output", "stop", "remove", "listing")
@@ -41,11 +45,13 @@ _RECORDS = (
     "reclaim",
     "release",
     "change",
+    "touch",
     "save_round",
     "begin_attempt",
     "append_events",
     "end_attempt",
     "save_judgement",
+    "save_checks",
     "notify",
     "take_up",
     "answered",
@@ -79,9 +85,13 @@ def _deeds(points: Points) -> None:
         (DbosRounds, "rounds", ("submit", "begin", "hasten", "fence")),
         (SqlSlots, "slots", ("ready", "take", "hold", "leave")),
         (SqlMoments, "moments", ("keep", "forget")),
+        (Pool, "pool", ("submit", "ended", "due", "settle", "give_to")),
+        (PatientRounds, "waits", ("submit", "_over")),
         (Recovery, "recovery", ("recover", "look")),
+        (TakeOver, "taking over", ("take_over",)),
+        (Restarter, "restarting", ("again",)),
         (Service, "service", _SERVICE),
-        (Closing, "closing", ("stop_sandboxes", "close", "sweep")),
+        (Closing, "closing", ("remove_sandboxes", "clear", "close", "go_on", "sweep")),
     ):
         for name in names:
             points.around(owner, name, lambda *_, deed=f"{port}.{name}", **__: deed)
@@ -91,6 +101,8 @@ def _deeds(points: Points) -> None:
             if name in vars(owner):
                 points.around(owner, name, lambda *_, deed=f"records.{name}", **__: deed)
                 break
+        else:
+            raise AttributeError(f"the records have no {name}; it has moved, and its fault points must follow")
     points.around(RoundEngine, "carry_out", lambda _self, _round, step: f"step {step.kind}")
     points.around(Follower, "_do", lambda _self, _run, deed, *_: f"follow {type(deed).__name__.lower()}")
     points.around(ForgeOperator, "report", lambda *_, **__: "")

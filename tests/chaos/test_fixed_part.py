@@ -82,7 +82,7 @@ def test_the_points_are_found_and_chosen_alike_for_one_seed(calm: Calm) -> None:
     passed = {place: calm.run(place).passed for place in (("climb", "local"), ("climb", "github"))}
     points = {point for counts in passed.values() for point in counts}
     assert len(points) > 250
-    for deed in ("containers.start", "checkouts.push", "forge.open_pull", "forge.merge", "rounds.submit"):
+    for deed in ("containers.start", "checkouts.push", "forge.open_pull", "forge.merge", "slots.take", "rounds.begin"):
         assert {f"{deed} before", f"{deed} after"} <= points
     chosen = at_every_point(passed, times=3, seed=1)
     assert chosen == at_every_point(passed, times=3, seed=1)
