@@ -147,7 +147,7 @@ _DEFENCES = (
     ),
     Defence(
         name="earned-success",
-        sentence="Only a whole, honest result is success, of a process that left by itself or had to be told to after it.",
+        sentence="Only a whole, honest result is success, of a process that left, or had to be told to after it.",
         without=out(conclusion, "_succeeded", answering(True)),  # noqa: FBT003 - what it answers
     ),
     Defence(
