@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --custom-compile-command "make pins"
-.PHONY: help demo test attack referee bench check images clean pins
+.PHONY: help demo test attack referee chaos bench check images clean pins
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,6 +18,9 @@ attack: ## every attack on the real parts, and what stopped it; WITHOUT=<defence
 
 referee: ## cheats and honest changes, judged: how many of each the gates get wrong; ONLY=<name> WITHOUT=<defence>
 	@scripts/bootstrap referee $(if $(ONLY),--only "$(ONLY)") $(if $(WITHOUT),--without "$(WITHOUT)") $(ARGS)
+
+chaos: ## the daemon killed at every fault point and at random: what was lost, doubled or left; ONLY=<point>
+	@scripts/bootstrap chaos $(if $(ONLY),--only "$(ONLY)") $(ARGS)
 
 bench: ## what the daemon costs beside a plain shell script; ARGS=--help says how to ask for less
 	@scripts/bootstrap bench $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import UTC, datetime
 from typing import Final
 
 _ESCAPES: Final = re.compile(
@@ -62,3 +63,11 @@ def _hidden(ch: str) -> bool:
         # Controls, formats, surrogates, private use and what is not assigned; white space shows as what it is.
         or not (ch.isprintable() or unicodedata.category(ch) == "Zs")
     )
+
+
+def utc(at: float) -> str:
+    """A time, UTC seconds since the epoch, to the minute."""
+    try:
+        return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (ValueError, OverflowError, OSError):
+        return "a time that makes no sense"

@@ -36,11 +36,12 @@ from runner.recipes import Recipes
 from runner.records import Records
 from runner.sandbox_run import SandboxRunner
 from runner.setup_run import Egress, SetUp
+from runner.timeline import Timeline
 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgesWorld:
-    """The ports that judging needs, and the settings that say how they are used."""
+    """The ports that judging needs, and the settings that say how they are used. relief: of a full disk, see `Disk`."""
 
     settings: Settings
     fleet: Fleet
@@ -50,6 +51,8 @@ class JudgesWorld:
     clock: Clock
     egress: Egress
     stopping: threading.Event
+    relief: Callable[[], str] | None = None
+    timeline: Timeline | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,9 +92,14 @@ def build_judging(world: JudgesWorld, *, discard_s: float = 5.0) -> Judging:
     settings, containers, checkouts, clock = world.settings, world.containers, world.checkouts, world.clock
     layout = Layout(state_dir=settings.state_dir)
     early = Ahead(containers=containers)
-    disk = disk_of(settings, clock)
+    disk = disk_of(settings, clock, world.relief)
     sandboxes = SandboxRunner(
-        containers=containers, clock=clock, stopping=world.stopping, disk=disk, discard_s=discard_s
+        containers=containers,
+        clock=clock,
+        stopping=world.stopping,
+        disk=disk,
+        discard_s=discard_s,
+        timeline=world.timeline,
     )
     recipes = recipes_of(settings, containers)
     guard = guard_of(settings, world.records, clock)
@@ -154,7 +162,13 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
         guard=guard,
     )
     closing = Closing(
-        containers=containers, records=records, clock=clock, layout=layout, model=model, resubmit=resubmit
+        containers=containers,
+        records=records,
+        clock=clock,
+        layout=layout,
+        model=model,
+        host=judging.recipes.host,
+        resubmit=resubmit,
     )
     ci = ci_policy_of(settings)
     engine = Engine(

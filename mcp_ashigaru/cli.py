@@ -5,26 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, ClassVar, Final
 
 import typer
-from typer.core import TyperGroup
 
-from mcp_ashigaru import __version__
-from mcp_ashigaru.commands import deeds, halt, health, looks
-from mcp_ashigaru.commands import demo as demo_command
-from mcp_ashigaru.commands import egress as egress_commands
-from mcp_ashigaru.commands import forge as forge_commands
-from mcp_ashigaru.commands import gates as gates_commands
-from mcp_ashigaru.commands import receipts as receipts_commands
-from mcp_ashigaru.commands import token as token_commands
-from mcp_ashigaru.commands.asking import UNREAD
-from mcp_ashigaru.serving import serve as serve_daemon
-from mcp_ashigaru.settings import ConfigError, load_settings
+from mcp_ashigaru.commands.lazily import Lazily, Named, loaded
+from mcp_ashigaru.commands.telling import UNREAD
+from mcp_ashigaru.commands.version import Version
+from mcp_ashigaru.settings_faults import ConfigError
 from runner.errors import RunnerError
 
 _LOG = logging.getLogger(__name__)
@@ -42,8 +32,55 @@ Exit status:
 """
 
 
-class People(TyperGroup):
+_OURS: Final = "mcp_ashigaru.commands"
+_SERVE: Final = f"{_OURS}.serve:serve"
+_NAMED: Final = {
+    "serve": Named(at=_SERVE, line="Run the daemon until it is told to stop."),
+    "work": Named(at=f"{_OURS}.deeds:work", line="Work one issue of one repository."),
+    "status": Named(at=f"{_OURS}.looks:status", line="Tell where a run is."),
+    "runs": Named(at=f"{_OURS}.looks:runs", line="List runs, the newest first."),
+    "logs": Named(at=f"{_OURS}.looks:logs", line="Show what happened in a run."),
+    "diff": Named(at=f"{_OURS}.looks:diff", line="Show a run's work against its base."),
+    "retry": Named(at=f"{_OURS}.deeds:retry", line="Have a run go on that ended."),
+    "request-changes": Named(at=f"{_OURS}.deeds:request_changes", line="Start a new round on a run's pull request."),
+    "cancel": Named(at=f"{_OURS}.deeds:cancel", line="Stop a run; its work is kept on its branch."),
+    "promote": Named(at=f"{_OURS}.deeds:promote", line="Squash-merge exactly what the gates judged."),
+    "halt": Named(at=f"{_OURS}.halt:halt", line="Stop all spending at once, until resume."),
+    "resume": Named(
+        at=f"{_OURS}.halt:resume", line="Let spending go on after a halt; what it held up goes on by itself."
+    ),
+    "gc": Named(
+        at=f"{_OURS}.house:gc", line="Put away what is kept no longer: clones, layers, mirrors, history, old images."
+    ),
+    "ledger": Named(
+        at=f"{_OURS}.house:ledger", line="Tell what runs came to and what they cost, by repository and tier."
+    ),
+    "backup": Named(
+        at=f"{_OURS}.backup:backup",
+        line="Copy records, local forge, clones and secrets to a new DIRECTORY; a daemon may be at work.",
+    ),
+    "restore": Named(
+        at=f"{_OURS}.backup:restore",
+        line="Have the state directory, which must be new or empty, as the backup in DIRECTORY has it.",
+    ),
+    "demo": Named(
+        at=f"{_OURS}.demo:demo",
+        line="Run the main job on the shipped repository, with a scripted model, on this machine alone.",
+    ),
+    "doctor": Named(at=f"{_OURS}.health:doctor", line="Examine this host: each line ok, warn or fail, with the cure."),
+    "images": Named(at=f"{_OURS}.health:images", line="Build the sandbox images, once."),
+    "forge": Named(at=f"{_OURS}.forge:app", line="The built-in local forge."),
+    "token": Named(at=f"{_OURS}.token:app", line="Bearer tokens for callers of the daemon."),
+    "egress": Named(at=f"{_OURS}.egress:app", line="See where set-ups may go."),
+    "gates": Named(at=f"{_OURS}.gates:app", line="The gates of a repository."),
+    "receipts": Named(at=f"{_OURS}.receipts:app", line="What was done with credentials, and each verdict."),
+}
+
+
+class People(Lazily):
     """The commands, each of which leaves quietly when nobody reads on."""
+
+    named: ClassVar[Mapping[str, Named]] = _NAMED
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         """Read the command line; this is where help is told."""
@@ -67,87 +104,11 @@ def _read() -> Iterator[None]:
 
 
 app = typer.Typer(cls=People, no_args_is_help=True, add_completion=False, rich_markup_mode=None, epilog=_STATUS)
-app.add_typer(forge_commands.app, name="forge")
-app.add_typer(token_commands.app, name="token")
-app.add_typer(egress_commands.app, name="egress")
-app.add_typer(gates_commands.app, name="gates")
-app.add_typer(receipts_commands.app, name="receipts")
-
-
-def _tell_version(asked: bool) -> None:  # noqa: FBT001 - typer's callbacks are given the value
-    if asked:
-        typer.echo(f"mcp-ashigaru {__version__}")
-        raise typer.Exit
-
-
-Version = Annotated[
-    bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say the version and leave.")
-]
 
 
 @app.callback()
 def _people(version: Version = False) -> None:
     """Dispatch sealed coding agents; merge what the gates judged."""
-
-
-class Transport(StrEnum):
-    """How MCP clients reach the daemon."""
-
-    HTTP = "streamable-http"
-    STDIO = "stdio"
-
-
-TransportOption = Annotated[Transport, typer.Option(help="How MCP clients reach the daemon.")]
-HostOption = Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")]
-PortOption = Annotated[int | None, typer.Option(help="Port to listen on [8020].")]
-StateOption = Annotated[Path | None, typer.Option(help="State directory [ASHIGARU_STATE_DIR].")]
-
-
-@app.command()
-def serve(
-    transport: TransportOption = Transport.HTTP,
-    host: HostOption = None,
-    port: PortOption = None,
-    state_dir: StateOption = None,
-    version: Version = False,  # noqa: ARG001 - the callback has told it
-) -> None:
-    """Run the daemon until it is told to stop."""
-    given = {"host": host, "port": port, "state_dir": state_dir}
-    settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-    serve_daemon(settings, transport.value)
-
-
-app.command()(deeds.work)
-app.command()(looks.status)
-app.command()(looks.runs)
-app.command()(looks.logs)
-app.command()(looks.diff)
-app.command()(deeds.retry)
-app.command(name="request-changes")(deeds.request_changes)
-app.command()(deeds.cancel)
-app.command()(deeds.promote)
-app.command()(halt.halt)
-app.command()(halt.resume)
-
-
-@app.command()
-def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the demo's state directory in place.")] = False,
-) -> None:
-    """Run the main job on the shipped repository, with a scripted model, on this machine alone."""
-    raise typer.Exit(demo_command.run(keep=keep))
-
-
-@app.command()
-def doctor() -> None:
-    """Examine this host: each line ok, warn or fail, with the cure."""
-    raise typer.Exit(health.report(load_settings()))
-
-
-@app.command()
-def images() -> None:
-    """Build the sandbox images, once."""
-    health.build(load_settings())
 
 
 def _guarded(run: Callable[[], Any]) -> None:
@@ -171,4 +132,4 @@ def main() -> None:
 
 def serve_main() -> None:
     """Entry point of `mcp-ashigaru-crunchtools` and `python -m mcp_ashigaru`: the daemon, with the seed's flags."""
-    _guarded(lambda: typer.run(serve))
+    _guarded(lambda: typer.run(loaded(_SERVE)))

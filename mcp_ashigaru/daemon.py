@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,23 +16,17 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
+from mcp_ashigaru.books import open_books
 from mcp_ashigaru.building import World, build
-from mcp_ashigaru.listening import door_of
+from mcp_ashigaru.carrying import Late, carrying_of, comeback_of, policy_of
+from mcp_ashigaru.house import House
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import Settings
-from mcp_ashigaru.state_dir import forge_secret, make_state_dir, only_daemon
+from mcp_ashigaru.state_dir import forge_secret, is_reconciled, make_state_dir, only_daemon, was_restored
 from mcp_ashigaru.stores import (
-    checkouts_of,
-    ci_policy_of,
-    forge_of,
-    github_of,
-    keyring_of,
-    receipted,
-    receipts_of,
-    records_url,
-    spending_of,
+    engine_url,
 )
-from mcp_ashigaru.walls import fleet_of, gateways_of, podman_containers
+from mcp_ashigaru.walls import fleet_of, gateways_of, own_podman, podman_containers
 from mcp_ashigaru.web.doorkeeper import Doorkeeper
 from mcp_ashigaru.web.pages import PullPages, routes
 from mcp_ashigaru.web.webhooks import webhook_routes
@@ -39,27 +34,28 @@ from runner import ladder
 from runner.adapters.dbos_rounds import DbosRounds
 from runner.adapters.git_http import git_http_app
 from runner.adapters.local_forge import LocalForge
-from runner.adapters.sql_engine import migrate, open_engine
-from runner.adapters.sql_receipts import ReceiptedRecords
-from runner.adapters.system_clock import SystemClock
-from runner.allowed import Policy
+from runner.adapters.system_clock import SystemClock, boot_id, up_s
 from runner.desk import Desk
 from runner.facts import Fact, Step
 from runner.halting import HaltWatch
+from runner.house_watch import HouseWatch
 from runner.layout import Layout
 from runner.model import RoundInput
 from runner.model_access import ModelAccess
-from runner.ports import Clock, Containers, Forge
+from runner.ports import Clock, Containers
 from runner.rounds import Rounds
 from runner.service import Service
 from runner.setup_run import Egress
+from runner.standstill import Standstill, mending, standing
+from runner.sweeping import Sweep
+from runner.timeline import Timeline
 from runner.watch import Watch
 
 _LOG = logging.getLogger(__name__)
 _STEPS_S = 2.5
 """How long steps have to leave; with the last requests and the gateways it makes five seconds."""
-
-
+_THREAD_S = 0.7
+"""The same for each thread that looks at something now and then."""
 _MOST_SESSIONS = 1000
 
 
@@ -71,6 +67,10 @@ class Parts:
     model: ModelAccess | None = None
     egress: Egress | None = None
     clock: Clock | None = None
+    boot: str | None = None
+    """The id of the host's boot."""
+    up: Callable[[], float] | None = None
+    """Seconds since then."""
     witness: Callable[[RoundInput, Step, Fact], None] | None = None
     """Told of every fact before it is recorded; raising `Interrupted` there is a crash at that very place."""
 
@@ -78,14 +78,16 @@ class Parts:
 @dataclass(frozen=True, kw_only=True)
 class Daemon:
     """A running daemon: the ASGI app to serve, the MCP server for stdio, and the local forge (served only where it is
-    the forge) for the people's commands.
+    the forge) for the people's commands. house: what keeps the house.
     """
 
     app: ASGIApp
     server: MCPServer[Any]
     service: Service
     forge: LocalForge
+    rounds: Rounds
     stopping: threading.Event
+    house: HouseWatch
 
 
 @contextmanager
@@ -101,28 +103,26 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stack.enter_context(only_daemon(settings.state_dir))
         stopping = threading.Event()
         clock = given.clock or SystemClock()
+        timeline = _timeline_of(given, clock)
         layout = Layout(state_dir=settings.state_dir)
-        records_engine = open_engine(records_url(settings))
-        stack.callback(records_engine.dispose)
-        migrate(records_engine)
-        door = door_of(settings, keyring_of(settings, records_engine, clock))
-        receipts = receipts_of(settings, records_engine, clock)
-        receipts.recover()
-        stack.callback(receipts.anchor)
-        records = ReceiptedRecords(records_engine, receipts)
-        spending = spending_of(settings, records_engine, clock)
-        local = forge_of(settings, records_engine)
-        real: Forge = github_of(settings, clock) if settings.forge == "github" else local
-        forge, checkouts = receipted(receipts, records, real, checkouts_of(settings))
+        standstill = Standstill()
+        books = open_books(settings, clock, standstill, stack)
+        records, forge, checkouts = books.records, books.forge, books.checkouts
         model, egress = given.model, given.egress
         if model is None or egress is None:
-            walls = stack.enter_context(gateways_of(settings, spending))
+            walls = stack.enter_context(gateways_of(settings, books.spending))
             model, egress = model or walls.model, egress or walls.egress
         # After the walls: a token that is missing is told before podman's service is started.
         containers = given.containers or podman_containers(settings, stack)
-        pool = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="base-gate")
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        late = _Late()
+        beside = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="base-gate")
+        stack.callback(beside.shutdown, wait=False, cancel_futures=True)
+        late = Late()
+        stocked = House(
+            engine=books.database, records=records, receipts=books.receipts, checkouts=checkouts, clock=clock
+        )
+        # Where the sandboxes are a test's, podman's images are none of ours.
+        argv = () if given.containers is not None else own_podman(settings)
+        house = stocked.watch(settings, forge, argv, stopping.is_set)
         built = build(
             World(
                 settings=settings,
@@ -134,52 +134,88 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 clock=clock,
                 model=model,
                 egress=egress,
-                receipts=receipts,
+                receipts=books.receipts,
                 stopping=stopping,
+                relief=house.relieve,
+                timeline=timeline,
             ),
-            pool,
+            beside,
             late.resubmit,
         )
-        rounds = DbosRounds(
-            settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db",
+        engine = DbosRounds(
+            engine_url(settings),
             host_id=settings.host_id,
             slots=settings.slots,
-            carry_out=_witnessed(built.engine.carry_out, given.witness),
+            carry_out=standing(
+                _witnessed(late.told_of_ends(built.engine.carry_out), given.witness), standstill, stopping
+            ),
             begin=ladder.begin,
             advance=ladder.advance,
             on_fault=late.faulted,
+            on_stuck=standstill.begin,
             stopping=stopping,
+            due=late.due,
         )
+        carrying = carrying_of(
+            settings, fleet, engine=engine, records=records, timeline=timeline, moments=books.moments, book=books.slots
+        )
+        slots, policy = carrying.slots, policy_of(settings, fleet)
         service = Service(
-            policy=Policy(
-                repos=frozenset(settings.repos),
-                ladder=settings.ladder,
-                bounds=settings.bounds,
-                ci=ci_policy_of(settings),
-                review_settle_s=settings.review_settle_s,
-            ),
+            policy=policy,
             records=records,
-            rounds=rounds,
+            pool=slots,
+            admission=carrying.admission,
             forge=forge,
             checkouts=checkouts,
             clock=clock,
             keeper=built.keeper,
-            closing=built.closing,
-            spending=spending,
+            spending=books.spending,
+            ledger=stocked.ledger,
+            standstill=standstill,
+            ages=carrying.ages,
         )
-        late.service, late.rounds = service, rounds
+        comeback = comeback_of(
+            policy,
+            slots,
+            records=records,
+            closing=built.closing,
+            keeper=built.keeper,
+            forge=forge,
+            clock=clock,
+            service=service,
+        )
+        late.recovery, late.pool = comeback.recovery, slots
         server = build_server(service, stopping)
         watch = Watch(records, service.follower.look, clock, every_s=settings.watch_s)
-        app = _asgi(settings, server, local if settings.forge == "local" else None, layout, watch, service)
-        rounds.launch()
-        stack.callback(_leave, rounds, stopping)
-        service.recover()
-        stack.callback(watch.close, 1.0)
-        watch.start()
-        halts = HaltWatch(records=records, rounds=rounds, spending=spending)
-        stack.callback(halts.close, 1.0)
-        halts.start()
-        yield Daemon(app=Doorkeeper(app, door), server=server, service=service, forge=local, stopping=stopping)
+        shown = books.local if settings.forge == "local" else None
+        app = _asgi(settings, server, shown, layout, watch, service, standstill)
+        slots.launch()
+        stack.callback(_leave, slots, stopping)
+        comeback.begin(restored=was_restored(settings.state_dir))
+        is_reconciled(settings.state_dir)
+        carrying.waits.start()
+        slots.open()
+        stack.enter_context(mending(standstill, books.try_to_write, comeback.mend))
+        halts = HaltWatch(records=records, rounds=slots, spending=books.spending)
+        for watching in (Sweep(look=comeback.mend), watch, halts, house):
+            stack.callback(watching.close, _THREAD_S)
+            watching.start()
+        yield Daemon(
+            app=Doorkeeper(app, books.door),
+            server=server,
+            service=service,
+            forge=books.local,
+            rounds=slots,
+            stopping=stopping,
+            house=house,
+        )
+
+
+def _timeline_of(given: Parts, clock: Clock) -> Timeline:
+    boot = boot_id() if given.boot is None else given.boot
+    # Whoever brings a clock has a host that is never suspended. An unknown boot is like no other.
+    up = up_s if given.clock is None else given.up
+    return Timeline(clock=clock, boot=boot or secrets.token_hex(8), up=up)
 
 
 def _witnessed(
@@ -196,23 +232,7 @@ def _witnessed(
     return seen
 
 
-@dataclass
-class _Late:
-    """What the engine needs of those that are built after it."""
-
-    service: Service | None = None
-    rounds: Rounds | None = None
-
-    def resubmit(self, round_input: RoundInput, delay_s: float) -> None:
-        if self.rounds is not None:
-            self.rounds.submit(round_input, delay_s=delay_s)
-
-    def faulted(self, round_input: RoundInput, detail: str) -> None:
-        if self.service is not None:
-            self.service.faulted(round_input, detail)
-
-
-def _leave(rounds: DbosRounds, stopping: threading.Event) -> None:
+def _leave(rounds: Rounds, stopping: threading.Event) -> None:
     """Steps leave at their next look at `stopping`; one that hangs does not hold the process."""
     stopping.set()
     if not rounds.close(_STEPS_S):
@@ -226,6 +246,7 @@ def _asgi(
     layout: Layout,
     watch: Watch,
     service: Service,
+    standstill: Standstill,
 ) -> ASGIApp:
     """/mcp, the local forge's git and pages or GitHub's webhooks: all that stands behind the door."""
     app = server.streamable_http_app(
@@ -234,7 +255,7 @@ def _asgi(
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     if forge is None:
-        app.router.routes.extend(routes(None))
+        app.router.routes.extend(routes(None, lambda: standstill.why))
         if settings.github_webhook_secret is not None:
             app.router.routes.extend(webhook_routes(settings.github_webhook_secret.get_secret_value(), watch.nudge))
     else:
@@ -244,6 +265,6 @@ def _asgi(
             talk=forge.operator.talk,
             sees=lambda caller, repo, number: Desk(service, caller).sees_pull(repo, number),
         )
-        app.router.routes.extend(routes(pages))
+        app.router.routes.extend(routes(pages, lambda: standstill.why))
         app.router.routes.append(Mount("/forge", git_http_app(layout.forge, forge_secret(settings.state_dir))))
     return app

@@ -1,6 +1,6 @@
 """What of this machine would keep a run from working: looked at, judged, and told with a cure.
 
-`diagnose` looks (`_look_*`), and the `judge_*` functions decide without touching anything. Nothing here repairs.
+`diagnose` looks (`look_*`), and the `judge_*` functions decide without touching anything. Nothing here repairs.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Question:
 
 def diagnose(question: Question) -> tuple[Finding, ...]:
     """Every finding, in the order in which a person should cure them. Bounded in time; changes nothing."""
-    info = _look_at_podman(question.podman_argv)
+    info = look_at_podman(question.podman_argv)
     account = pwd.getpwuid(os.getuid()).pw_name
     return (
         judge_podman(info),
@@ -185,7 +185,8 @@ def _range_of(account: str, text: str) -> int:
     return total
 
 
-def _look_at_podman(argv: Sequence[str]) -> dict[str, Any] | str:
+def look_at_podman(argv: Sequence[str]) -> dict[str, Any] | str:
+    """What `podman info` says, or in a few words why it says nothing."""
     try:
         done = _podman(argv, "info", "--format", "json")
     except subprocess.TimeoutExpired:

@@ -7,7 +7,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -17,7 +17,9 @@ from gates.plan import CiOnly, GatePlan, plan_of
 from gates.spec import GateFile
 from gates.text import clean
 from mcp_ashigaru.settings import ConfigError, Settings
+from runner.admission import RepoLimits
 from runner.egress_rules import Egress, host_and_port, is_host, plain_host
+from runner.fair_queue import Priority
 from runner.fleet import Fleet, RepoRules
 from runner.policy import ChangeLimits, is_gits_own
 
@@ -28,6 +30,7 @@ PRESETS: Final = ("apt", "cargo", "go", "maven", "npm", "pip")
 _MAX_BYTES: Final = 256 * 1024
 _MAX_LISTED: Final = 200
 _MAX_REPOS: Final = 1000
+_MAX_RUNS: Final = 10_000
 _REPO: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){0,4}")
 
 
@@ -62,6 +65,12 @@ def _grant(text: str) -> str:
     return text
 
 
+def _priority(text: str) -> str:
+    if text not in set(Priority):
+        raise ValueError(f"must be one of {', '.join(Priority)}")
+    return text
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -75,6 +84,9 @@ class Table(_Section):
     allow_protected: Annotated[list[Annotated[str, AfterValidator(_grant)]], Field(max_length=_MAX_LISTED)] | None = (
         None
     )
+    priority: Annotated[str, AfterValidator(_priority)] | None = None
+    live_runs: Annotated[int, Field(ge=0, le=_MAX_RUNS)] | None = None
+    queued_runs: Annotated[int, Field(ge=0, le=_MAX_RUNS)] | None = None
 
 
 class RepoTable(Table):
@@ -92,7 +104,7 @@ class _File(_Section):
 class Said:
     """One repository's rules as the operator said them: presets by name, hosts as `host:port`.
 
-    gates: how it is judged, whatever its own gate file says; None: as that says.
+    gates: how it is judged, whatever its own gate file says; None: as that says. runs: how many there may be.
     """
 
     egress: tuple[str, ...] = ()
@@ -100,6 +112,8 @@ class Said:
     private: tuple[str, ...] = ()
     allow_protected: tuple[str, ...] = ()
     gates: GatePlan | CiOnly | None = None
+    priority: Priority = Priority.NORMAL
+    runs: RepoLimits = field(default_factory=RepoLimits)
 
     def tools(self) -> tuple[str, ...]:
         """The package managers that its presets are."""
@@ -128,6 +142,8 @@ class FleetFile:
                 egress=Egress(allowed=allowed, private_hosts=frozenset(said.private)),
                 limits=ChangeLimits(granted=said.allow_protected),
                 gates=said.gates,
+                priority=said.priority,
+                runs=said.runs,
             )
 
         return Fleet(default=rules(self.default), repos={repo: rules(said) for repo, said in self.repos.items()})
@@ -203,6 +219,11 @@ def _over(below: Said, table: Table) -> Said:
         presets=one(table.egress_presets, below.presets),
         private=one(table.egress_private, below.private),
         allow_protected=one(table.allow_protected, below.allow_protected),
+        priority=below.priority if table.priority is None else Priority(table.priority),
+        runs=RepoLimits(
+            live=below.runs.live if table.live_runs is None else table.live_runs,
+            queued=below.runs.queued if table.queued_runs is None else table.queued_runs,
+        ),
     )
 
 

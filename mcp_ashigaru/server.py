@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from gates.text import clean
 from mcp_ashigaru import __version__
-from mcp_ashigaru.toolsets import observe, pipeline
+from mcp_ashigaru.toolsets import ledger, observe, pipeline
 from runner.service import Service
 
 _LOG: Final = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ def build_server(service: Service, stopping: threading.Event) -> MCPServer[Any]:
     )
     pipeline.register(server, service, stopping)
     observe.register(server, service)
+    ledger.register(server, service)
     manners.tools = server.list_tools
     return server
 

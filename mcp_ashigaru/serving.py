@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+from functools import partial
 from types import FrameType
 from typing import Literal
 
@@ -15,9 +16,11 @@ import anyio
 import uvicorn
 
 from mcp_ashigaru.daemon import Daemon, Parts, running
+from mcp_ashigaru.draining import Drain
 from mcp_ashigaru.secrecy import Redacting, marked_of
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import ConfigError, Settings
+from mcp_ashigaru.standing_by import once_it_can
 from mcp_ashigaru.web.patience import PatientHttp
 
 _LOG = logging.getLogger(__name__)
@@ -25,23 +28,34 @@ _LAST_REQUESTS_S = 1
 _BACKLOG = 128
 
 
-def serve(settings: Settings, transport: Literal["streamable-http", "stdio"], parts: Parts | None = None) -> None:
+def serve(
+    settings: Settings,
+    transport: Literal["streamable-http", "stdio"],
+    parts: Parts | None = None,
+    *,
+    drain: bool = False,
+) -> None:
     """Serve until SIGTERM, SIGINT or, on stdio, the end of input. Sandboxes at work are left for the next start.
 
-    Raises ConfigError, RunnerError where it cannot start. Ends the process itself where a thread would hold it.
+    SIGUSR1, and with `drain` the first SIGTERM too: until the rounds at work have come to rest (`draining.Drain`).
+    Waits where nothing can be written yet; raises ConfigError, RunnerError where it cannot start for another reason.
+    Ends the process itself where a thread would hold it.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Redacting("%(asctime)s %(levelname)s %(name)s %(message)s", marked_of(settings)))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     for chatty in ("httpx", "httpx2", "alembic", "dbos"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    for name in (signal.SIGTERM, signal.SIGINT):
+    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(name, _leave_while_starting)
     # Bound before anything is started, so that a port in use costs nothing and is one sentence.
     with _listener(settings) as listener:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        with running(settings, parts) as daemon:
+        with once_it_can(partial(running, settings, parts), listener) as daemon:
             web = web_server(daemon, settings)
+            draining = Drain(rounds=daemon.rounds, leave=web.leave, stopping=daemon.stopping)
+            web.draining = draining if drain else None
+            signal.signal(signal.SIGUSR1, lambda *_: draining.begin())
             if transport == "stdio":
                 _speak_on_stdio(daemon, web)
             for name in (signal.SIGTERM, signal.SIGINT):
@@ -93,7 +107,7 @@ def _let_go() -> None:
         os._exit(0)
 
 
-def web_server(daemon: Daemon, settings: Settings) -> uvicorn.Server:
+def web_server(daemon: Daemon, settings: Settings) -> _Announcing:
     """A server of the daemon's app that bears with slow clients, and with many, up to a point."""
     config = uvicorn.Config(
         daemon.app,
@@ -118,13 +132,23 @@ class _Announcing(uvicorn.Server):
         super().__init__(config)
         self._daemon = daemon
         self._url = url
+        self.draining: Drain | None = None
+        """What SIGTERM begins instead of leaving at once, the first time."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             _LOG.info("serving MCP on %s/mcp", self._url)
 
+    def leave(self) -> None:
+        """Stop serving, from whichever thread."""
+        self._daemon.stopping.set()
+        self.should_exit = True
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if sig == signal.SIGTERM and self.draining is not None and not self.draining.begun:
+            self.draining.begin()
+            return
         self._daemon.stopping.set()
         super().handle_exit(sig, frame)
 

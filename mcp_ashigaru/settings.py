@@ -26,10 +26,13 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+from pydantic_settings import NoDecode, SettingsConfigDict, SettingsError
 
 from mcp_ashigaru.prices import DEFAULT_LADDER, DEFAULT_PRICES, Price
 from mcp_ashigaru.settings_faults import ConfigError, refuse_an_unclear_identity, sentence
+from mcp_ashigaru.settings_house import HouseSettings
+from mcp_ashigaru.settings_sandbox import SandboxSettings
+from runner.admission import RunLimits
 from runner.model import Bounds, Tier
 
 __all__ = [
@@ -64,7 +67,7 @@ def _state_home() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
 
 
-class Settings(BaseSettings):
+class Settings(SandboxSettings, HouseSettings):
     """The daemon's configuration, each field with its meaning and its unit."""
 
     model_config = SettingsConfigDict(
@@ -82,7 +85,7 @@ class Settings(BaseSettings):
     mcp_token: SecretStr | None = None
     """The operator's bearer token, with every scope. Off loopback this or one of `mcp-ashigaru token` is needed."""
     host_id: str = Field(default_factory=lambda: socket.gethostname().split(".")[0].lower() or "host")
-    slots: int = Field(default=5, ge=1, le=64)
+    slots: int = Field(default=5, ge=1, le=128)
     database_url: str | None = None
     """SQLAlchemy URL of the records; default SQLite in the state directory."""
     engine_database_url: str | None = None
@@ -122,6 +125,8 @@ class Settings(BaseSettings):
     ladder: tuple[Tier, ...] = DEFAULT_LADDER
     prices: dict[str, Price] = DEFAULT_PRICES
     bounds: Bounds = Bounds()
+    run_limits: RunLimits = RunLimits()
+    """How many runs there may be of a repository and of a caller."""
     repo_day_micro_usd: int = Field(default=0, ge=0)
     """What the runs of one repository may cost in a UTC day, together, in micro-dollars; 0: no bound."""
     day_micro_usd: int = Field(default=0, ge=0)
@@ -152,20 +157,6 @@ class Settings(BaseSettings):
     """How long after a reviewer's last remark the round that takes it up begins."""
     relay_hold_s: int = Field(default=300, ge=1, le=3600)
     """How long the relay holds a request while the daemon is away."""
-    agent_memory: int = 4 * 1024**3
-    gate_memory: int = 4 * 1024**3
-    gates_side_by_side: int = Field(default=2, ge=1, le=16)
-    """How many gates of one judgement run at once."""
-    sandbox_pids: int = Field(default=512, ge=32, le=32_768)
-    """Processes and threads that one sandbox may have."""
-    sandbox_cpus: float = Field(default=2, ge=0.1, le=1024)
-    """Processors that one sandbox may use up, where the host can hold it to that."""
-    sandbox_disk: int = Field(default=4 * 1024**3, ge=1024**2)
-    """Bytes that one sandbox may write to its tree and its output together."""
-    sandbox_files: int = Field(default=500_000, ge=1000, le=5_000_000)
-    """Files and directories that it may have there."""
-    disk_floor: int = Field(default=2 * 1024**3, ge=0)
-    """Bytes free below which no round starts; at half of it running sandboxes are stopped."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("ladder")
@@ -177,6 +168,8 @@ class Settings(BaseSettings):
         wrong = [tier.name for tier in ladder if tier.effort not in {"low", "medium", "high", "xhigh", "max"}]
         if wrong:
             raise ValueError(f"must give tier {wrong[0]} an effort of low, medium, high, xhigh or max")
+        if faults := [f"{tier.name} {fault}" for tier in ladder if (fault := tier.watchdogs.fault())]:
+            raise ValueError(f"must give tier {faults[0]}")
         return ladder
 
     @field_validator("github_url")

@@ -16,9 +16,11 @@ from runner.adapters.git_checkouts import GitCheckouts
 from runner.adapters.git_local import LocalRepositories
 from runner.adapters.github_forge import GithubForge, github_forge
 from runner.adapters.local_forge import LocalForge
-from runner.adapters.sql_engine import migrate, open_engine
+from runner.adapters.sql_engine import migrate, open_engine, probe
+from runner.adapters.sql_moments import SqlMoments
 from runner.adapters.sql_receipts import ReceiptedRecords, SqlReceipts
 from runner.adapters.sql_records import SqlRecords
+from runner.adapters.sql_slots import SqlSlots
 from runner.adapters.sql_spending import SqlSpending
 from runner.adapters.sql_tokens import SqlTokens
 from runner.adapters.system_clock import SystemClock
@@ -103,6 +105,16 @@ def spending_of(settings: Settings, records: Engine, clock: Clock) -> SqlSpendin
     return SqlSpending(records, clock, host=settings.host_id, budgets=budgets)
 
 
+def moments_of(settings: Settings, records: Engine) -> SqlMoments:
+    """The book of this host's moments on the records' database."""
+    return SqlMoments(records, settings.host_id)
+
+
+def slots_of(settings: Settings, records: Engine) -> SqlSlots:
+    """The book of this host's slots on the records' database."""
+    return SqlSlots(records, host=settings.host_id)
+
+
 @contextmanager
 def open_spending(settings: Settings) -> Iterator[Spending]:
     """The books of the state directory, usable with or without a running daemon."""
@@ -118,6 +130,12 @@ def open_spending(settings: Settings) -> Iterator[Spending]:
 def receipts_of(settings: Settings, records: Engine, clock: Clock) -> SqlReceipts:
     """The host's chain of receipts on the records' database."""
     return SqlReceipts(records, clock, host=settings.host_id, anchors=settings.state_dir / "receipts.anchors")
+
+
+def try_to_write(records: Engine, receipts: SqlReceipts) -> None:
+    """Nothing, where the records and their anchors can be written. Raises RecordsFault."""
+    probe(records)
+    receipts.anchor()
 
 
 @contextmanager
@@ -180,6 +198,11 @@ def ci_policy_of(settings: Settings) -> CiPolicy:
 def records_url(settings: Settings) -> str:
     """Where the records are."""
     return settings.database_url or f"sqlite:///{settings.state_dir}/ashigaru.db"
+
+
+def engine_url(settings: Settings) -> str:
+    """Where the durable engine's tables are."""
+    return settings.engine_database_url or f"sqlite:///{settings.state_dir}/engine.db"
 
 
 def records_file(settings: Settings) -> Path | None:

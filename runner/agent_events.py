@@ -147,7 +147,7 @@ def _block_told(block: Said) -> _Told | None:
             return (EventKind.TEXT, text, None)
         case "tool_use":
             name = text_of(block, "name") or "a tool"
-            return (EventKind.TOOL, _deed(name, inner_of(block, "input")), name)
+            return (EventKind.TOOL, deed_of(name, inner_of(block, "input")), name)
         case _:
             return None
 
@@ -165,7 +165,8 @@ def _reply_told(block: Said) -> _Told | None:
             return None
 
 
-def _deed(name: str, arguments: Said) -> str:
+def deed_of(name: str, arguments: Said) -> str:
+    """A tool call in a few words, with what it is about; not yet stripped of what is hidden in it."""
     # mcp__ash__delete_file is "delete_file" to a person.
     verb = name.rsplit("__", 1)[-1]
     objects = ("file_path", "path", "source", "from", "pattern", "destination", "to", "mode")

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from runner import reasons
 from runner.agent_reading import EventReader
 from runner.agent_watch import AgentWatch
 from runner.ahead import Ahead
@@ -23,14 +24,16 @@ from runner.launch import SYSTEM_PROMPT, claude_argv, claude_environment, launch
 from runner.layout import AttemptDirs, Layout
 from runner.model import Ending, RoundInput, Tier
 from runner.model_access import Allowance, ModelAccess
+from runner.moments import Moment, worked_s
 from runner.policy import ChangeLimits, protected_listing
 from runner.ports import Checkouts, Clock, Containers
 from runner.recipes import Recipes
-from runner.records import AttemptRecord, Records
+from runner.records import AttemptRecord, NoticeKind, Records
 from runner.rounds import Interrupted
 from runner.sandbox import agent_name
-from runner.sandbox_run import Cancelled, SandboxRunner
+from runner.sandbox_run import CANCEL_GRACE_S, Cancelled, SandboxRunner
 from runner.sandboxes import RunState, SandboxSpec
+from runner.timeline import begun
 from runner.transcript import Transcript
 
 _GRACE_S: Final = 5.0
@@ -92,6 +95,7 @@ class AgentRunner:
         if attempt.ending is not None:
             self._clear(round_input.run_id, step.attempt)
             return AgentEnded(ending=Ending(attempt.ending), detail=attempt.detail or "", retry_at=attempt.retry_at)
+        since = begun(dirs.root / "begun", attempt.started_at, self.sandboxes.moment())
         left = max(0, round_input.bounds.run_micro_usd - self.records.spent(round_input.run_id))
         self.model.open(
             Allowance(
@@ -124,19 +128,11 @@ class AgentRunner:
         elif not (dirs.out / "exit.json").exists():
             return self._end(round_input, step, dirs, attempt.transcript or Transcript(), None)
         stopped, transcript, doomed_now = self._watch(
-            round_input, step, tier, dirs, attempt, cancelled=cancelled, doomed=doomed
+            round_input, step, tier, dirs, attempt, since, cancelled=cancelled, doomed=doomed
         )
         if not doomed_now:
             return self._end(round_input, step, dirs, transcript, stopped)
-        self.records.end_attempt(
-            round_input.run_id,
-            step.attempt,
-            ending=Ending.KILLED,
-            detail="Stopped: the base is red.",
-            retry_at=None,
-            at=self.clock.now(),
-        )
-        self._clear(round_input.run_id, step.attempt)
+        self._ended(round_input, step, AgentEnded(ending=Ending.KILLED, detail="Stopped: the base is red."))
         return None
 
     # --- before ---
@@ -196,7 +192,8 @@ class AgentRunner:
         write_whole(dirs.inputs / "prompt.txt", task.encode("utf-8"))
         if guidance:
             write_whole(dirs.inputs / Path(SYSTEM_PROMPT).name, system_prompt(guidance).encode("utf-8"))
-        write_whole(dirs.inputs / "launch.json", launch_file(argv, environment))
+        launch = launch_file(argv, environment, completion_grace_s=tier.watchdogs.grace_s)
+        write_whole(dirs.inputs / "launch.json", launch)
 
     # --- during ---
 
@@ -207,6 +204,7 @@ class AgentRunner:
         tier: Tier,
         dirs: AttemptDirs,
         attempt: AttemptRecord,
+        since: Moment,
         *,
         cancelled: Callable[[], bool],
         doomed: Callable[[], bool],
@@ -214,7 +212,7 @@ class AgentRunner:
         """Read events until the sandbox has ended or was stopped: (why we stopped it, what was read, doomed)."""
         name = agent_name(round_input.run_id, step.attempt)
         lively = partial(self.model.lively, attempt.run_id, attempt.attempt)
-        watch = AgentWatch(self.clock, tier, attempt.started_at, lively)
+        watch = AgentWatch(self.clock, tier, worked_s(since, self.sandboxes.moment()), lively)
         transcript = attempt.transcript or Transcript()
         disk = self.sandboxes.disk.watch((dirs.tree, dirs.out))
         stopped: Stopped | None = None
@@ -229,19 +227,18 @@ class AgentRunner:
                 self.containers.stop(name, _GRACE_S)
                 return None, transcript, True
             if cancelled():
-                self.containers.stop(name, _GRACE_S)
+                self.containers.stop(name, CANCEL_GRACE_S)
                 self.reader.read(round_input.run_id, step.attempt, dirs, transcript, final=True)
                 raise Cancelled
             if self.sandboxes.stopping.is_set():
                 raise Interrupted
-            stopped = stopped or self._stop_if_over(name, watch, disk)
+            stopped = stopped or self._stop_if_over(name, watch.over(transcript), disk)
             if watch.heartbeat_due():
                 self.records.touch(round_input.run_id, self.clock.now())
             watch.rest(dirs.out / "exit.json")
 
-    def _stop_if_over(self, name: str, watch: AgentWatch, disk: DiskWatch) -> Stopped | None:
-        """Why the agent was stopped just now, by a clock or for what it wrote to the disk. Raises DiskLow."""
-        why = watch.over()
+    def _stop_if_over(self, name: str, why: Stopped | None, disk: DiskWatch) -> Stopped | None:
+        """Why the agent was stopped just now, by a watchdog or for what it wrote to the disk. Raises DiskLow."""
         if why is not None:
             self.containers.stop(name, _GRACE_S)
             return why
@@ -266,16 +263,19 @@ class AgentRunner:
             self.model.failure(run_id, step.attempt),
         )
         concluded = dated(concluded, self.clock.now())
-        self.records.end_attempt(
-            run_id,
-            step.attempt,
-            ending=concluded.ending.value,
-            detail=concluded.detail,
-            retry_at=concluded.retry_at,
-            at=self.clock.now(),
-        )
-        self._clear(run_id, step.attempt)
+        self._ended(round_input, step, concluded)
         return concluded
+
+    def _ended(self, round_input: RoundInput, step: RunAgent, ended: AgentEnded) -> None:
+        """It is on record how the agent ended, a person is told where a watchdog stopped it, and it is gone."""
+        run_id, at = round_input.run_id, self.clock.now()
+        self.records.end_attempt(
+            run_id, step.attempt, ending=ended.ending.value, detail=ended.detail, retry_at=ended.retry_at, at=at
+        )
+        told = reasons.watchdog(round_input.ladder[step.tier], ended)
+        if told is not None:
+            self.records.notify(run_id, f"watchdog:{step.attempt}", NoticeKind.WATCHDOG, told, at)
+        self._clear(run_id, step.attempt)
 
     def _exit_report(self, dirs: AttemptDirs, name: str) -> ExitReport | None:
         """The entrypoint's word where it left one, else the engine's; None where neither knows of an exit."""

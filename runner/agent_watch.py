@@ -1,4 +1,4 @@
-"""The clocks of one agent attempt, and when to look at it again."""
+"""The watchdogs of one agent attempt, and when to look at it again."""
 
 from __future__ import annotations
 
@@ -11,27 +11,33 @@ from runner.conclusion import Stopped
 from runner.model import Tier
 from runner.ports import Clock
 from runner.sandbox_run import pause_s
+from runner.stuck import circling
+from runner.transcript import Transcript
 
 _LOOKS: Final = 30
 _TICK_S: Final = 0.005
 _HEARTBEAT_S: Final = 5.0
 _LOOK_S: Final = 0.5
+# The entrypoint stops a process that stays; this is for one that the entrypoint cannot stop.
+_GRACE_MARGIN_S: Final = 1.0
 
 
 class AgentWatch:
-    """The two clocks of one attempt: since it began (UTC, it outlives the daemon) and since it last said anything."""
+    """Every clock of one attempt. They all run on the host's monotonic seconds: setting the wall clock moves none."""
 
-    def __init__(self, clock: Clock, tier: Tier, started_at: float, lively: Callable[[], bool]) -> None:
-        """Begin now, for an attempt that began at `started_at` (UTC seconds).
+    def __init__(self, clock: Clock, tier: Tier, elapsed_s: float, lively: Callable[[], bool]) -> None:
+        """Begin now, for an attempt that has been at work for `elapsed_s` already.
 
         lively: whether an answer of the model is on its way to it; it says nothing until a part of it is whole.
         """
         self._clock = clock
         self._tier = tier
         self._lively = lively
-        self._started_at = started_at
-        self._begun = self._heard = self._beat = self._looked = clock.monotonic()
+        self._heard = self._beat = self._looked = self._edited = clock.monotonic()
+        self._begun = self._heard - elapsed_s
         self._last_word: float | None = None
+        self._result: float | None = None
+        self._edits = self._calls = -1
 
     def rest(self, last_word: Path) -> None:
         """Wait until the next look: only a moment where the entrypoint has left its last word, for then it ends."""
@@ -63,11 +69,26 @@ class AgentWatch:
         self._beat = now
         return True
 
-    def over(self) -> Stopped | None:
-        """Why it has to be stopped by now, if it has."""
+    def over(self, transcript: Transcript) -> Stopped | None:
+        """Why it has to be stopped by now, if it has, after what it has said so far.
+
+        Once its result is there nothing else is asked of it than to leave.
+        """
         now = self._clock.monotonic()
-        if now - self._begun > self._tier.wall_s or self._clock.now() - self._started_at > self._tier.wall_s:
+        out_of_time = now - self._begun > self._tier.wall_s
+        if transcript.results:
+            self._result = now if self._result is None else self._result
+            stays = now - self._result > self._tier.watchdogs.grace_s + _GRACE_MARGIN_S
+            return Stopped.GRACE if stays or out_of_time else None
+        if out_of_time:
             return Stopped.WALL
+        if transcript.moves.edited != self._edits:
+            self._edits, self._edited = transcript.moves.edited, now
+        # Judged when a call was answered: of one that writes a long edit, or whose API is away, it says nothing.
+        went_on, self._calls = transcript.moves.since_edit != self._calls, transcript.moves.since_edit
+        circle = circling(transcript.moves, self._tier.watchdogs, now - self._edited if went_on else 0.0)
+        if circle is not None:
+            return Stopped(circle.value)
         if now - self._heard <= self._tier.idle_s:
             return None
         if self._lively():

@@ -35,6 +35,9 @@ _CUT_SHORT: Final = MappingProxyType(
         Ending.REFUSED: "the model declined part of it",
         Ending.IDLE_TIMEOUT: "it stopped making progress",
         Ending.WALL_TIMEOUT: "it ran out of time",
+        Ending.REPEATED_CALL: "it asked for the same thing again and again without getting on",
+        Ending.ALTERNATING_CALLS: "it went back and forth between the same two things without getting on",
+        Ending.NO_EDITS: "it looked around for long without editing a file",
         Ending.DISK_LIMIT: "it used more of the disk than it may",
     }
 )
@@ -117,13 +120,16 @@ _FENCE_BYTES: Final = 2 * len("===== ") + 2 * 24 + len(" begin ") + len("\n\n en
 _SMALLEST_SHARE: Final = 64
 
 
-def feedback_from_gate(diff: str, verdict: Failed, tier_name: str, ending: Ending | None = None) -> str:
-    """What the next tier is told when the gates refuse a candidate."""
+def feedback_from_gate(
+    diff: str, verdict: Failed, tier_name: str, ending: Ending | None = None, stuck_at: str = ""
+) -> str:
+    """What the next tier is told when the gates refuse a candidate. stuck_at: what a watchdog saw its agent do."""
     why = _cut_short(ending)
     cut = f" It was cut off: {why}." if why else ""
     return "\n".join(
         (
             f"Tier {clean(tier_name, 60)} made the changes below, and the repository's checks refuse them.{cut}",
+            *_stuck(stuck_at),
             block("report of the checks", f"{verdict.summary}\n\n{verdict.report}", _MAX_REPORT_BYTES),
             "These changes are in the files you have now. Keep what is right, repair what is not:",
             block("diff", diff, _MAX_DIFF_BYTES),
@@ -131,11 +137,12 @@ def feedback_from_gate(diff: str, verdict: Failed, tier_name: str, ending: Endin
     )
 
 
-def feedback_from_nothing(tier_name: str, ending: Ending | None = None) -> str:
-    """What the next tier is told when this one made no change."""
+def feedback_from_nothing(tier_name: str, ending: Ending | None = None, stuck_at: str = "") -> str:
+    """What the next tier is told when this one made no change. stuck_at: what a watchdog saw its agent do."""
     why = _cut_short(ending)
     cut = f" ({why})" if why else ""
-    return f"Tier {clean(tier_name, 60)} made no change{cut}. Make the change that the task asks for."
+    told = f"Tier {clean(tier_name, 60)} made no change{cut}. Make the change that the task asks for."
+    return "\n".join((told, *_stuck(stuck_at)))
 
 
 def feedback_from_policy(refusals: Sequence[str]) -> str:
@@ -175,6 +182,13 @@ def _end_of(log: str, max_bytes: int) -> str:
     """The end of a log, for that is where it says what went wrong."""
     data = log.encode("utf-8", "replace")
     return log if len(data) <= max_bytes else "[…]\n" + data[-max_bytes:].decode("utf-8", "ignore")
+
+
+def _stuck(stuck_at: str) -> tuple[str, ...]:
+    """What the last agent was stopped at, as data: it names what the agent named."""
+    if not stuck_at:
+        return ()
+    return ("Do not go the same way again; this is what it was stopped at:", block("stopped", stuck_at, 1024))
 
 
 def _cut_short(ending: Ending | None) -> str | None:

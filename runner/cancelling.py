@@ -35,8 +35,10 @@ class Canceller:
         run = self.records.run(run.run_id) or run
         if run.phase in REVIEW_PHASES:
             self._cancelled(run, "the branch and the pull request are left as they are.")
-        elif run.phase is Phase.WAITING or self.rounds.state(run.run_id, run.round) in _NOT_BEGUN:
-            # Nothing runs, and a free slot may be hours away.
+        elif run.phase is Phase.WAITING or (
+            run.phase is Phase.QUEUED and self.rounds.state(run.run_id, run.round) in _NOT_BEGUN
+        ):
+            # Nothing runs, and a free slot may be hours away. One that a start has queued again has work to be kept.
             self._cancelled(run, self._kept(run))
 
     def _cancelled(self, run: RunRecord, what_is_left: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from runner.ci import AWAITED
@@ -16,11 +17,10 @@ from runner.model import REVIEW_PHASES, WORKING_PHASES, Ending, Phase, RoundInpu
 from runner.model_access import ModelAccess
 from runner.ports import Clock, Containers
 from runner.records import Records, RunRecord
-from runner.sandbox import LABEL_RUN
+from runner.sandbox import LABEL_HOST, LABEL_RUN
 
 _LOG: Final = logging.getLogger(__name__)
 MAX_WAITS: Final = 40
-_GRACE_S: Final = 2.0
 _DEFAULT_RETRY_S: Final = 60.0
 _PHASES: Final = {
     Outcome.PUBLISHED: Phase.CI,
@@ -34,26 +34,34 @@ _PHASES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Closing:
-    """Carries out `Close`, and stops what an ended run has running. resubmit: enqueue a round after seconds."""
+    """Carries out `Close`, and removes what an ended run has running. resubmit: enqueue a round after seconds.
+
+    host: the label of this daemon's own sandboxes.
+    """
 
     containers: Containers
     records: Records
     clock: Clock
     layout: Layout
     model: ModelAccess
+    host: str
     resubmit: Callable[[RoundInput, float], None]
 
-    def stop_sandboxes(self, run_id: str) -> None:
-        """No sandbox of the run is running any more; their files are still there. Raises EngineDown."""
+    def remove_sandboxes(self, run_id: str) -> None:
+        """No sandbox of the run is left; their files are still there. Raises EngineDown, SandboxFault."""
         for found in self.containers.listing(run_id):
-            self.containers.stop(found.name, _GRACE_S)
+            self.containers.remove(found.name)
 
     def sweep(self) -> None:
-        """No sandbox is left whose run has no round in flight: what a close could not reach, or a fault left."""
+        """No sandbox is left whose run has no round in flight: what a close could not reach, or a fault left.
+
+        One of a run that is not on record goes too, if its label says that this very daemon made it.
+        """
         try:
             for found in self.containers.listing():
-                run = self.records.run(dict(found.labels).get(LABEL_RUN, ""))
-                if run is not None and run.phase not in WORKING_PHASES:
+                labels = dict(found.labels)
+                run = self.records.run(labels.get(LABEL_RUN, ""))
+                if labels.get(LABEL_HOST) == self.host if run is None else run.phase not in WORKING_PHASES:
                     self.containers.remove(found.name)
         except (Unavailable, SandboxFault):
             _LOG.warning("sandboxes of ended runs could not be swept; the next close tries again", exc_info=True)
@@ -61,11 +69,11 @@ class Closing:
     def close(self, round_input: RoundInput, step: Close) -> RoundClosed:
         """End the round. A repetition changes nothing. A container engine that is away does not keep it from ending."""
         run_id = round_input.run_id
-        self._clear(run_id)
+        self.clear(run_id)
         run = self.records.run(run_id)
         if run is not None and run.phase in WORKING_PHASES:
             self._record(round_input, run, step)
-        remove_tree(self.layout.run(run_id))
+        _forget(self.layout.run(run_id))
         self.sweep()
         return RoundClosed()
 
@@ -79,11 +87,11 @@ class Closing:
         due = 0.0 if run.cancel_requested or run.retry_at is None else run.retry_at - self.clock.now()
         self.resubmit(following, max(0.0, due))
 
-    def _clear(self, run_id: str) -> None:
+    def clear(self, run_id: str) -> None:
         """Nothing of the run is at work any more, as far as the container engine can be reached."""
         for attempt in self.records.attempts(run_id):
             self.model.shut(run_id, attempt.attempt)
-            remove_tree(self.layout.attempt(run_id, attempt.attempt).sockets)
+            _forget(self.layout.attempt(run_id, attempt.attempt).sockets)
             if attempt.ending is None:
                 self.records.end_attempt(
                     run_id,
@@ -94,8 +102,7 @@ class Closing:
                     at=self.clock.now(),
                 )
         try:
-            for found in self.containers.listing(run_id):
-                self.containers.remove(found.name)
+            self.remove_sandboxes(run_id)
         except (Unavailable, SandboxFault):
             # A model that it can reach it has no more; the rest is swept later.
             _LOG.warning("a round's sandboxes could not be removed", exc_info=True, extra={"run": run_id})
@@ -152,3 +159,11 @@ class Closing:
             },
             now,
         )
+
+
+def _forget(path: Path) -> None:
+    """Files that nobody needs any more; what the host does not let go of keeps no round from its end."""
+    try:
+        remove_tree(path)
+    except OSError:
+        _LOG.warning("files of an ended round are left at %s", path, exc_info=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, assert_never
+from typing import Final
 
 from gates.text import clean
 from runner.agent_events import MAX_SUMMARY_CHARS
 from runner.facts import AgentEnded
 from runner.model import Ending
+from runner.stuck import Circle, in_words
 from runner.transcript import Result, Transcript
 
 
@@ -18,6 +19,10 @@ class Stopped(StrEnum):
 
     IDLE = "idle"
     WALL = "wall"
+    GRACE = "grace"
+    REPEATED = "repeated"
+    ALTERNATING = "alternating"
+    NO_EDITS = "no_edits"
     CANCEL = "cancel"
     BUDGET = "budget"
     REPO_BUDGET = "repo_budget"
@@ -79,6 +84,22 @@ _BY_REASON: Final = {
     "prompt_too_long": Ending.PROMPT_TOO_LONG,
 }
 _REFUSALS: Final = frozenset({Stopped.REPO_BUDGET, Stopped.DAY_BUDGET, Stopped.HALT})
+_CIRCLES: Final = {
+    Stopped.REPEATED: Ending.REPEATED_CALL,
+    Stopped.ALTERNATING: Ending.ALTERNATING_CALLS,
+    Stopped.NO_EDITS: Ending.NO_EDITS,
+}
+_STOPPED: Final = {
+    Stopped.BUDGET: (Ending.RUN_BUDGET, "the run's money is used up"),
+    Stopped.REPO_BUDGET: (Ending.REPO_BUDGET, "the repository's money of the day is used up"),
+    Stopped.DAY_BUDGET: (Ending.DAY_BUDGET, "the money of the day is used up"),
+    Stopped.HALT: (Ending.HALTED, "all spending is halted"),
+    Stopped.DISK: (Ending.DISK_LIMIT, "it used more of the disk than it may and was stopped"),
+    Stopped.CANCEL: (Ending.KILLED, "it was cancelled"),
+    Stopped.GRACE: (Ending.KILLED, "it was stopped, and there is no result"),
+    Stopped.IDLE: (Ending.IDLE_TIMEOUT, "it did nothing for too long and was stopped"),
+    Stopped.WALL: (Ending.WALL_TIMEOUT, "its time was up and it was stopped"),
+}
 _KILLED_CODES: Final = frozenset({129, 130, 137, 143})
 
 
@@ -90,16 +111,21 @@ def conclude(
 ) -> AgentEnded:
     """Name the ending. exit_report None: the sandbox is gone and left no word of its exit.
 
-    Success is exactly one result event that is no error, is "completed" and has a turn, from a process that exited 0
-    (or had to be ended after saying so). A clock of ours that stopped an agent while the API failed it is the API's
-    trouble, not the agent's.
+    Success is exactly one result event that is no error, is "completed" and has a turn, from a process that exited 0,
+    or that had to be stopped because it stayed after saying so, which is an ending of its own. A clock of ours that
+    stopped an agent while the API failed it is the API's trouble, not the agent's.
     """
     if transcript.results > 1:
         return _ended(Ending.UNREADABLE, f"{transcript.results} results came where one is right")
     result = transcript.result
-    if result is not None and _succeeded(result, exit_report):
-        ending = Ending.REFUSED if result.safety_stops else Ending.COMPLETED
-        return _ended(ending, clean(result.text, MAX_SUMMARY_CHARS))
+    # A process that has said its result and then will not leave has done its work all the same.
+    stayed = stopped is Stopped.GRACE or (exit_report is not None and exit_report.reason == "grace")
+    left = exit_report is not None and exit_report.code == 0
+    if result is not None and _succeeded(result, at_end=left or stayed):
+        finished = Ending.COMPLETED if left else Ending.STOPPED_AFTER_RESULT
+        return _ended(Ending.REFUSED if result.safety_stops else finished, clean(result.text, MAX_SUMMARY_CHARS))
+    if stopped is Stopped.GRACE and result is not None:
+        return _by_exit(transcript, exit_report or ExitReport(reason="grace"), upstream)
     if stopped is not None and not (stopped in _REFUSALS and _had_its_say(result)):
         return _stopped_by_us(transcript, stopped, upstream)
     if exit_report is None:
@@ -110,27 +136,12 @@ def conclude(
 
 
 def _stopped_by_us(transcript: Transcript, stopped: Stopped, upstream: UpstreamFailure | None) -> AgentEnded:
-    match stopped:
-        case Stopped.BUDGET:
-            return _ended(Ending.RUN_BUDGET, "the run's money is used up")
-        case Stopped.REPO_BUDGET:
-            return _ended(Ending.REPO_BUDGET, "the repository's money of the day is used up")
-        case Stopped.DAY_BUDGET:
-            return _ended(Ending.DAY_BUDGET, "the money of the day is used up")
-        case Stopped.HALT:
-            return _ended(Ending.HALTED, "all spending is halted")
-        case Stopped.DISK:
-            return _ended(Ending.DISK_LIMIT, "it used more of the disk than it may and was stopped")
-        case Stopped.CANCEL:
-            return _ended(Ending.KILLED, "it was cancelled")
-        case Stopped.IDLE | Stopped.WALL if upstream is not None or transcript.retrying:
-            return _failed_by_api(transcript, upstream, "the model API did not answer until the clock ran out")
-        case Stopped.IDLE:
-            return _ended(Ending.IDLE_TIMEOUT, "it did nothing for too long and was stopped")
-        case Stopped.WALL:
-            return _ended(Ending.WALL_TIMEOUT, "its time was up and it was stopped")
-        case _:
-            assert_never(stopped)
+    if stopped in {Stopped.IDLE, Stopped.WALL} and (upstream is not None or transcript.retrying):
+        return _failed_by_api(transcript, upstream, "the model API did not answer until the clock ran out")
+    if stopped in _CIRCLES:
+        circle = Circle(stopped.value)
+        return _ended(_CIRCLES[stopped], f"it {in_words(circle, transcript.moves)} and was stopped")
+    return _ended(*_STOPPED[stopped])
 
 
 def _had_its_say(result: Result | None) -> bool:
@@ -138,10 +149,8 @@ def _had_its_say(result: Result | None) -> bool:
     return result is not None and result.terminal_reason in _BY_REASON
 
 
-def _succeeded(result: Result, exit_report: ExitReport | None) -> bool:
-    # A process that has said its result and then will not leave has done its work all the same.
-    left = exit_report is not None and (exit_report.code == 0 or exit_report.reason == "grace")
-    return left and not result.is_error and result.terminal_reason == "completed" and result.num_turns >= 1
+def _succeeded(result: Result, *, at_end: bool) -> bool:
+    return at_end and not result.is_error and result.terminal_reason == "completed" and result.num_turns >= 1
 
 
 def _by_exit(transcript: Transcript, exit_report: ExitReport, upstream: UpstreamFailure | None) -> AgentEnded:
@@ -176,8 +185,9 @@ def _failed_by_api(transcript: Transcript, upstream: UpstreamFailure | None, det
     error = transcript.api_error or ""
     if result is not None:
         status = result.api_error_status
-    if upstream is not None and (result is None or status is None):
-        # An answer that breaks down in its middle has no status that the CLI could tell of; the gateway saw why.
+    if upstream is not None and (result is None or status in {None, upstream.status}):
+        # An answer that breaks down in its middle has no status that the CLI could tell of; the gateway saw why. Of one
+        # that failed as a whole it saw the API's own word, and one status stands for several.
         status, error = upstream.status, upstream.type or error
     ending = _api_ending(status, error)
     retry_at = None

@@ -6,6 +6,7 @@ thing they can learn: that an issue they want to have worked is taken.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from runner.callers import Caller, Scope
@@ -13,9 +14,11 @@ from runner.changed import RunDiff
 from runner.digest import Digest
 from runner.errors import NotPermitted, NotPossible
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
+from runner.ledger import RunLine
 from runner.logs import Log, Wanted
 from runner.model import Phase
 from runner.owners import unknown_run
+from runner.pool import PoolSeen
 from runner.promoting import NotPromoted, Promoted, not_ours
 from runner.records import RunRecord
 from runner.service import Service
@@ -48,10 +51,10 @@ class Desk:
         self._need(Scope.DISPATCH, intent.run_id)
         return self._service.cancel(intent)
 
-    def retry(self, run_id: str, *, from_start: bool = False) -> RunRecord:
+    def retry(self, run_id: str, *, from_start: bool = False, tier: str | None = None) -> RunRecord:
         """See `Service.retry`."""
         self._need(Scope.DISPATCH, run_id)
-        return self._service.retry(run_id, from_start=from_start)
+        return self._service.retry(run_id, from_start=from_start, tier=tier)
 
     def promote(self, intent: Promote) -> Promoted | NotPromoted:
         """See `Service.promote`."""
@@ -78,10 +81,21 @@ class Desk:
         owner = self._caller.name if self._caller.own_runs else None
         return self._service.list_runs(repo=repo, phases=phases, owner=owner, limit=limit)
 
+    def pool_seen(self, runs: Sequence[RunRecord]) -> dict[str, PoolSeen]:
+        """See `Service.pool_seen`, of runs that the caller was shown."""
+        self._need(Scope.READ)
+        return self._service.pool_seen([run for run in runs if self._caller.sees(run.owner)])
+
     def today(self) -> Today:
         """See `Service.today`: of all runs together, whoever asks."""
         self._need(Scope.READ)
         return self._service.today()
+
+    def ledger(self, *, since: float, repo: str | None) -> list[RunLine]:
+        """See `Service.ledger`: of the runs that the caller sees."""
+        self._need(Scope.READ)
+        owner = self._caller.name if self._caller.own_runs else None
+        return self._service.ledger(since=since, repo=repo, owner=owner)
 
     def logs(self, run_id: str, wanted: Wanted) -> Log:
         """See `Service.logs`."""

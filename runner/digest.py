@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gates.text import clean, usd
+from gates.text import clean, usd, utc
 from runner.ci import AWAITED, CiState
+from runner.estimate import Place, words
+from runner.fair_queue import Priority
 from runner.model import WORKING_PHASES, Phase
+from runner.phase_words import DOING, NEXT
 from runner.spending import Today, day_words
 
 MAX_HEADLINE_CHARS: Final = 600
@@ -73,7 +74,7 @@ class NoticeSeen:
 class RunView:
     """What the records hold of a run, as plain values. Lists are oldest first; times are UTC seconds.
 
-    budget_micro_usd: what the run may spend. retry_at: when the next try is due, while waiting.
+    budget_micro_usd: what the run may spend. retry_at: when the next try is due, while waiting. slot: the one it has.
     """
 
     run_id: str
@@ -105,6 +106,9 @@ class RunView:
     budget_micro_usd: int | None = None
     retry_at: float | None = None
     cancel_requested: bool = False
+    priority: Priority = Priority.NORMAL
+    slot: str | None = None
+    place: Place | None = None
 
 
 class Digest(BaseModel):
@@ -118,6 +122,9 @@ class Digest(BaseModel):
     phase: str = Field(
         description="queued, preparing, agent, gate, publishing, waiting, ci, awaiting_review, or how it ended."
     )
+    slot: str | None = Field(description="The slot it is at work in, ashigaru-1 and so on.")
+    priority: str = Field(description="low, normal or high.")
+    place: Place | None = Field(description="While it is queued: its place from 1, and in how many seconds it begins.")
     headline: str = Field(max_length=MAX_HEADLINE_CHARS, description="All of it in a few sentences.")
     next: str = Field(description="What happens next, and who does it.")
     reason: str | None = Field(description="Why it waits or ended, if it does.")
@@ -144,18 +151,22 @@ class Digest(BaseModel):
     day_micro_usd: int = Field(description="What all runs together have cost since midnight UTC.")
     repo_day_micro_usd: int = Field(description="What of it this repository's runs have cost.")
     halted: str | None = Field(description="Why the operator has halted all spending, if so.")
+    standstill: str | None = Field(description="Why the daemon can write nothing down just now, if it cannot.")
     cursor: int = Field(description="Pass it as `since` to learn what is new.")
 
 
-def describe(view: RunView) -> Digest:
-    """The run told from the view alone: the same view always gives the same digest."""
+def describe(view: RunView, *, standstill: str | None = None) -> Digest:
+    """The run told from what is given alone. standstill: why the daemon can write nothing down just now, if so."""
     return Digest(
         run_id=view.run_id,
         repo=view.repo,
         issue=view.issue,
         phase=view.phase.value,
-        headline=_headline(view),
-        next=_next(view),
+        slot=view.slot,
+        priority=view.priority.value,
+        place=view.place,
+        headline=_headline(view, standstill),
+        next=_next(view) if standstill is None else "Nothing is lost; it goes on by itself.",
         reason=None if view.reason is None else clean(view.reason, 500),
         tier=view.tier,
         tiers_tried=list(view.tiers_tried[-_MAX_LISTED:]),
@@ -181,6 +192,7 @@ def describe(view: RunView) -> Digest:
         day_micro_usd=0 if view.today is None else view.today.spent,
         repo_day_micro_usd=0 if view.today is None else view.today.repo_spent,
         halted=_halted(view),
+        standstill=None if standstill is None else clean(standstill, 300),
         cursor=view.cursor,
     )
 
@@ -194,33 +206,21 @@ def _shown(verdict: VerdictSeen) -> VerdictSeen:
     )
 
 
-_DOING: Final = MappingProxyType(
-    {
-        Phase.QUEUED: "is queued",
-        Phase.PREPARING: "is being prepared",
-        Phase.GATE: "is with the gates",
-        Phase.PUBLISHING: "is being published",
-        Phase.WAITING: "waits",
-        Phase.CI: "is with the forge's CI",
-        Phase.AWAITING_REVIEW: "awaits review",
-        Phase.MERGED: "is merged",
-        Phase.SHIPPED: "is shipped",
-        Phase.ESCALATED: "needs a person",
-        Phase.BLOCKED: "is blocked",
-        Phase.CANCELLED: "was cancelled",
-    }
-)
-
-
-def _headline(view: RunView) -> str:
-    doing = _DOING.get(view.phase, f"is worked on by tier {view.tier or '?'}, attempt {view.attempt}")
-    parts = [f"{view.repo} #{view.issue} {doing}."]
+def _headline(view: RunView, standstill: str | None) -> str:
+    doing = DOING.get(view.phase, f"is worked on by tier {view.tier or '?'}, attempt {view.attempt}")
+    parts = [f"{view.repo} #{view.issue} {doing}{'' if view.slot is None else f' in {view.slot}'}."]
+    if standstill is not None:
+        parts.append(clean(standstill, 200))
+    elif view.phase is Phase.QUEUED and view.place is not None:
+        parts.append(words(view.place))
     if view.pull is not None:
         parts.append(f"Pull request #{view.pull.number}: {view.pull.url}")
     if view.reason:
         parts.append(clean(view.reason, 240))
     elif view.phase is Phase.AGENT and view.recent_actions:
         parts.append(f"Last: {clean(view.recent_actions[-1], 80)}.")
+    stopped = [one.text for one in view.notices if one.kind == "watchdog" and view.phase in WORKING_PHASES]
+    parts.extend(clean(text, 160) for text in stopped[-1:])
     if red := [verdict for verdict in view.verdicts if verdict.what == "head" and verdict.outcome == "failed"]:
         parts.append(f"The gates refused {red[-1].tier or 'a candidate'}: {clean(red[-1].summary, 100)}.")
     of = "" if view.budget_micro_usd is None else f" of {usd(view.budget_micro_usd)}"
@@ -236,20 +236,6 @@ def _halted(view: RunView) -> str | None:
     return clean(view.today.halt.reason, 300)
 
 
-_NEXT: Final = MappingProxyType(
-    {
-        Phase.QUEUED: "The next free slot takes it up.",
-        Phase.PREPARING: "The agent starts when the clone is ready.",
-        Phase.AGENT: "When the agent has finished, its changes go to the gates.",
-        Phase.GATE: "If the gates pass, a pull request opens; if not, the next dearer tier tries.",
-        Phase.PUBLISHING: "The pull request opens, and then it awaits your review.",
-        Phase.SHIPPED: "Nothing; the work is done, and the base branch is green with it.",
-        Phase.BLOCKED: "Put right what the reason says, then dispatch the ticket again with work_ticket.",
-        Phase.CANCELLED: "Nothing, unless the ticket is dispatched again with work_ticket.",
-    }
-)
-
-
 def _next(view: RunView) -> str:
     if view.cancel_requested and view.phase in WORKING_PHASES:
         return "It is being cancelled; its work is kept on its branch."
@@ -257,7 +243,7 @@ def _next(view: RunView) -> str:
         case Phase.WAITING if _halted(view) is not None:
             return "It goes on when the operator has said `mcp-ashigaru resume`; cancel stops it."
         case Phase.WAITING:
-            when = "" if view.retry_at is None else f" at {_clock(view.retry_at)}"
+            when = "" if view.retry_at is None else f" at {utc(view.retry_at)}"
             return f"It tries again by itself{when}; cancel stops it."
         case Phase.AWAITING_REVIEW:
             return _next_in_review(view)
@@ -268,7 +254,7 @@ def _next(view: RunView) -> str:
         case Phase.ESCALATED:
             return f"A person has to look at branch {view.branch}; request_changes starts a new round."
         case _:
-            return _NEXT[view.phase]
+            return NEXT[view.phase]
 
 
 def _next_in_review(view: RunView) -> str:
@@ -285,10 +271,3 @@ def _next_when_merged(view: RunView) -> str:
     if view.pipeline in {None, CiState.NONE}:
         return "Nothing; the work is done."
     return "Look at the base branch's checks: the work is merged, and they are not green with it."
-
-
-def _clock(at: float) -> str:
-    try:
-        return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (ValueError, OverflowError, OSError):
-        return "a time that makes no sense"

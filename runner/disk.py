@@ -115,16 +115,26 @@ def writable_by(spec: SandboxSpec) -> tuple[Path, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Disk:
-    """The host's disk at `state_dir`, with its limits. room: how it is looked at."""
+    """The host's disk at `state_dir`, with its limits. room: how it is looked at.
+
+    relief: puts away what may go, where there is no room for a round; what it has to say, "" for nothing.
+    """
 
     state_dir: Path
     clock: Clock
     limits: DiskLimits = DiskLimits()
     room: Callable[[Path], Room] = room_at
+    relief: Callable[[], str] | None = None
 
     def fit_for_a_round(self) -> None:
-        """Nothing while there is room for one. Raises DiskLow."""
-        self._at_least(self.limits.floor)
+        """Nothing while there is room for one, or room was made. Raises DiskLow."""
+        try:
+            self._at_least(self.limits.floor)
+        except DiskLow:
+            if self.relief is None:
+                raise
+            said = self.relief()
+            self._at_least(self.limits.floor, f" ({said})" if said else "")
 
     def fit_to_go_on(self) -> Room:
         """The room there is, while running sandboxes may go on. Raises DiskLow."""
@@ -134,15 +144,15 @@ class Disk:
         """Begin to watch what a sandbox writes to those directories."""
         return DiskWatch(self, places)
 
-    def _at_least(self, floor: int) -> Room:
+    def _at_least(self, floor: int, said: str = "") -> Room:
         left = self.room(self.state_dir)
         if left.free < floor:
             raise DiskLow(
-                f"The host's disk has {left.free // _MIB} MiB free, less than the {floor // _MIB} that are kept; "
+                f"The host's disk has {left.free // _MIB} MiB free, less than the {floor // _MIB} that are kept{said}; "
                 "free some space, or lower ASHIGARU_DISK_FLOOR"
             )
         if left.files is not None and left.files < min(self.limits.entries, _FEW_FILES):
-            raise DiskLow(f"The host's disk has room for {left.files} more files only; remove some")
+            raise DiskLow(f"The host's disk has room for {left.files} more files only{said}; remove some")
         return left
 
 

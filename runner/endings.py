@@ -22,6 +22,7 @@ class Reaction(StrEnum):
 ENDINGS: Final = MappingProxyType(
     {
         Ending.COMPLETED: Reaction.COLLECT,
+        Ending.STOPPED_AFTER_RESULT: Reaction.COLLECT,
         Ending.MAX_TURNS: Reaction.COLLECT,
         Ending.TIER_BUDGET: Reaction.COLLECT,
         Ending.RUN_BUDGET: Reaction.COLLECT_LAST,
@@ -29,6 +30,9 @@ ENDINGS: Final = MappingProxyType(
         Ending.REFUSED: Reaction.COLLECT,
         Ending.IDLE_TIMEOUT: Reaction.COLLECT,
         Ending.WALL_TIMEOUT: Reaction.COLLECT,
+        Ending.REPEATED_CALL: Reaction.COLLECT,
+        Ending.ALTERNATING_CALLS: Reaction.COLLECT,
+        Ending.NO_EDITS: Reaction.COLLECT,
         Ending.REPO_BUDGET: Reaction.WAIT,
         Ending.DAY_BUDGET: Reaction.WAIT,
         Ending.HALTED: Reaction.WAIT,
@@ -49,6 +53,15 @@ ENDINGS: Final = MappingProxyType(
     }
 )
 """The one table: every ending there is, and what it leads to."""
+
+FINISHED: Final = frozenset({Ending.COMPLETED, Ending.STOPPED_AFTER_RESULT})
+"""The agent said that it had done what it was asked to."""
+
+STUCK: Final = frozenset({Ending.REPEATED_CALL, Ending.ALTERNATING_CALLS, Ending.NO_EDITS})
+"""The agent went round in circles; the ending's detail says at what, and the next tier is told."""
+
+WATCHDOGS: Final = STUCK | {Ending.STOPPED_AFTER_RESULT, Ending.IDLE_TIMEOUT, Ending.WALL_TIMEOUT}
+"""We stopped it while it ran, for what it did or no longer did."""
 
 RETRY_AFTER_S: Final = MappingProxyType(
     {

@@ -12,7 +12,16 @@ from runner.agent_run import AgentRunner
 from runner.base_run import BaseJudge
 from runner.closing import Closing
 from runner.disk import Disk
-from runner.errors import CheckoutFault, ImageMissing, Leaked, PushRejected, RunnerError, Unavailable, UnknownRepo
+from runner.errors import (
+    CheckoutFault,
+    ImageMissing,
+    Leaked,
+    PushRejected,
+    RecordsDown,
+    Rejected,
+    RunnerError,
+    Unavailable,
+)
 from runner.facts import (
     BaseJudged,
     CancelSeen,
@@ -35,7 +44,7 @@ from runner.facts import (
 )
 from runner.gate_run import GateRunner, Question
 from runner.keeping import Keeper
-from runner.model import Candidate, Phase, RoundInput
+from runner.model import WORKING_PHASES, Candidate, Phase, RoundInput
 from runner.planning import Planner
 from runner.ports import Checkouts, Clock, Forge
 from runner.preparing import Preparer
@@ -71,6 +80,7 @@ class Engine:
     def carry_out(self, round_input: RoundInput, step: Step) -> Fact:
         """Do `step` and say what happened. World trouble is a `Trouble` fact; anything raised is a fault of ours.
 
+        But for RecordsDown: nothing can be written down for now, and the step is to be done again when it can.
         `runner.rounds.Interrupted` passes through: the daemon is leaving and the step will be done again. A round
         that cannot be closed is left in flight in the same way, for its outcome would be lost otherwise.
         """
@@ -84,20 +94,22 @@ class Engine:
             fact = self._told(round_input, step)
         if isinstance(fact, RoundClosed):
             return fact
-        _LOG.error("a round could not be closed; it is closed at the next start", extra={"run": round_input.run_id})
+        _LOG.error("a round could not be closed; it is tried again", extra={"run": round_input.run_id})
         raise Interrupted
 
     def _told(self, round_input: RoundInput, step: Step) -> Fact:
         """The step's fact, with the world's faults as facts."""
         try:
             return self._unless_unwanted(round_input, step)
+        except RecordsDown:
+            raise
         except Unavailable as exc:
             return Trouble(detail=str(exc), retry_after_s=exc.retry_after_s)
         except ImageMissing as exc:
             return Trouble(detail=str(exc), retry_after_s=_DISK_RETRY_S)
         except Leaked as exc:
             return LeakFound(detail=str(exc))
-        except (PushRejected, UnknownRepo) as exc:
+        except (PushRejected, Rejected) as exc:
             return Unworkable(reason=str(exc))
         except RunnerError as exc:
             return Trouble(detail=str(exc), retry_after_s=60.0)
@@ -106,11 +118,11 @@ class Engine:
             return Trouble(detail=f"The host refused: {exc.strerror or exc}.", retry_after_s=_DISK_RETRY_S)
 
     def _unless_unwanted(self, round_input: RoundInput, step: Step) -> Fact:
-        """Do the step, unless a later round has taken over or the run was cancelled."""
+        """Do the step, unless a later round has taken over, or the run was cancelled or has ended by its record."""
         run = self._run(round_input)
         if isinstance(step, Close):
             return self._close(round_input, run, step)
-        if run.round > round_input.number:
+        if run.round > round_input.number or run.phase not in WORKING_PHASES:
             return CancelSeen()
         if isinstance(step, SaveWork):
             self._settle(run.run_id)
@@ -121,7 +133,7 @@ class Engine:
             except Cancelled:
                 pass
         self._settle(run.run_id)
-        self.closing.stop_sandboxes(run.run_id)
+        self.closing.remove_sandboxes(run.run_id)
         return CancelSeen()
 
     def _settle(self, run_id: str) -> None:

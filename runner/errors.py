@@ -11,11 +11,13 @@ RunnerError                 str(e) is one sentence with a cure, fit to show a ca
   Unavailable               the world's fault: the same call may work later (retry_after_s)
     ForgeDown               the forge did not answer, or answered with a fault of its own
     EngineDown              the container engine did not answer
+    DiskLow                 the host's disk, or the engine's, has too little room
   SandboxFault              a container could not be made to do its work
     ImageMissing            the image is not on this host
   CheckoutFault             git could not do its work
     PushRejected            the remote branch was not where it was expected
   RecordsFault              the records could not be read or written
+    RecordsDown               nothing can be written down for now: the work stands still until it can
   Leaked                    a secret of ours stood in what was about to be kept or told; the run is quarantined
 """
 
@@ -97,6 +99,13 @@ class PushRejected(CheckoutFault):
 
 class RecordsFault(RunnerError):
     """The records could not be read or written."""
+
+
+class RecordsDown(RecordsFault):
+    """Nothing can be written down for now: the disk is full or fails, or somebody holds the database.
+
+    Whoever does a step does it again when it is over: it has no outcome as long as none can be recorded.
+    """
 
 
 class Leaked(RunnerError):

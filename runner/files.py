@@ -47,9 +47,15 @@ def tail_untrusted(path: Path, *, limit: int) -> bytes | None:
 
 
 def remove_tree(path: Path) -> None:
-    """Nothing is left at `path`. Directories that were made unreadable by their owner are opened first."""
+    """Nothing is left at `path`. Directories that were made unreadable by their owner are opened first.
 
-    def unlock(_function: object, name: str, _error: object) -> None:
+    Raises OSError, as the host gave it, where something stays all the same.
+    """
+    refused: list[OSError] = []
+
+    def unlock(_function: object, name: str, error: tuple[type[BaseException], BaseException, object]) -> None:
+        if isinstance(error[1], OSError):
+            refused.append(error[1])
         with contextlib.suppress(OSError):
             parent = Path(name).parent
             parent.chmod(0o700)
@@ -61,3 +67,5 @@ def remove_tree(path: Path) -> None:
 
     if path.is_symlink() or path.exists():
         shutil.rmtree(path, onerror=unlock)
+    if refused and os.path.lexists(path):
+        raise refused[0]

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gates.plan import CiOnly, GatePlan
+from runner.admission import RepoLimits
 from runner.egress_rules import Egress
+from runner.fair_queue import Priority
 from runner.policy import ChangeLimits
 
 
@@ -14,12 +16,15 @@ from runner.policy import ChangeLimits
 class RepoRules:
     """For one repository. The defaults allow nothing.
 
-    gates: how it is judged, whatever its own gate file says; None: as that says.
+    gates: how it is judged, whatever its own gate file says; None: as that says. priority: of tickets that name none.
+    runs: how many there may be.
     """
 
     egress: Egress = field(default_factory=Egress)
     limits: ChangeLimits = field(default_factory=ChangeLimits)
     gates: GatePlan | CiOnly | None = None
+    priority: Priority = Priority.NORMAL
+    runs: RepoLimits = field(default_factory=RepoLimits)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,30 +8,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol, assert_never
 
+from runner.ages import Ages
+from runner.allowed import FollowPolicy
 from runner.answering import MAX_REMARKS, RoundEnd, answer, dispositions, feedback_from_remarks
 from runner.brief import feedback_from_ci
-from runner.ci import AWAITED, Ci, CiPolicy, CiState, weigh
-from runner.errors import Leaked
+from runner.ci import AWAITED, Ci, CiState, weigh
+from runner.errors import Leaked, Rejected, Unavailable
 from runner.following import Deed, Landed, Repair, Rest, Revise, Show, Shut, Sight, decide, may_ask
 from runner.guard import Guard
-from runner.model import (
-    DONE_PHASES,
-    REVIEW_PHASES,
-    Bounds,
-    Cause,
-    Check,
-    CheckState,
-    Phase,
-    RoundInput,
-    Tier,
-)
+from runner.model import DONE_PHASES, REVIEW_PHASES, Cause, Check, CheckState, Phase, RoundInput
 from runner.ports import Checkouts, Clock, Forge
 from runner.publishing import LABEL_UNJUDGED
-from runner.records import NoticeKind, Records, RunChange, RunRecord, TakenUp
+from runner.reasons import UNSEEN, of_the_round, unseen
+from runner.records import NoticeKind, Records, RunChange, RunRecord
+from runner.remarks import Remark, TakenUp
 from runner.round_after import round_after, tier_above, tier_of
+from runner.unseen import Unseen
 
 _LOG: Final = logging.getLogger(__name__)
 _STALE_S: Final = 60.0
@@ -49,31 +44,38 @@ class Submit(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FollowPolicy:
-    """Whose checks count, how rounds that nobody called for are climbed and bounded, and how long remarks settle."""
-
-    ci: CiPolicy
-    ladder: tuple[Tier, ...]
-    bounds: Bounds
-    settle_s: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Follower:
-    """Looks at one run at a time. alone: keeps callers away from a run meanwhile. merged: puts a merge on record."""
+    """Looks at one run at a time. alone: keeps callers away from a run meanwhile.
+
+    landed: puts a merge on record, and says whether it was ours.
+    """
 
     records: Records
     forge: Forge
     checkouts: Checkouts
     clock: Clock
+    ages: Ages
     policy: FollowPolicy
     alone: Callable[[str], AbstractContextManager[None]]
-    merged: Callable[[RunRecord, str], None]
+    landed: Callable[[RunRecord, str], bool]
     submit: Submit
     guard: Guard
+    unseen: Unseen = field(default_factory=Unseen)
 
     def look(self, run_id: str) -> bool:
-        """Look once, and do what is due; whether anything came of it. Raises RunnerError when the world is away."""
+        """Look once, and do what is due; whether anything came of it. Raises RunnerError when the world is away.
+
+        Where that is for longer, or until a person does something, the run says so until the next look that sees.
+        """
+        try:
+            came = self._look(run_id)
+        except (Rejected, Unavailable) as exc:
+            self._tell_unseen(run_id, exc)
+            raise
+        self.unseen.seen(run_id)
+        return came
+
+    def _look(self, run_id: str) -> bool:
         run = self.records.run(run_id)
         if run is None:
             return False
@@ -90,7 +92,8 @@ class Follower:
         seen = self._see(run, run.pull, run.head_sha)
         if seen is None:
             return answered
-        deed = decide(run, seen, self.policy.bounds)
+        # Read again: what was just answered counts.
+        deed = decide(self.records.run(run_id) or run, seen, self.policy.bounds)
         # What takes long is read before others have to wait for it.
         logs = self._logs(run, deed.ci.failed) if isinstance(deed, Repair) else ()
         with self.alone(run_id):
@@ -101,17 +104,25 @@ class Follower:
 
     # --- seeing ---
 
+    def _tell_unseen(self, run_id: str, why: Rejected | Unavailable) -> None:
+        run, reason = self.records.run(run_id), unseen(str(why))
+        if run is None or run.phase not in REVIEW_PHASES:
+            return
+        if self.unseen.failed(run_id, why, self.clock.monotonic()) and run.reason != reason:
+            self.records.change(run_id, {"reason": reason}, self.clock.now())
+
     def _see(self, run: RunRecord, number: int, head: str) -> Sight | None:
         """What the forge shows of the run now; None where what it shows is from before our push."""
         now = self.clock.now()
         pull = self.forge.pull(run.repo, number)
         since = run.published_at or run.updated_at
-        if (pull is None or pull.head_sha != head) and now - since < _STALE_S:
+        counted = self.ages.now(run.run_id, since)
+        if (pull is None or pull.head_sha != head) and counted - since < _STALE_S:
             return None
         checks = self.forge.checks(run.repo, head)
         self.records.save_checks(run.run_id, checks, now)
         required = self.forge.required_checks(run.repo, run.base_branch)
-        ci = weigh(checks, required, self.policy.ci, since=since, now=now)
+        ci = weigh(checks, required, self.policy.ci, since=since, now=counted)
         remarks = self.forge.remarks(run.repo, number)
         # A round that a crash kept from beginning has taken nothing up.
         known = {one.remark: one.at for one in self.records.taken_up(run.run_id) if one.round <= run.round}
@@ -121,9 +132,14 @@ class Follower:
             ci=ci,
             red_before=self._red_before(run) if ci.state is CiState.RED else frozenset(),
             unanswered=unanswered,
-            settled=all(now - one.at >= self.policy.settle_s for one in unanswered),
+            settled=all(self._settled(one, now) for one in unanswered),
             unjudged=self._unjudged(run),
         )
+
+    def _settled(self, remark: Remark, now: float) -> bool:
+        # By our own count too: a wall clock that was set back would have it settle when the day is over.
+        counted = self.ages.seen_s(f"{remark.id}@{remark.at}")
+        return max(now - remark.at, counted) >= self.policy.settle_s
 
     def _red_before(self, run: RunRecord) -> frozenset[str]:
         if run.base_sha is None:
@@ -149,8 +165,9 @@ class Follower:
     def _do(self, run: RunRecord, deed: Deed, ci: Ci, logs: tuple[tuple[str, str], ...]) -> bool:
         match deed:
             case Landed(sha=sha):
-                self.merged(run, sha)
-                self._tell(run, f"merged:{sha}", NoticeKind.MERGED, f"Somebody merged it on the forge, as {sha[:12]}.")
+                if not self.landed(run, sha):
+                    told = f"Somebody merged it on the forge, as {sha[:12]}."
+                    self._tell(run, f"merged:{sha}", NoticeKind.MERGED, told)
                 return True
             case Shut(reason=reason):
                 self._tell(run, f"closed:{run.round}", NoticeKind.CLOSED, reason)
@@ -173,7 +190,8 @@ class Follower:
 
     def _rest(self, run: RunRecord, deed: Rest, ci: Ci) -> bool:
         moved = (run.phase, run.ci) != (deed.phase, ci.state)
-        if not moved and deed.reason in {None, run.reason}:
+        blind = (run.reason or "").startswith(UNSEEN)
+        if not moved and not blind and deed.reason in {None, run.reason}:
             return False
         change: RunChange = {"phase": deed.phase, "ci": ci.state, "reason": deed.reason}
         self.records.change(run.run_id, change, self.clock.now())
@@ -225,14 +243,18 @@ class Follower:
 
     def _answer(self, run: RunRecord, number: int) -> bool:
         """Everything that an ended round was told of has its answer where it was said."""
-        due = [one for one in self.records.taken_up(run.run_id) if one.answered_at is None and one.round <= run.round]
+        taken = [one for one in self.records.taken_up(run.run_id) if one.round <= run.round]
+        due = [one for one in taken if one.answered_at is None]
         for told in due:
             said = answer(told.number, self._round_end(run, told))
             self.guard.leaving(run.run_id, said)
-            self.forge.say(run.repo, number, f"r{told.round}:{told.remark}", said, remark=told.remark)
+            # By what was said and not by the round: records that are older than the forge number rounds anew.
+            self.forge.say(run.repo, number, f"a{int(told.at)}:{told.remark}", said, remark=told.remark)
             self.records.answered(run.run_id, told.remark, self.clock.now())
-        for ended in sorted({one.round for one in due}):
-            count = sum(one.round == ended for one in due)
+        # Of the last round always: a crash may have come between its last answer and what is told of it.
+        last = [one for one in taken if one.round == max(each.round for each in taken)]
+        for ended in sorted({one.round for one in (*due, *last)}):
+            count = sum(one.round == ended for one in taken)
             if self._tell(run, f"answered:{ended}", NoticeKind.REVIEW, f"Answered {count} remarks of reviewers."):
                 fruitless = 0 if self._changed(run, ended) else run.fruitless + 1
                 self.records.change(run.run_id, {"fruitless": fruitless}, self.clock.now())
@@ -244,7 +266,7 @@ class Follower:
         words = "" if last is None or last.result is None else last.result.text
         return RoundEnd(
             head_sha=run.head_sha if self._changed(run, told.round) else None,
-            reason=run.reason or "the round changed nothing",
+            reason=of_the_round(run.reason),
             said=dispositions(words),
         )
 
@@ -260,7 +282,8 @@ class Follower:
         now = self.clock.now()
         checks = self.forge.checks(run.repo, run.merged_sha)
         self.records.save_checks(run.run_id, checks, now)
-        ci = weigh(checks, (), self.policy.ci, since=run.merged_at or run.updated_at, now=now)
+        since = run.merged_at or run.updated_at
+        ci = weigh(checks, (), self.policy.ci, since=since, now=self.ages.now(run.run_id, since))
         if ci.state == run.pipeline:
             return False
         change: RunChange = {"pipeline": ci.state}
@@ -268,8 +291,7 @@ class Follower:
             change |= {"phase": Phase.SHIPPED}
             self._tell(run, "shipped", NoticeKind.SHIPPED, f"Shipped: {run.base_branch} is green. {ci.summary}")
         elif ci.state not in AWAITED and ci.state is not CiState.NONE:
-            reason = f"Merged, pipeline {ci.state}: {ci.summary}"
-            change |= {"reason": reason}
+            change |= {"reason": (reason := f"Merged, pipeline {ci.state}: {ci.summary}")}
             self._tell(run, "pipeline", NoticeKind.PIPELINE_RED, reason)
         self.records.change(run.run_id, change, now)
         return True

@@ -20,6 +20,7 @@ from gates.uncovered import LEFT_AS, MAX_BYTES
 from runner.ahead import Ahead
 from runner.files import read_untrusted, remove_tree, write_whole
 from runner.layout import GateDirs, Layout
+from runner.moments import Moment, moment_from_json, moment_to_json
 from runner.ports import Checkouts, Clock, Containers
 from runner.recipes import Recipes
 from runner.sandbox import gate_name
@@ -135,9 +136,9 @@ class GateTakes:
                 # Not there, or there for another tree: whatever an interrupted try left of it goes.
                 self.containers.remove(name)
             begun = self._prepare(question, gate, take, dirs)
-        at, token = begun
+        since, token = begun
         timeout_s = gate.timeout_s + waiting_s(question.plan.services)
-        ran = self.sandboxes.to_end(spec, started_at=at, timeout_s=timeout_s, cancelled=cancelled)
+        ran = self.sandboxes.to_end(spec, since=since, timeout_s=timeout_s, cancelled=cancelled)
         return self._observe(gate, dirs, spec, ran, question.plan.services, _planted(gate, take, token))
 
     def clear(self, question: Question, gate: Gate, take: Take) -> None:
@@ -158,7 +159,7 @@ class GateTakes:
             services=question.plan.services,
         )
 
-    def _prepare(self, question: Question, gate: Gate, take: Take, dirs: GateDirs) -> tuple[float, str]:
+    def _prepare(self, question: Question, gate: Gate, take: Take, dirs: GateDirs) -> tuple[Moment, str]:
         """The tree, with tests of ours in it that nobody saw before."""
         remove_tree(dirs.root)
         dirs.out.mkdir(parents=True)
@@ -166,18 +167,20 @@ class GateTakes:
         token = secrets.token_hex(_TOKEN_BYTES)
         for one in _planted(gate, take, token):
             _rewrite(dirs.tree / one.path, one.content)
-        begun = self.clock.now()
-        told = {"at": begun, "commit": take.commit, "token": token}
+        begun = self.sandboxes.moment()
+        told = moment_to_json(begun) | {"commit": take.commit, "token": token}
         write_whole(dirs.root / "begun", json.dumps(told).encode())
         return begun, token
 
-    def _begun(self, take: Take, dirs: GateDirs, name: str) -> tuple[float, str] | None:
-        """When the sandbox of that name was begun on this very commit (UTC seconds), and its token, if it is there."""
+    def _begun(self, take: Take, dirs: GateDirs, name: str) -> tuple[Moment, str] | None:
+        """When the sandbox of that name was begun on this very commit, and its token, if it is there."""
         begun = dirs.root / "begun"
         if self.containers.status(name).state is RunState.ABSENT or not begun.exists():
             return None
         told = json.loads(begun.read_text(encoding="utf-8"))
-        return (float(told["at"]), str(told["token"])) if told["commit"] == take.commit else None
+        # A daemon that knew the wall clock only called it "at".
+        since = moment_from_json(told) or Moment(utc=float(told["at"]))
+        return (since, str(told["token"])) if told["commit"] == take.commit else None
 
     def _observe(
         self,

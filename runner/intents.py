@@ -9,6 +9,7 @@ from typing import Final
 
 from runner.callers import OPERATOR_NAME
 from runner.errors import BadIntent
+from runner.fair_queue import Priority
 
 MAX_BRIEF_CHARS: Final = 20_000
 MAX_NOTES_CHARS: Final = 10_000
@@ -25,13 +26,14 @@ _SHA: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 class WorkTicket:
     """Work one issue of one repository. `brief` is all the agent is told of it; `model` pins the starting tier.
 
-    owner: who has it worked.
+    owner: who has it worked. priority: None: as the operator sets for the repository.
     """
 
     repo: str
     issue: int
     brief: str
     model: str | None = None
+    priority: Priority | None = None
     owner: str = OPERATOR_NAME
 
 
@@ -95,7 +97,22 @@ def _positive(value: int, *, name: str) -> int:
     return value
 
 
-def work_ticket(repo: str, issue: int, brief: str, model: str | None = None) -> WorkTicket:
+def tier_name(value: str) -> str:
+    """What may be the name of a tier, or of a model on one. Raises BadIntent."""
+    if not _MODEL.fullmatch(value):
+        raise BadIntent("tier must be the name of a tier or of a model on the ladder, like 'sonnet' or 'opus'.")
+    return value
+
+
+def priority_of(value: str) -> Priority:
+    """How urgent it is. Raises BadIntent."""
+    try:
+        return Priority(value)
+    except ValueError:
+        raise BadIntent(f"priority must be one of {', '.join(Priority)}.") from None
+
+
+def work_ticket(repo: str, issue: int, brief: str, model: str | None = None, priority: str | None = None) -> WorkTicket:
     """A well-formed ticket. Raises BadIntent with one sentence on the first thing that is wrong."""
     if model is not None and not _MODEL.fullmatch(model):
         raise BadIntent("model must be the name of a tier or of a model on the ladder, like 'sonnet' or 'opus'.")
@@ -104,6 +121,7 @@ def work_ticket(repo: str, issue: int, brief: str, model: str | None = None) -> 
         issue=_positive(issue, name="issue"),
         brief=_text(brief, name="brief", limit=MAX_BRIEF_CHARS),
         model=model,
+        priority=None if priority is None else priority_of(priority),
     )
 
 

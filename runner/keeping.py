@@ -14,6 +14,7 @@ from runner.layout import Layout
 from runner.model import Candidate, RoundInput
 from runner.policy import Allowed, ChangeLimits, Refused, judge_changes
 from runner.ports import Checkouts, Clock, Forge
+from runner.pushing import Pusher
 from runner.records import Records, RunRecord
 
 _LOG: Final = logging.getLogger(__name__)
@@ -88,22 +89,27 @@ class Keeper:
             return step
         if step.resume.candidate is not None:
             return step
-        attempt = step.resume.attempt - 1
-        if not (self.layout.attempt(round_input.run_id, attempt).root / "launched").exists():
+        left = self.left_by(round_input, run, Collect(attempt=step.resume.attempt - 1, tier=step.resume.tier))
+        if left is None:
             return step
+        return replace(step, resume=replace(step.resume, start_commit=left.candidate.commit))
+
+    def left_by(self, round_input: RoundInput, run: RunRecord, step: Collect) -> Collected | None:
+        """What an attempt that was interrupted had done by then; None where that is nothing, or cannot be kept."""
+        if not (self.layout.attempt(round_input.run_id, step.attempt).root / "launched").exists():
+            return None
         try:
-            collected = self.collect(round_input, run, Collect(attempt=attempt, tier=step.resume.tier))
+            collected = self.collect(round_input, run, step)
         except (RunnerError, OSError):
             _LOG.exception("partial work could not be kept", extra={"run": round_input.run_id})
-            return step
-        if not isinstance(collected, Collected):
-            return step
-        return replace(step, resume=replace(step.resume, start_commit=collected.candidate.commit))
+            return None
+        return collected if isinstance(collected, Collected) else None
 
     def _push(self, round_input: RoundInput, run: RunRecord, candidate: Candidate) -> str:
         """Push unfinished work, and name the branch. A pull request's own branch keeps the head that was judged."""
         branch = round_input.branch if run.pull is None else f"{round_input.branch}-unfinished"
-        self.checkouts.push(run.run_id, self.forge.remote(round_input.repo), candidate.commit, branch)
+        pusher = Pusher(checkouts=self.checkouts, forge=self.forge)
+        pusher.push(run.run_id, round_input.repo, candidate.commit, branch)
         if run.pull is None:
             now = self.clock.now()
             self.records.change(run.run_id, {"head_sha": candidate.commit, "head_tree": candidate.tree}, now)

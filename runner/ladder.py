@@ -17,7 +17,7 @@ from runner.brief import (
     feedback_from_policy,
     with_earlier,
 )
-from runner.endings import ENDINGS, RETRY_AFTER_S, Reaction
+from runner.endings import ENDINGS, FINISHED, RETRY_AFTER_S, STUCK, Reaction
 from runner.facts import (
     AgentEnded,
     BaseJudged,
@@ -43,7 +43,7 @@ from runner.facts import (
     Unworkable,
     WorkSaved,
 )
-from runner.model import Cause, Ending, RoundInput
+from runner.model import Cause, RoundInput
 from runner.moves import LadderError, Move, Round, climb, close, end, run_agent, saved, start_of, step_to, wait
 
 __all__ = ["ENDINGS", "RETRY_AFTER_S", "LadderError", "Reaction", "Round", "advance", "begin", "most_steps"]
@@ -136,7 +136,7 @@ def _prepared(now: Round, fact: Prepared) -> Move:
 
 
 def _agent_ended(now: Round, fact: AgentEnded) -> Move:
-    now = replace(now, ending=fact.ending)
+    now = replace(now, ending=fact.ending, stuck_at=fact.detail if fact.ending in STUCK else "")
     reaction = ENDINGS[fact.ending]
     match reaction:
         case Reaction.COLLECT:
@@ -190,11 +190,11 @@ def _to_gates(now: Round) -> Move:
 
 
 def _nothing_changed(now: Round) -> Move:
-    reason = reasons.nothing_changed(now.rung)
-    if now.input.cause is Cause.REVIEW and now.ending is Ending.COMPLETED:
+    reason = reasons.nothing_changed(now.rung, now.stuck_at)
+    if now.input.cause is Cause.REVIEW and now.ending in FINISHED:
         # To leave the work as it is can be an honest answer to a remark; a dearer tier is not paid to contradict it.
         return end(now, Outcome.ESCALATED, f"{reason}.")
-    told = feedback_from_nothing(now.rung.name, now.ending)
+    told = feedback_from_nothing(now.rung.name, now.ending, now.stuck_at)
     return climb(now, now.from_commit, with_earlier(now.feedback, told), reason)
 
 
@@ -215,8 +215,8 @@ def _head_judged(now: Round, asked: JudgeHead, verdict: Verdict) -> Move:
         case Passed() | NeedsHuman():
             return step_to(now, Publish(candidate=asked.candidate, verdict=verdict, tier=now.tier))
         case Failed():
-            told = feedback_from_gate(now.diff, verdict, now.rung.name, now.ending)
-            reason = reasons.gate_said_no(now.rung, verdict.summary)
+            told = feedback_from_gate(now.diff, verdict, now.rung.name, now.ending, now.stuck_at)
+            reason = reasons.gate_said_no(now.rung, verdict.summary, now.stuck_at)
             return climb(now, asked.candidate.commit, with_earlier(now.input.feedback, told), reason)
         case Inconclusive(reason=why):
             return end(now, Outcome.ESCALATED, reasons.head_unjudged(why))

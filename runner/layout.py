@@ -53,9 +53,19 @@ class Layout:
         """Finished set-up layers, by key."""
         return self.state_dir / "environments"
 
+    @property
+    def runs(self) -> Path:
+        """Of each run a directory, by its id."""
+        return self.state_dir / "runs"
+
+    @property
+    def all_sockets(self) -> Path:
+        """Of each owner of sockets a directory."""
+        return self.state_dir / "s"
+
     def run(self, run_id: str) -> Path:
         """Everything of one run that containers may be shown parts of."""
-        return self.state_dir / "runs" / run_id
+        return self.runs / run_id
 
     def attempt(self, run_id: str, attempt: int) -> AttemptDirs:
         """Directories of one agent attempt."""
@@ -75,4 +85,4 @@ class Layout:
 
     def sockets(self, owner: str) -> Path:
         """Directory for the sockets granted to one sandbox."""
-        return self.state_dir / "s" / short(owner)
+        return self.all_sockets / short(owner)

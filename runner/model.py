@@ -1,13 +1,14 @@
 """The words of the domain, as types. Values only: no behaviour that touches the world.
 
-Money is integer micro-dollars (1 USD = 1_000_000), sizes are bytes, durations are seconds,
-times are UTC seconds since the epoch.
+Money is integer micro-dollars (1 USD = 1_000_000), sizes are bytes, durations seconds, times UTC seconds of the epoch.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from runner.watchdogs import Watchdogs
 
 ENGINE_PROTOCOL = 1
 """Bumped by hand whenever the order or the meaning of a round's steps changes."""
@@ -59,6 +60,7 @@ class Ending(StrEnum):
     """How one agent execution ended, read from its exit status, its event stream and our own clocks."""
 
     COMPLETED = "completed"
+    STOPPED_AFTER_RESULT = "stopped_after_result"
     MAX_TURNS = "max_turns"
     TIER_BUDGET = "tier_budget"
     RUN_BUDGET = "run_budget"
@@ -69,6 +71,9 @@ class Ending(StrEnum):
     REFUSED = "refused"
     IDLE_TIMEOUT = "idle_timeout"
     WALL_TIMEOUT = "wall_timeout"
+    REPEATED_CALL = "repeated_call"
+    ALTERNATING_CALLS = "alternating_calls"
+    NO_EDITS = "no_edits"
     DISK_LIMIT = "disk_limit"
     QUOTA = "quota"
     OVERLOADED = "overloaded"
@@ -99,6 +104,7 @@ class Tier:
     max_micro_usd: int
     wall_s: int
     idle_s: int
+    watchdogs: Watchdogs = field(default_factory=Watchdogs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +149,7 @@ class RoundInput:
     number: 1 for a run's first round. first_attempt: number of the first agent attempt of this
     round (attempts are numbered through the whole run). start_tier: index into `ladder`.
     start_commit: the commit whose files the agent starts from; None for the base.
-    feedback: what the agent is told besides the brief, or None.
-    pull: number of the run's pull request, or None before there is one.
+    feedback: what the agent is told besides the brief, or None. pull: number of the run's pull request, or None.
     rejudge: judge the start commit merged into today's base, with no agent: the base moved under a pull request.
     candidate: what an earlier round collected and could not have judged or published; it comes first, and an agent
     only if the gates refuse it. diff: the candidate's, for the next tier. remarks: ids of the remarks it answers.

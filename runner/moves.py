@@ -22,9 +22,10 @@ class Round:
     base_ok: the base was judged, and is not red. from_commit: whose files the current attempt started from.
     candidate: the last changes that passed the policy; verdict: the gates' word on exactly that, once given.
     feedback: what the current attempt is told. diff: the candidate's, for the next tier. ending: how the current
-    attempt ended. no_money: the run's budget is used up. retried, warned, base_takes: what was used of the bounds.
-    after_base, after_saving: the step that follows a base judgement or the saving of work. saved_again: saving was
-    interrupted by a cancel once. unjudged: no gate runs here; CI judges what is published.
+    attempt ended. stuck_at: in words, what a watchdog stopped it for, else "". no_money: the run's budget is used up.
+    retried, warned, base_takes: what was used of the bounds. after_base, after_saving: the step that follows a base
+    judgement or the saving of work. saved_again: saving was interrupted by a cancel once. unjudged: no gate runs here;
+    CI judges what is published.
     """
 
     input: RoundInput
@@ -39,6 +40,7 @@ class Round:
     feedback: str | None = None
     diff: str = ""
     ending: Ending | None = None
+    stuck_at: str = ""
     no_money: bool = False
     retried: int = 0
     warned: int = 0
@@ -71,7 +73,7 @@ def start_of(now: Round) -> str:
 
 def run_agent(now: Round, tier: int, attempt: int, from_commit: str, feedback: str | None) -> Move:
     """Run the agent as that attempt."""
-    now = replace(now, tier=tier, attempt=attempt, from_commit=from_commit, feedback=feedback, ending=None)
+    now = replace(now, tier=tier, attempt=attempt, from_commit=from_commit, feedback=feedback, ending=None, stuck_at="")
     return step_to(now, RunAgent(attempt=attempt, tier=tier, from_commit=from_commit, feedback=feedback))
 
 

@@ -40,7 +40,9 @@ class Clock(Protocol):
 
 
 class Containers(Protocol):
-    """The sealed sandboxes of this host. Raises EngineDown when the engine does not answer."""
+    """The sealed sandboxes of this host. Raises EngineDown when the engine does not answer, DiskLow when its
+    storage is full.
+    """
 
     def image_id(self, reference: str) -> str:
         """The id ("sha256:…" or 64 hex digits) of a local image. Never pulls. Raises ImageMissing."""
@@ -75,7 +77,10 @@ class Containers(Protocol):
         """No container, pod, relay or service of that sandbox is left. Running ones are killed. Absent: nothing."""
 
     def listing(self, run_id: str | None = None) -> tuple[SandboxListing, ...]:
-        """Every sandbox labelled as ours (roles relay and service left out), of one run or of all."""
+        """Every sandbox labelled as ours (roles relay and service left out), of one run or of all.
+
+        Ours by the label `ashigaru.host`: another daemon's on the same podman are in no listing.
+        """
 
 
 class SecretScanner(Protocol):
@@ -89,7 +94,7 @@ class SecretScanner(Protocol):
 
 
 class Checkouts(Protocol):
-    """Git, done by the daemon in repositories that no container ever sees. Raises CheckoutFault, ForgeDown.
+    """Git, done by the daemon in repositories that no container ever sees. Raises CheckoutFault, ForgeDown, DiskLow.
 
     `run_id` names the run's clean clone, `repo` the repository's mirror.
     """
@@ -143,6 +148,9 @@ class Checkouts(Protocol):
     def merge(self, run_id: str, base: str, head: str, message: str) -> Candidate | None:
         """The squash of `head` onto `base` (parent `base`, tree of the merge); None where they conflict."""
 
+    def follows(self, run_id: str, old: str, new: str) -> bool:
+        """Whether `new` is `old`, or has it among its ancestors."""
+
     def push(self, run_id: str, remote: Remote, commit: str, branch: str) -> None:
         """Have `branch` at `commit` on the remote. Raises PushRejected when the remote branch holds commits that are
         neither ancestors of `commit` nor commits of this clean clone, ForgeDown.
@@ -186,6 +194,12 @@ class Forge(Protocol):
 
     def pull(self, repo: str, number: int) -> Pull | None:
         """The pull request now, or None. One whose head is in another repository (a fork) is None too."""
+
+    def pull_of(self, repo: str, head_branch: str) -> Pull | None:
+        """The newest pull request from that branch of the repository itself, open or not, or None.
+
+        Whether it can be merged may be unknown.
+        """
 
     def checks(self, repo: str, sha: str) -> tuple[Check, ...]:
         """The latest of every check on the commit, by (source, workflow, name), sorted by name."""

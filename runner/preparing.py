@@ -35,7 +35,17 @@ class Preparer:
         rejudged: Candidate | None = None
         base_sha = run.base_sha or tip
         if round_input.rejudge and round_input.start_commit is not None:
+            if run.base_sha is not None and not self.checkouts.follows(run.run_id, run.base_sha, tip):
+                # Merged all the same, what somebody took off the branch would come back with the work.
+                return Unworkable(
+                    reason=f"{round_input.base_branch} was rewritten: the commit that the work began from is not on it "
+                    "any more. Close the pull request, and dispatch the ticket again."
+                )
             base_sha = tip
+            if run.head_tree is None and run.head_sha == round_input.start_commit:
+                # A head that was taken in from the forge: what it holds is known from here on.
+                tree = self.checkouts.tree_of(round_input.run_id, round_input.start_commit)
+                self.records.change(round_input.run_id, {"head_tree": tree}, self.clock.now())
             message = f"Merge of {round_input.branch} for judgement"
             rejudged = self.checkouts.merge(round_input.run_id, tip, round_input.start_commit, message)
             if rejudged is None:

@@ -9,9 +9,19 @@ from typing import Final
 
 from runner import promotion
 from runner.ci import Ci, CiPolicy, weigh
-from runner.errors import CheckoutFault
+from runner.errors import CheckoutFault, Unavailable
 from runner.intents import Promote
-from runner.model import DONE_PHASES, REVIEW_PHASES, Cause, Merged, MergeRefused, Phase, Pull, RoundInput
+from runner.model import (
+    DONE_PHASES,
+    REVIEW_PHASES,
+    Cause,
+    Merged,
+    MergeRefused,
+    Phase,
+    Pull,
+    ReviewedHead,
+    RoundInput,
+)
 from runner.ports import Checkouts, Clock, Forge
 from runner.records import NoticeKind, Records, RunChange, RunRecord
 from runner.round_after import round_after
@@ -66,7 +76,7 @@ class Promoter:
             judgements=self.records.judgements(run.run_id),
         ):
             case promotion.Already(sha=sha):
-                self.merged(run, sha)
+                self.landed(run, sha)
                 return Promoted(repo=intent.repo, pull=intent.pull, sha=sha)
             case promotion.NotYet(reason=reason):
                 return NotPromoted(repo=intent.repo, pull=intent.pull, reason=reason)
@@ -75,16 +85,48 @@ class Promoter:
             case promotion.Ready(head=head):
                 merged = self.forge.merge(head, title=pull.title, body=pull.body)
         match merged:
-            case Merged(sha=sha, as_judged=as_judged):
-                self.merged(run, sha)
-                if not as_judged:
-                    self.records.notify(run.run_id, f"slipped:{sha}", NoticeKind.MERGED, _SLIPPED, self.clock.now())
+            case Merged(sha=sha):
+                self._ended(run, merged)
                 return Promoted(repo=intent.repo, pull=intent.pull, sha=sha)
             case MergeRefused(reason=reason):
                 return NotPromoted(repo=intent.repo, pull=intent.pull, reason=reason)
 
-    def merged(self, run: RunRecord, sha: str) -> None:
-        """The work is on the base branch as `sha`; what follows is its pipeline. Twice is once."""
+    def landed(self, run: RunRecord, sha: str) -> bool:
+        """The forge shows the work on the base branch as `sha`; whether it was us who put it there. Twice is once.
+
+        A merge of ours whose answer got lost is asked for again: it is there, and what comes after it (the head branch
+        goes, and its files are compared with those that were judged) is brought to its end. Raises ForgeDown.
+        """
+        begun = None if run.phase in DONE_PHASES else self._begun(run)
+        again = None if begun is None else self.forge.merge(begun, title="", body="")
+        match again:
+            case Merged():
+                self._ended(run, again)
+                return True
+            case MergeRefused() | None:
+                self._on_record(run, sha)
+                return False
+
+    # --- inner ---
+
+    def _begun(self, run: RunRecord) -> ReviewedHead | None:
+        """What was to be merged when a merge of the run's head was begun."""
+        begun = self.records.merge_begun(run.run_id)
+        return begun if begun is not None and begun.head_sha == run.head_sha else None
+
+    def _ended(self, run: RunRecord, merged: Merged) -> None:
+        if not merged.as_judged:
+            key = f"slipped:{merged.sha}"
+            self.records.notify(run.run_id, key, NoticeKind.MERGED, _SLIPPED, self.clock.now())
+        self._on_record(run, merged.sha)
+
+    def _on_record(self, run: RunRecord, sha: str) -> None:
+        """What follows is its pipeline."""
+        # First: once the merge is on record nobody comes back for the clone, and without it the merge is seen again.
+        try:
+            self.checkouts.remove(run.run_id)
+        except (CheckoutFault, Unavailable, OSError):
+            _LOG.warning("the clean clone of a merged run is left", exc_info=True, extra={"run": run.run_id})
         if run.phase not in DONE_PHASES:
             now = self.clock.now()
             change: RunChange = {
@@ -96,12 +138,6 @@ class Promoter:
             }
             self.records.change(run.run_id, change, now)
         self.records.release(run.run_id)
-        try:
-            self.checkouts.remove(run.run_id)
-        except CheckoutFault:
-            _LOG.warning("the clean clone of a merged run is left", exc_info=True, extra={"run": run.run_id})
-
-    # --- inner ---
 
     def _rejudge(self, run: RunRecord, pull: Pull) -> NotPromoted:
         last = self.records.round_input(run.run_id, run.round)

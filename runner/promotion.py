@@ -48,17 +48,22 @@ def review(*, run: RunRecord, pull: Pull, pinned: str | None, ci: Ci, judgements
     if obstacle := _obstacle(run, pull, pinned, ci):
         return NotYet(reason=obstacle)
     if pull.base_sha == run.base_sha:
-        judged = [j for j in judgements if j.what == "head" and j.commit == pull.head_sha and j.tree == run.head_tree]
-    else:
+        # A head that was taken in from the forge has no judgement but that of its merge.
         judged = [
-            j for j in judgements if j.what == "merged" and j.base_sha == pull.base_sha and j.head == pull.head_sha
-        ]
+            j for j in judgements if j.what == "head" and j.commit == pull.head_sha and j.tree == run.head_tree
+        ] or _of_merge(judgements, pull)
+    else:
+        judged = _of_merge(judgements, pull)
         if not judged or isinstance(judged[-1].verdict, Inconclusive):
             # Asking again is how a person has it judged again once the gate's set-up is repaired.
             return BaseMoved()
     if not judged:
         return NotYet(reason="That head was never judged by the gates; ask for changes so that it is judged again.")
     return _weighed(pull, judged[-1], ci)
+
+
+def _of_merge(judgements: Sequence[Judgement], pull: Pull) -> list[Judgement]:
+    return [j for j in judgements if j.what == "merged" and j.base_sha == pull.base_sha and j.head == pull.head_sha]
 
 
 def _weighed(pull: Pull, latest: Judgement, ci: Ci) -> Ready | NotYet:

@@ -8,6 +8,8 @@ from typing import Final
 
 from gates.text import clean, usd
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged, Verdict
+from runner.endings import WATCHDOGS
+from runner.facts import AgentEnded
 from runner.model import Ending, Tier
 
 MAX_REASON_CHARS: Final = 400
@@ -16,6 +18,9 @@ _MAX_QUOTE_CHARS: Final = 160
 CANCELLED: Final = "Cancelled."
 HALTED: Final = "Spending is halted; `mcp-ashigaru resume` lets it go on"
 """How the reason of a run begins that waits for the operator to let money be spent again."""
+
+UNSEEN: Final = "The forge cannot be asked:"
+"""How the reason of a run under review begins whose pull request cannot be looked at."""
 
 _WAITING: Final = MappingProxyType(
     {
@@ -39,6 +44,26 @@ def waiting(ending: Ending, tier: Tier) -> str:
 def trouble(detail: str) -> str:
     """Why a round waits for the rest of the world."""
     return _told(f"Something outside is in the way: {_quote(detail)}. It tries again by itself.")
+
+
+def of_the_round(reason: str | None) -> str:
+    """Why a round came to nothing, of a run's reason: that the forge was away meanwhile is none of the round's."""
+    return "the round changed nothing" if reason is None or reason.startswith(UNSEEN) else reason
+
+
+def unseen(detail: str) -> str:
+    """Why what is said of a pull request may be old."""
+    return _told(f"{UNSEEN} {_quote(detail)}. It is asked again by itself.")
+
+
+def watchdog(tier: Tier, ended: AgentEnded) -> str | None:
+    """What is told of an agent that a watchdog stopped, in one sentence; None of any other."""
+    if ended.ending not in WATCHDOGS:
+        return None
+    if ended.ending is Ending.STOPPED_AFTER_RESULT:
+        return f"Tier {tier.name} said its result, stayed, and was stopped; its result counts."
+    what = _quote(ended.detail.removeprefix("it "))
+    return _told(f"Tier {tier.name} {what}; what it did until then goes to the gates.")
 
 
 def misconfigured(ending: Ending, tier: Tier, detail: str) -> str:
@@ -80,14 +105,14 @@ def refused(tier: Tier, refusals: Sequence[str]) -> str:
     )
 
 
-def nothing_changed(tier: Tier) -> str:
-    """What a tier did that did nothing."""
-    return f"Tier {tier.name} changed nothing"
+def nothing_changed(tier: Tier, stuck_at: str = "") -> str:
+    """What a tier did that did nothing. stuck_at: what a watchdog stopped it for."""
+    return f"Tier {tier.name} changed nothing{_stopped(stuck_at)}"
 
 
-def gate_said_no(tier: Tier, summary: str) -> str:
-    """What the gates said of a tier's work."""
-    return f"The gates refuse the work of tier {tier.name}: {_quote(summary)}"
+def gate_said_no(tier: Tier, summary: str, stuck_at: str = "") -> str:
+    """What the gates said of a tier's work. stuck_at: what a watchdog stopped it for."""
+    return f"The gates refuse the work of tier {tier.name}: {_quote(summary)}{_stopped(stuck_at)}"
 
 
 def no_dearer_tier(reason: str) -> str:
@@ -147,6 +172,10 @@ def not_saved(why: str) -> str:
 def joined(first: str, second: str) -> str:
     """Two reasons as one text; the second is never the one that is cut."""
     return f"{clean(first, MAX_REASON_CHARS - len(second) - 1)} {second}"
+
+
+def _stopped(stuck_at: str) -> str:
+    return f" ({_quote(stuck_at)})" if stuck_at else ""
 
 
 def _quote(text: str) -> str:

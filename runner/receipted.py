@@ -149,6 +149,10 @@ class ReceiptedForge:
         """See `Forge.pull`."""
         return self.forge.pull(repo, number)
 
+    def pull_of(self, repo: str, head_branch: str) -> Pull | None:
+        """See `Forge.pull_of`."""
+        return self.forge.pull_of(repo, head_branch)
+
     def checks(self, repo: str, sha: str) -> tuple[Check, ...]:
         """See `Forge.checks`."""
         return self.forge.checks(repo, sha)
@@ -260,6 +264,10 @@ class ReceiptedCheckouts:
     def merge(self, run_id: str, base: str, head: str, message: str) -> Candidate | None:
         """See `Checkouts.merge`."""
         return self.checkouts.merge(run_id, base, head, message)
+
+    def follows(self, run_id: str, old: str, new: str) -> bool:
+        """See `Checkouts.follows`."""
+        return self.checkouts.follows(run_id, old, new)
 
     def push(self, run_id: str, remote: Remote, commit: str, branch: str) -> None:
         """See `Checkouts.push`."""

@@ -40,6 +40,8 @@ class Kind(StrEnum):
     MODEL = "model"
     VERDICT = "verdict"
     UNJUDGED = "unjudged"
+    PUT_AWAY = "put_away"
+    """Something of an ended run's is kept no longer."""
 
 
 class Stage(StrEnum):

@@ -1,7 +1,6 @@
 """What is remembered of runs: the values, and the port that keeps them.
 
-Times are UTC seconds since the epoch. `cursor` grows by one with every change of a run that a person would want to
-see, so that "what is new since N" has an answer.
+Times are UTC seconds since the epoch. `cursor` grows by one with every change that a person would want to see.
 """
 
 from __future__ import annotations
@@ -13,7 +12,9 @@ from typing import Protocol, TypedDict
 from gates.observed import Counts
 from gates.verdict import Verdict
 from runner.callers import OPERATOR_NAME
-from runner.model import Check, Phase, RoundInput
+from runner.fair_queue import Priority
+from runner.model import Check, Phase, ReviewedHead, RoundInput
+from runner.remarks import TakenUp
 from runner.transcript import Event, Transcript
 
 
@@ -25,7 +26,7 @@ class RunRecord:
     was. waits: consecutive rounds that ended waiting. retry_at: when the next try is due, while waiting. published_at:
     when the head there is was pushed. ci, pipeline: a `runner.ci.CiState`, of the head and of the merged commit.
     ci_rounds, review_rounds: how many of them there were. ci_repaired: the last head that a round was to repair.
-    fruitless: consecutive rounds of review that changed nothing. owner: the name of who dispatched it.
+    fruitless: rounds of review in a row that changed nothing. owner: who dispatched it. queued_at: ready for a slot.
     """
 
     run_id: str
@@ -65,6 +66,8 @@ class RunRecord:
     merged_at: float | None = None
     owner: str = OPERATOR_NAME
     quarantined: str | None = None
+    priority: Priority = Priority.NORMAL
+    queued_at: float | None = None
     cursor: int = 1
 
 
@@ -94,6 +97,7 @@ class RunChange(TypedDict, total=False):
     pipeline: str | None
     merged_at: float | None
     quarantined: str | None
+    queued_at: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,8 +170,10 @@ class NoticeKind(StrEnum):
     PIPELINE_RED = "pipeline_red"
     QUARANTINED = "quarantined"
     BUDGET = "budget"
-    EGRESS = "egress"
-    """A set-up asked for a place that it may not go to."""
+    WATCHDOG = "watchdog"
+    EGRESS = "egress"  # a set-up asked for a place that it may not go to
+    START = "start"
+    RESTORED = "restored"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,17 +184,6 @@ class Notice:
     kind: NoticeKind
     text: str
     at: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class TakenUp:
-    """A remark that a round was told of. number: how the round knew it. at: when it was last edited by then."""
-
-    remark: str
-    round: int
-    number: int
-    at: float
-    answered_at: float | None = None
 
 
 class Records(Protocol):
@@ -220,13 +215,17 @@ class Records(Protocol):
         """Newest first, at most `limit`; only those of a repository, in some phases, of an owner, where given."""
 
     def change(self, run_id: str, change: RunChange, at: float) -> None:
-        """Write the fields given and advance the cursor."""
+        """Write the fields given and advance the cursor. A phase that is an end gives the run's claim up as well."""
 
     def touch(self, run_id: str, at: float) -> None:
         """The harness did something for the run at `at`; the cursor stays."""
 
     def save_round(self, round_input: RoundInput, at: float) -> None:
-        """Remember the round's input; a second time changes nothing."""
+        """Remember the round's input; a second time changes nothing once the run is at that round.
+
+        Of one that never began what was asked for last counts, and remarks that only the earlier one was to take up
+        are taken up by nobody.
+        """
 
     def round_input(self, run_id: str, number: int) -> RoundInput | None:
         """The input of a round, or None."""
@@ -278,6 +277,9 @@ class Records(Protocol):
 
     def watched(self, limit: int) -> list[RunRecord]:
         """Runs whose pull request or pipeline is still to be followed, the longest untouched first."""
+
+    def merge_begun(self, run_id: str) -> ReviewedHead | None:
+        """What the last merge that was begun for the run was of, by its receipt; None: none was begun."""
 
     def notify(self, run_id: str, key: str, kind: NoticeKind, text: str, at: float) -> bool:
         """Remember a notice under a key of the run's; False, and nothing changes, where the key is known."""

@@ -43,3 +43,14 @@ class Remark:
     stance: Stance = Stance.COMMENTED
     path: str | None = None
     line: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakenUp:
+    """A remark that a round was told of. number: how the round knew it. at: when it was last edited by then."""
+
+    remark: str
+    round: int
+    number: int
+    at: float
+    answered_at: float | None = None

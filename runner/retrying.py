@@ -8,7 +8,7 @@ from typing import Final
 from gates.text import usd
 from gates.verdict import Failed, NeedsHuman, Passed
 from runner.brief import feedback_from_gate, with_earlier
-from runner.errors import NotPossible
+from runner.errors import CheckoutFault, NotPossible
 from runner.model import DONE_PHASES, LIVE_PHASES, Bounds, Candidate, Cause, Phase, RoundInput, Tier
 from runner.ports import Checkouts
 from runner.records import Judgement, Records, RunChange, RunRecord
@@ -64,11 +64,18 @@ class Retrier:
     ladder: tuple[Tier, ...]
     bounds: Bounds
 
-    def retry(self, run: RunRecord, *, from_start: bool) -> tuple[RoundInput, RunChange]:
-        """The round to be submitted, with what else changes of the run, whose claim is taken. Raises NotPossible."""
+    def retry(self, run: RunRecord, *, from_start: bool, rung: int | None = None) -> tuple[RoundInput, RunChange]:
+        """The round to be submitted, with what else changes of the run; `claim` is next. Raises NotPossible.
+
+        rung: where the caller wants it to go on; None: at the tier it reached, or at the ticket's with `from_start`.
+        """
         going = decide(run, self.records.judgements(run.run_id), from_start=from_start)
         if isinstance(going, str):
             raise NotPossible(going)
+        if run.base_sha is not None and not self._has_clone(run.run_id, run.base_sha):
+            raise NotPossible(
+                "The run ended long ago and its clone was put away; dispatch the ticket again with work_ticket."
+            )
         last = self.records.round_input(run.run_id, run.round)
         if last is None:
             raise NotPossible("The run's last round is not on record; dispatch the ticket again with work_ticket.")
@@ -78,6 +85,8 @@ class Retrier:
                 "or dispatch the ticket again with work_ticket."
             )
         asked = last.feedback if last.cause is Cause.CHANGES else None
+        # Without --from-start what the cheaper tiers cost was not for nothing: they have shown what they can do.
+        reached = min(run.start_tier, len(self.ladder) - 1) if from_start else tier_of(run, self.ladder)
         following = round_after(
             last,
             run,
@@ -85,8 +94,7 @@ class Retrier:
             ladder=self.ladder,
             bounds=self.bounds,
             feedback=asked if going.forget else last.feedback,
-            # Without --from-start what the cheaper tiers cost was not for nothing: they have shown what they can do.
-            start_tier=min(run.start_tier, len(self.ladder) - 1) if from_start else tier_of(run, self.ladder),
+            start_tier=reached if rung is None else rung,
         )
         if going.forget:
             following = replace(following, start_commit=None)
@@ -96,9 +104,20 @@ class Retrier:
         elif going.failed is not None:
             told = feedback_from_gate(self._diff(run), going.failed, run.tier or "-")
             following = replace(following, feedback=with_earlier(asked, told))
+        return following, FORGET if going.forget else {}
+
+    def claim(self, run: RunRecord) -> None:
+        """The run is its issue's again. Raises NotPossible."""
         if not self.records.reclaim(run.run_id):
             raise NotPossible("Another run is live for this issue; follow that one, or cancel it first.")
-        return following, FORGET if going.forget else {}
+
+    def _has_clone(self, run_id: str, base_sha: str) -> bool:
+        """Whether the run's clone is there: in it is what tells its branch from somebody else's."""
+        try:
+            self.checkouts.tree_of(run_id, base_sha)
+        except CheckoutFault:
+            return False
+        return True
 
     def _diff(self, run: RunRecord) -> str:
         return self.checkouts.diff(run.run_id, run.base_sha or "", run.head_sha or "", _DIFF_BYTES)

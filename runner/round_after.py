@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from runner.model import Bounds, Cause, RoundInput, Tier
+from runner.model import ENGINE_PROTOCOL, Bounds, Candidate, Cause, RoundInput, Tier
 from runner.records import RunRecord
 
 
@@ -55,6 +55,26 @@ def round_after(
         candidate=None,
         diff="",
         remarks=remarks,
+        protocol=ENGINE_PROTOCOL,
+    )
+
+
+def round_again(
+    last: RoundInput, run: RunRecord, *, number: int, start_commit: str | None, candidate: Candidate | None, diff: str
+) -> RoundInput:
+    """The round that takes the place of one that cannot go on: frozen with the same, at the tier the run reached.
+
+    start_commit, candidate, diff: the work that is kept, as for `RoundInput`.
+    """
+    return replace(
+        last,
+        number=number,
+        start_tier=tier_of(run, last.ladder),
+        first_attempt=max(last.first_attempt, run.attempt + 1),
+        start_commit=start_commit,
+        candidate=candidate,
+        diff=diff,
+        protocol=ENGINE_PROTOCOL,
     )
 
 

@@ -27,7 +27,7 @@ class RoundState(StrEnum):
 
 
 class Rounds(Protocol):
-    """Runs rounds to their end, across restarts of this process. All but `close` raise RecordsFault."""
+    """Runs rounds to their end, across restarts of this process. All but the last three raise RecordsFault."""
 
     def launch(self) -> None:
         """Start taking work, and go on with what was in flight when the last process of this host ended."""
@@ -41,8 +41,23 @@ class Rounds(Protocol):
     def hasten(self, run_id: str, number: int) -> None:
         """Have a delayed round run now; anything else is left as it is."""
 
+    def fence(self, run_id: str, number: int) -> None:
+        """Have no process begin another step of the round, whatever its version; an ended round is left as it is.
+
+        One that is in the middle of a step here ends with that step.
+        """
+
     def state(self, run_id: str, number: int) -> RoundState:
         """What is known of the round. FAILED: it died of a fault of ours."""
+
+    def revive(self) -> None:
+        """Have those rounds go on, from their next step, whose last one was done but could not be recorded."""
+
+    def hold(self) -> None:
+        """From now on no round begins: it waits for the next launch. Those at work go on. Raises nothing."""
+
+    def at_rest(self, patience_s: float) -> bool:
+        """Whether no round is at work, now or within that many seconds. Raises nothing."""
 
     def close(self, deadline_s: float) -> bool:
         """Stop taking work and return within the deadline; what is in flight goes on at the next launch.
@@ -50,3 +65,10 @@ class Rounds(Protocol):
         False: a step did not leave in time. Its thread keeps the interpreter from ending, so the process should
         leave by `os._exit`; nothing is lost, the step is done again.
         """
+
+
+class Carrier(Rounds, Protocol):
+    """The engine below the pool: it carries rounds, and is told which of them may begin."""
+
+    def begin(self, round_input: RoundInput) -> None:
+        """Have the round run on this host, as soon as it has a thread for it; a second time changes nothing."""

@@ -240,7 +240,7 @@ def relay_spec(spec: SandboxSpec, relay: RelaySpec) -> SandboxSpec:
         tmpfs=(),
         labels=tuple((dict(spec.labels) | {LABEL_ROLE: Role.RELAY.value}).items()),
         memory=_RELAY_MEMORY,
-        file=0,
+        file=64 * 1024,  # nothing of its own: crun writes the filter of system calls to a file under this limit
         relay=None,
         services=(),
     )

@@ -12,14 +12,18 @@ from typing import Final
 from runner.disk import Disk, DiskWatch, writable_by
 from runner.errors import DiskLow, EngineDown, RunnerError
 from runner.files import remove_tree
+from runner.moments import Moment, worked_s
 from runner.ports import Clock, Containers
 from runner.rounds import Interrupted
 from runner.sandboxes import RunState, SandboxSpec, SandboxStatus
+from runner.timeline import Timeline
 
 _LOG: Final = logging.getLogger(__name__)
 _POLL_S: Final = 0.1
 _SOON_S: Final = 0.004
 _GRACE_S: Final = 2.0
+CANCEL_GRACE_S: Final = 1.0
+"""What a sandbox has to end by itself at a cancel: with the look before and the kill after it, two seconds."""
 
 
 def pause_s(waited_s: float) -> float:
@@ -45,6 +49,7 @@ class SandboxRunner:
     """Starts or adopts sandboxes and waits for them. `stopping`: the daemon is leaving; sandboxes go on without it.
 
     discard_s: how long a sandbox whose result is known is left in place; 0: it is gone when `discard` returns.
+    timeline: what tells time across restarts; None: the clock's own, of an unknown boot.
     """
 
     containers: Containers
@@ -53,6 +58,11 @@ class SandboxRunner:
     disk: Disk
     patience_s: float = 20.0
     discard_s: float = 5.0
+    timeline: Timeline | None = None
+
+    def moment(self) -> Moment:
+        """Now, as it is to be remembered of what begins now."""
+        return (self.timeline or Timeline(clock=self.clock)).now()
 
     def status(self, name: str) -> SandboxStatus:
         """What the sandbox is doing; an engine that is away for less than `patience_s` is waited for.
@@ -114,21 +124,22 @@ class SandboxRunner:
         if self.stopping.is_set():
             raise Interrupted
 
-    def to_end(self, spec: SandboxSpec, *, started_at: float, timeout_s: float, cancelled: Callable[[], bool]) -> Ran:
-        """Start or adopt `spec` and wait until it has exited; stopped `timeout_s` after `started_at` (UTC).
+    def to_end(self, spec: SandboxSpec, *, since: Moment, timeout_s: float, cancelled: Callable[[], bool]) -> Ran:
+        """Start or adopt `spec` and wait until it has exited; stopped `timeout_s` after it began at `since`.
 
         Killed where it uses more of the disk than it may. The sandbox is left in place for its output to be read.
         Raises Cancelled, Interrupted, EngineDown, SandboxFault; DiskLow, and then the sandbox is gone.
         """
         watch = self.disk.watch(writable_by(spec))
         self.containers.start(spec)
-        # A clock that is set back must not give a gate for ever: the monotonic bound counts from here.
+        # From here on the monotonic clock alone: a wall clock that is set neither hastens the end nor puts it off.
         begun = self.clock.monotonic()
+        latest = begun + timeout_s - worked_s(since, self.moment())
         while True:
             status = self.status(spec.name)
             # First: whoever cancels stops sandboxes too, and an end that we made says nothing of the tree.
             if cancelled():
-                self.containers.stop(spec.name, _GRACE_S)
+                self.containers.stop(spec.name, CANCEL_GRACE_S)
                 raise Cancelled
             ended = status.state is not RunState.RUNNING
             overran = self.overran(spec.name, watch, at_end=ended)
@@ -136,7 +147,7 @@ class SandboxRunner:
                 return Ran(status=self.containers.status(spec.name), overran=overran)
             if ended:
                 return Ran(status=status)
-            if self.clock.now() >= started_at + timeout_s or self.clock.monotonic() >= begun + timeout_s:
+            if self.clock.monotonic() >= latest:
                 self.containers.stop(spec.name, _GRACE_S)
                 return Ran(status=self.containers.status(spec.name), timed_out=True)
             if self.stopping.is_set():

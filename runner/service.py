@@ -2,47 +2,43 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from runner.allowed import Policy
+from runner.admission import AdmissionControl
+from runner.ages import Ages
+from runner.allowed import FollowPolicy, Policy
 from runner.brief import feedback_from_reviewer
 from runner.cancelling import Canceller
 from runner.changed import RunDiff, diff_of
-from runner.closing import Closing
 from runner.digest import Digest, describe
-from runner.errors import BadIntent, NotPossible
-from runner.follower import Follower, FollowPolicy
+from runner.errors import NotPossible
+from runner.follower import Follower
 from runner.guard import sound
 from runner.intents import Cancel, Promote, RequestChanges, WorkTicket
 from runner.keeping import Keeper
+from runner.ledger import MAX_RUNS, Ledger, RunLine
 from runner.logs import Log, Wanted, read_log
-from runner.model import (
-    DONE_PHASES,
-    LIVE_PHASES,
-    WORKING_PHASES,
-    Cause,
-    Phase,
-    RoundInput,
-)
+from runner.model import DONE_PHASES, LIVE_PHASES, WORKING_PHASES, Cause, Phase, RoundInput
 from runner.owners import Owners, unknown_run
+from runner.pool import Pool, PoolSeen
 from runner.ports import Checkouts, Clock, Forge
 from runner.promoting import NotPromoted, Promoted, Promoter
-from runner.records import Records, RunChange, RunRecord
+from runner.records import NoticeKind, Records, RunChange, RunRecord
 from runner.retrying import Retrier
 from runner.round_after import first_round, round_after, tier_of
-from runner.rounds import Rounds, RoundState
 from runner.spending import Spending, Today
+from runner.standstill import Standstill
+from runner.starting import Starter
 from runner.turns import Turns
 from runner.view import view_of
 
-_LOG: Final = logging.getLogger(__name__)
 _MOST_LIVE: Final = 1000
 _PATIENCE_S: Final = 60.0
+_DISPATCH: Final = "dispatch"
 _ID_ALPHABET: Final = string.ascii_lowercase + string.digits
 
 
@@ -54,30 +50,36 @@ class Service:
         *,
         policy: Policy,
         records: Records,
-        rounds: Rounds,
+        pool: Pool,
+        admission: AdmissionControl,
         forge: Forge,
         checkouts: Checkouts,
         clock: Clock,
         keeper: Keeper,
-        closing: Closing,
         spending: Spending,
+        ages: Ages,
+        ledger: Ledger,
+        standstill: Standstill | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         """Take the ports; does nothing yet."""
         self._policy = policy
         self._records = records
-        self._rounds = rounds
+        self._rounds = pool
+        self._admission = admission
         self._forge = forge
         self._checkouts = checkouts
         self._clock = clock
-        self._closing = closing
         self._keeper = keeper
         self._spending = spending
+        self._standstill = standstill or Standstill()
         self._turns = Turns()
+        self._ledger = ledger
+        self._starter = Starter(policy=policy, clock=clock, ledger=ledger)
         self.owners = Owners(records=records)
-        self._canceller = Canceller(records=records, rounds=rounds, clock=clock, keeper=keeper)
+        self._canceller = Canceller(records=records, rounds=pool, clock=clock, keeper=keeper)
         self._retrier = Retrier(records=records, checkouts=checkouts, ladder=policy.ladder, bounds=policy.bounds)
-        self._promoter = Promoter(
+        self.promoter = Promoter(
             records=records, forge=forge, checkouts=checkouts, clock=clock, ci=policy.ci, submit=self._submit
         )
         self.follower = Follower(
@@ -85,11 +87,12 @@ class Service:
             forge=forge,
             checkouts=checkouts,
             clock=clock,
+            ages=ages,
             policy=FollowPolicy(
                 ci=policy.ci, ladder=policy.ladder, bounds=policy.bounds, settle_s=policy.review_settle_s
             ),
             alone=self._alone,
-            merged=self._promoter.merged,
+            landed=self.promoter.landed,
             submit=self._submit,
             guard=keeper.guard,
         )
@@ -100,11 +103,12 @@ class Service:
     def work_ticket(self, intent: WorkTicket) -> RunRecord:
         """Start a run, or return the one that is live for this (repo, issue).
 
-        Raises RepoNotAllowed, UnknownRepo, BadIntent (a model that is on no rung), ForgeDown.
+        Raises RepoNotAllowed, UnknownRepo, BadIntent (a model that is on no rung), NotPossible (as many runs as there
+        may be), ForgeDown.
         """
         self._policy.allow(intent.repo)
         self._keeper.guard.asked("The brief", intent.brief)
-        tier = self._start_tier(intent.model)
+        start = self._starter.start(intent.repo, intent.model)
         base_branch = self._forge.default_branch(intent.repo)
         now = self._clock.now()
         slug = "".join(ch if ch.isalnum() else "-" for ch in intent.repo.lower())[-32:].strip("-")
@@ -120,12 +124,16 @@ class Service:
             branch=f"ashigaru/{intent.issue}-{run_id.rsplit('-', 1)[1]}",
             created_at=now,
             updated_at=now,
-            start_tier=tier,
-            tier=self._policy.ladder[tier].name,
+            start_tier=start.tier,
+            tier=self._policy.ladder[start.tier].name,
             owner=intent.owner,
+            priority=intent.priority or self._policy.priority(intent.repo),
+            queued_at=now,
         )
-        run = self._records.claim(fresh)
+        run = self._claimed(fresh)
         if run.run_id == run_id:
+            if start.why is not None:
+                self._records.notify(run_id, "start", NoticeKind.START, start.why, now)
             self._submit(first_round(run, self._policy.ladder, self._policy.bounds))
         return run
 
@@ -171,16 +179,22 @@ class Service:
             self._canceller.cancel(self._known(intent.run_id))
         return self._known(intent.run_id)
 
-    def retry(self, run_id: str, *, from_start: bool = False) -> RunRecord:
-        """Have a run that ended without a merge go on (`runner.retrying`).
+    def retry(self, run_id: str, *, from_start: bool = False, tier: str | None = None) -> RunRecord:
+        """Have a run that ended without a merge go on (`runner.retrying`). tier: the rung to go on at, by its name.
 
-        Raises UnknownRun, RepoNotAllowed, NotPossible.
+        Raises UnknownRun, RepoNotAllowed, BadIntent, NotPossible.
         """
+        rung = None if tier is None else self._starter.named(tier)
         with self._alone(run_id):
             run = self._known(run_id)
             self._policy.allow(run.repo)
             sound(run)
-            self._submit(*self._retrier.retry(run, from_start=from_start))
+            # What git is asked for takes its time, and nobody else's ticket waits for it.
+            following, also = self._retrier.retry(run, from_start=from_start, rung=rung)
+            with self._alone(_DISPATCH):
+                self._admission.admit(run.repo, run.owner)
+                self._retrier.claim(run)
+                self._submit(following, also)
         return self._known(run_id)
 
     def promote(self, intent: Promote) -> Promoted | NotPromoted:
@@ -188,15 +202,21 @@ class Service:
         self._policy.allow(intent.repo)
         run = self._records.run_of_pull(intent.repo, intent.pull)
         with self._alone("" if run is None else run.run_id):
-            return self._promoter.promote(intent)
+            return self.promoter.promote(intent)
 
     # --- reads ---
 
     def status(self, run_id: str) -> Digest:
         """The run as a person would want it told. Raises UnknownRun."""
         run = self._known(run_id)
-        today = self._spending.today(run.repo)
-        return describe(view_of(self._records, run, today=today, budget_micro_usd=self._policy.bounds.run_micro_usd))
+        today, budget = self._spending.today(run.repo), self._policy.bounds.run_micro_usd
+        seen = self._rounds.seen([run])[run.run_id]
+        view = view_of(self._records, run, today=today, budget_micro_usd=budget, pool=seen)
+        return describe(view, standstill=self._standstill.why)
+
+    def pool_seen(self, runs: Sequence[RunRecord]) -> dict[str, PoolSeen]:
+        """Where each of the runs is in the pool, by id."""
+        return self._rounds.seen(runs)
 
     def today(self, repo: str | None = None) -> Today:
         """What the day has cost so far, and whether spending is halted."""
@@ -217,6 +237,10 @@ class Service:
         """The newest runs first."""
         return self._records.runs(repo=repo, phases=phases, owner=owner, limit=limit)
 
+    def ledger(self, *, since: float, repo: str | None = None, owner: str | None = None) -> list[RunLine]:
+        """The runs of the ledger, asked for at or after `since` (UTC seconds)."""
+        return self._ledger.lines(since=since, repo=repo, owner=owner, limit=MAX_RUNS)
+
     def logs(self, run_id: str, wanted: Wanted) -> Log:
         """What happened in the run (`runner.logs`). Raises UnknownRun."""
         return read_log(self._records, self._known(run_id), wanted)
@@ -224,35 +248,6 @@ class Service:
     def diff(self, run_id: str, *, max_bytes: int) -> RunDiff:
         """The run's work against its base (`runner.changed`). Raises UnknownRun, NotPossible."""
         return diff_of(self._checkouts, self._records, self._known(run_id), max_bytes=max_bytes)
-
-    # --- the daemon's own ---
-
-    def recover(self) -> None:
-        """Bring records and engine together after a start: a run that was claimed but never enqueued is enqueued."""
-        for run in self._records.runs(phases=WORKING_PHASES, limit=_MOST_LIVE):
-            first = first_round(run, self._policy.ladder, self._policy.bounds)
-            known = self._records.round_input(run.run_id, run.round) or first
-            match self._rounds.state(run.run_id, run.round):
-                case RoundState.ABSENT:
-                    _LOG.info("enqueueing a round that a crash left out", extra={"run": run.run_id})
-                    due = 0.0 if run.retry_at is None else max(0.0, run.retry_at - self._clock.now())
-                    self._rounds.submit(known, delay_s=due)
-                case RoundState.FAILED:
-                    self.faulted(known, "it failed, and the last daemon did not get to say so")
-                case _:
-                    pass
-        for run in self._records.runs(phases=frozenset(Phase) - LIVE_PHASES, limit=_MOST_LIVE):
-            # A crash between an end and its release, or within a request for changes.
-            self._records.release(run.run_id)
-        self._closing.sweep()
-
-    def faulted(self, round_input: RoundInput, detail: str) -> None:
-        """A round died of a fault of ours: say so, keep everything, and let the issue be worked again."""
-        _LOG.error("round failed: %s", detail, extra={"run": round_input.run_id})
-        reason = "A fault of the daemon itself ended the run; its log has the details. Dispatch the ticket again."
-        self._records.change(round_input.run_id, {"phase": Phase.ESCALATED, "reason": reason}, self._clock.now())
-        self._closing.sweep()
-        self._records.release(round_input.run_id)
 
     # --- inner ---
 
@@ -262,14 +257,18 @@ class Service:
             raise unknown_run(run_id)
         return run
 
-    def _start_tier(self, model: str | None) -> int:
-        if model is None:
-            return 0
-        for index, tier in enumerate(self._policy.ladder):
-            if model in {tier.name, tier.model}:
-                return index
-        names = ", ".join(tier.name for tier in self._policy.ladder)
-        raise BadIntent(f"model {model} is on no rung of the ladder; choose one of {names}, or leave it out.")
+    def _claimed(self, fresh: RunRecord) -> RunRecord:
+        """The run itself, or the one that is live for its issue: that one is nobody's too many. Raises NotPossible."""
+        with self._alone(_DISPATCH):
+            try:
+                self._admission.admit(fresh.repo, fresh.owner)
+            except NotPossible:
+                live = self._records.runs(repo=fresh.repo, phases=LIVE_PHASES, limit=_MOST_LIVE)
+                there = [run for run in live if run.issue == fresh.issue]
+                if not there:
+                    raise
+                return there[0]
+            return self._records.claim(fresh)
 
     def _submit(self, round_input: RoundInput, also: RunChange | None = None) -> None:
         # Records first: a crash in between is repaired by `recover`, which sees a round that nobody enqueued.
@@ -281,6 +280,7 @@ class Service:
             "reason": None,
             "retry_at": None,
             "cancel_requested": False,
+            "queued_at": now,
         }
         self._records.change(round_input.run_id, change | (also or {}), now)
         self._rounds.submit(round_input)

@@ -15,11 +15,13 @@ from typing import Final, Protocol
 from gates.plan import GATE_FILE, GatePlan, SetupPlan, head_setup, setup_script
 from gates.text import clip, plain
 from gates.verdict import Failed, Inconclusive
+from runner import layers
 from runner.egress_rules import Egress as EgressRules
 from runner.errors import SandboxFault
 from runner.files import remove_tree, write_whole
 from runner.fleet import Fleet
 from runner.layout import Layout
+from runner.moments import Moment, moment_from_json, moment_to_json
 from runner.ports import Checkouts, Clock, Containers
 from runner.recipes import Recipes
 from runner.records import NoticeKind, Records
@@ -114,10 +116,11 @@ class SetUp:
         if layer is None:
             return Environment(path=None, key="none")
         with self._turns.alone(layer.key, lambda: self.sandboxes.may_wait(cancelled)):
-            if not (layer.root / "finished").exists():
+            if not layers.in_use(self.layout, layer.root, wanted.run_id):
                 failure = self._make(wanted, layer, cancelled)
                 if failure is not None:
                     return failure
+                layers.in_use(self.layout, layer.root, wanted.run_id)
         own = (layer.root, setup_name(wanted.run_id, layer.key)) if layer.own else None
         return Environment(path=layer.root / "env", key=layer.key, own=own)
 
@@ -126,7 +129,8 @@ class SetUp:
         layer = self._shared(Wanted(run_id=run_id, base_sha=base_sha, plan=plan, image=image))
         if layer is None:
             return Environment(path=None, key="none")
-        return Environment(path=layer.root / "env", key=layer.key) if (layer.root / "finished").exists() else None
+        whole = layers.in_use(self.layout, layer.root, run_id)
+        return Environment(path=layer.root / "env", key=layer.key) if whole else None
 
     def _layer(self, wanted: Wanted) -> _Layer | None:
         """The base's layer, unless the change is keyed otherwise than its base."""
@@ -182,7 +186,7 @@ class SetUp:
     def _make(self, wanted: Wanted, layer: _Layer, cancelled: Callable[[], bool]) -> Inconclusive | Failed | None:
         name = setup_name(wanted.run_id, layer.key)
         root = layer.root
-        begun_at = self._begin(wanted, layer, name)
+        since = self._begin(wanted, layer, name)
         sockets = self.layout.sockets(name)
         try:
             try:
@@ -198,7 +202,7 @@ class SetUp:
                 sockets=sockets,
                 script=setup_script(wanted.plan, layer.setup),
             )
-            ran = self.sandboxes.to_end(spec, started_at=begun_at, timeout_s=layer.setup.timeout_s, cancelled=cancelled)
+            ran = self.sandboxes.to_end(spec, since=since, timeout_s=layer.setup.timeout_s, cancelled=cancelled)
             self._tell(wanted.run_id, name)
             if ran.timed_out or ran.overran or ran.status.exit_code != 0:
                 return self._failure(name, layer, ran)
@@ -212,8 +216,8 @@ class SetUp:
                 if not (root / "finished").exists():
                     remove_tree(root)
 
-    def _begin(self, wanted: Wanted, layer: _Layer, name: str) -> float:
-        """When the set-up was begun (UTC seconds): now, on an empty directory, unless it is under way already."""
+    def _begin(self, wanted: Wanted, layer: _Layer, name: str) -> Moment:
+        """When the set-up was begun: now, on an empty directory, unless it is under way already."""
         root = layer.root
         started = root / "started"
         begun = json.loads(started.read_text(encoding="utf-8")) if started.exists() else {}
@@ -223,9 +227,10 @@ class SetUp:
             remove_tree(root)
             (root / "env").mkdir(parents=True)
             self.checkouts.export(wanted.run_id, layer.commit, root / "tree")
-            begun = {"sandbox": name, "at": self.clock.now()}
+            begun = {"sandbox": name} | moment_to_json(self.sandboxes.moment())
             write_whole(started, json.dumps(begun).encode())
-        return float(begun["at"])
+        # A daemon that knew the wall clock only called it "at".
+        return moment_from_json(begun) or Moment(utc=float(begun["at"]))
 
     def _tell(self, run_id: str, name: str) -> None:
         """What was refused is in the run's notices, whether the set-up did without it or not."""

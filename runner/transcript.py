@@ -6,7 +6,7 @@ own byte offset, so that reading goes on after a restart where it stopped and no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gates.text import clean
@@ -23,6 +23,7 @@ from runner.agent_events import (
     text_of,
     told_by,
 )
+from runner.stuck import Moves, fold
 
 __all__ = [
     "MAX_LINE_BYTES",
@@ -64,7 +65,8 @@ class Transcript:
     offset: first byte not yet read. skipping: that byte is within a line too long to be read. model: what the CLI
     says it runs, which may not be what was asked for. results: how many `result` events came (one is right); result
     is the first. retrying: the last word on the API is that it is being tried again. retry_at: UTC seconds at which
-    the upstream said a used-up quota comes back. micro_usd: the CLI's own reckoning, not the gateway's meter.
+    the upstream said a used-up quota comes back. micro_usd: the CLI's own reckoning, not the gateway's meter. moves:
+    what its tool calls came to, by which it is told whether it goes round in circles.
     """
 
     offset: int = 0
@@ -83,6 +85,7 @@ class Transcript:
     retry_status: int | None = None
     retry_at: float | None = None
     micro_usd: int = 0
+    moves: Moves = field(default_factory=Moves)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +153,7 @@ def _fold(seen: Transcript, said: Said | None) -> Transcript:
     seen = replace(seen, lines=seen.lines + 1)
     if said is None:
         return replace(seen, unreadable=seen.unreadable + 1)
+    seen = replace(seen, moves=fold(seen.moves, said))
     match said.get("type"):
         case "system":
             return _fold_system(seen, said)

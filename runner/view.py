@@ -5,6 +5,7 @@ from __future__ import annotations
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged, Verdict
 from runner.digest import CheckSeen, NoticeSeen, PullSeen, RunView, TierTried, VerdictSeen
 from runner.model import DONE_PHASES
+from runner.pool import PoolSeen
 from runner.records import Records, RunRecord
 from runner.spending import Today
 from runner.transcript import EventKind
@@ -24,7 +25,14 @@ def summary_of(verdict: Verdict) -> str:
             return reason
 
 
-def view_of(records: Records, run: RunRecord, *, budget_micro_usd: int | None, today: Today | None = None) -> RunView:
+def view_of(
+    records: Records,
+    run: RunRecord,
+    *,
+    budget_micro_usd: int | None,
+    today: Today | None = None,
+    pool: PoolSeen | None = None,
+) -> RunView:
     """Everything the digest is made of."""
     attempts = records.attempts(run.run_id)
     judgements = records.judgements(run.run_id)
@@ -84,4 +92,7 @@ def view_of(records: Records, run: RunRecord, *, budget_micro_usd: int | None, t
         budget_micro_usd=budget_micro_usd,
         retry_at=run.retry_at,
         cancel_requested=run.cancel_requested,
+        priority=run.priority,
+        slot=None if pool is None else pool.slot,
+        place=None if pool is None else pool.place,
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.fakes.postgres import Cluster, backends, cluster, programs
 from tests.sandbox.podman_lab import PodmanLab, opened_lab
 
 _KEPT = ("ASHIGARU_TEST_", "ASHIGARU_REQUIRE_")
@@ -34,6 +36,9 @@ def poisoned_defaults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
                 patch.delenv(name)
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         patch.delenv("XDG_STATE_HOME", raising=False)
+        # No test speaks TLS with anybody; reading the host's authorities costs each HTTP client more than its calls.
+        patch.delenv("SSL_CERT_FILE", raising=False)
+        patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("authorities")))
         patch.setattr(socket.socket, "connect", _only_here(socket.socket.connect))
         yield
 
@@ -45,6 +50,28 @@ def _only_here(connect):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         return connect(self, address)
 
     return guarded
+
+
+def pytest_report_header() -> str:
+    """Which databases the contracts are held to is said, not guessed from what is missing."""
+    where = programs()
+    return "databases: SQLite alone, PostgreSQL is not installed" if where is None else f"databases: SQLite, {where}"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL of this process's own."""
+    with cluster() as running:
+        yield running
+
+
+@pytest.fixture(params=backends())
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, once on SQLite and once on PostgreSQL where that is here."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ashigaru.db"
+    server: Cluster = request.getfixturevalue("postgres")
+    return server.schema()
 
 
 @pytest.fixture

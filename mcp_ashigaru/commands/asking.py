@@ -1,34 +1,21 @@
-"""What the commands that ask the daemon share: one session, one JSON value or one record a line, one exit status.
-
-Standard output holds what was asked for and nothing else; every remark and every refusal goes beside it.
-"""
+"""What the commands that ask the daemon share: one session, one exit status."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
-import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 import typer
 
 from mcp_ashigaru.client import Caller, CallRefused, DaemonAway, connect
 from mcp_ashigaru.commands.live import fruitless, headline
+from mcp_ashigaru.commands.telling import FRUITLESS, INTERRUPTED, REFUSED, say
 from mcp_ashigaru.settings import load_settings
 
-FRUITLESS: Final = 1
-REFUSED: Final = 2
-INTERRUPTED: Final = 130
-"""As a shell tells of a program that Ctrl-C ended."""
-UNREAD: Final = 141
-"""As a shell tells of a program whose reader went away."""
 _HEEDED_S: Final = 0.2
 _MAX_ASKED: Final = 25
-
-Json = Annotated[bool, typer.Option("--json", help="Print the whole answer as one JSON value.")]
-Follow = Annotated[bool, typer.Option("--follow", help="Stay, and show what happens; Ctrl-C leaves the run alone.")]
 
 
 def ask(job: Callable[[Caller], Awaitable[None]], *, following: str | None = None) -> None:
@@ -86,16 +73,3 @@ def ended(told: dict[str, Any], *, as_json: bool) -> None:
     say(told) if as_json else typer.echo(headline(told))
     if fruitless(told):
         raise typer.Exit(FRUITLESS)
-
-
-def say(value: object) -> None:
-    """Print one JSON value."""
-    typer.echo(json.dumps(value, indent=2))
-
-
-def record(fields: Sequence[object], widths: Sequence[int]) -> str:
-    """One record as a line: aligned to be read on a terminal, separated by tabs to be cut by another program."""
-    texts = ["" if field is None else str(field).replace("\t", " ").replace("\n", " ") for field in fields]
-    if not sys.stdout.isatty():
-        return "\t".join(texts)
-    return "  ".join(f"{text:<{width}}" for text, width in zip(texts, [*widths, 0], strict=True)).rstrip()

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from mcp_ashigaru.client import Caller
-from mcp_ashigaru.commands.asking import FRUITLESS, Follow, Json, ask, ended, goes_on, say
+from mcp_ashigaru.commands.asking import ask, ended, goes_on
 from mcp_ashigaru.commands.live import follow
+from mcp_ashigaru.commands.telling import FRUITLESS, Follow, Json, say
 
 
 def work(
@@ -17,13 +18,14 @@ def work(
     issue: int,
     brief: Annotated[str, typer.Argument(help="What is wrong and what is wanted; '-' reads standard input.")],
     model: Annotated[str | None, typer.Option(help="Tier or model to start at.")] = None,
+    priority: Annotated[str | None, typer.Option(help="low, normal or high; who gets a slot first.")] = None,
     follow_it: Follow = False,
 ) -> None:
     """Work one issue of one repository."""
     text = sys.stdin.read() if brief == "-" else brief
 
     async def job(caller: Caller) -> None:
-        ticket = await caller.call("work_ticket", repo=repo, issue=issue, brief=text, model=model)
+        ticket = await caller.call("work_ticket", repo=repo, issue=issue, brief=text, model=model, priority=priority)
         typer.echo(ticket["run_id"])
         if follow_it:
             ended(await follow(caller, ticket["run_id"], typer.echo), as_json=False)
@@ -36,6 +38,7 @@ def retry(
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Forget the work so far; start on the base as it is now.")
     ] = False,
+    tier: Annotated[str | None, typer.Option(help="Tier or model to go on at; else the one it reached.")] = None,
     follow_it: Follow = False,
     as_json: Json = False,
 ) -> None:
@@ -45,7 +48,7 @@ def retry(
     """
 
     async def job(caller: Caller) -> None:
-        ticket = await caller.call("retry", run_id=run_id, from_start=from_start)
+        ticket = await caller.call("retry", run_id=run_id, from_start=from_start, tier=tier)
         if follow_it:
             ended(await follow(caller, run_id, lambda line: typer.echo(line, err=as_json)), as_json=as_json)
         else:

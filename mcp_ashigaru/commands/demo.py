@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import httpx2
+import typer
 from git import Repo
 from rich.console import Console
 from rich.syntax import Syntax
@@ -57,6 +58,13 @@ def shipped() -> Story:
     return Story(
         repo=root / "repo", cassette=root / "cassette.toml", name=told["repo"], title=told["title"], brief=told["brief"]
     )
+
+
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the demo's state directory in place.")] = False,
+) -> None:
+    """Run the main job on the shipped repository, with a scripted model, on this machine alone."""
+    raise typer.Exit(run(keep=keep))
 
 
 def run(*, keep: bool) -> int:

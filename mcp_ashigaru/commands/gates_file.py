@@ -13,7 +13,7 @@ from gates.lint import remarks
 from gates.plan import CiOnly, GatePlan, plan
 from gates.spec import GATE_FILE, MAX_FILE_BYTES, parse_gate_file, schema_text
 from gates.text import clean
-from mcp_ashigaru.commands.asking import FRUITLESS, Json, say
+from mcp_ashigaru.commands.telling import FRUITLESS, Json, say
 from mcp_ashigaru.findings import Finding, Level, healthy, render
 from mcp_ashigaru.gate_draft import draft
 from mcp_ashigaru.work_tree import WorkTree

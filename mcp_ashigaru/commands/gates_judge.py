@@ -14,7 +14,7 @@ import typer
 
 from gates.text import clean, plain
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged, Verdict
-from mcp_ashigaru.commands.asking import FRUITLESS, Json, say
+from mcp_ashigaru.commands.telling import FRUITLESS, Json, say
 from mcp_ashigaru.judging_here import Judged, TreeJudged, judge_here
 from mcp_ashigaru.settings import load_settings
 from runner.intents import repo_name

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Annotated
+
 import typer
 
+from mcp_ashigaru.commands import self_test as self_test_command
+from mcp_ashigaru.commands.telling import Json, say
 from mcp_ashigaru.doctor import Question, Token, diagnose
 from mcp_ashigaru.findings import Finding, Level, healthy, render
 from mcp_ashigaru.fleet_file import fleet_trouble
-from mcp_ashigaru.settings import Settings, secret_file
+from mcp_ashigaru.settings import Settings, load_settings, secret_file
 from mcp_ashigaru.stores import github_trouble, records_file
 from mcp_ashigaru.walls import build_images, podman_argv
 from runner.errors import EngineDown
 
+SelfTest = Annotated[
+    bool, typer.Option("--self-test", help="Start every kind of sandbox, and assert from inside that it is sealed.")
+]
 
-def report(settings: Settings) -> int:
+
+def doctor(self_test: SelfTest = False, as_json: Json = False) -> None:
+    """Examine this host: each line ok, warn or fail, with the cure."""
+    if self_test:
+        raise typer.Exit(self_test_command.report(load_settings(), as_json=as_json))
+    raise typer.Exit(report(load_settings(), as_json=as_json))
+
+
+def images() -> None:
+    """Build the sandbox images, once."""
+    build_images(load_settings(), typer.echo)
+
+
+def report(settings: Settings, *, as_json: bool = False) -> int:
     """Print the diagnosis; 0 if runs can work, else 1."""
     findings = diagnose(
         Question(
@@ -34,7 +55,7 @@ def report(settings: Settings) -> int:
             github=github_trouble(settings),
         )
     )
-    typer.echo(render(findings))
+    say([asdict(finding) for finding in findings]) if as_json else typer.echo(render(findings))
     return 0 if healthy(findings) else 1
 
 
@@ -54,8 +75,3 @@ def _argv(settings: Settings) -> tuple[str, ...]:
     except EngineDown:
         # The diagnosis is what tells of a podman that is missing or does not work.
         return ("podman",)
-
-
-def build(settings: Settings) -> None:
-    """Have the images there, saying what is done."""
-    build_images(settings, typer.echo)

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from mcp_ashigaru.client import Caller
-from mcp_ashigaru.commands.asking import Follow, Json, ask, ended, goes_on, record, say
+from mcp_ashigaru.commands.asking import ask, ended, goes_on
 from mcp_ashigaru.commands.live import follow, fruitless, going_on, headline
+from mcp_ashigaru.commands.telling import Follow, Json, record, say
 
 _WAIT_S: Final = 20.0
 _PAGE: Final = 500
@@ -39,7 +40,7 @@ def runs(
 ) -> None:
     """List runs, the newest first.
 
-    A line each: run, phase, tier, pull request, last change, why.
+    A line each: run, phase, tier, pull request, last change, slot or place in the queue, why.
     """
 
     async def job(caller: Caller) -> None:
@@ -49,8 +50,10 @@ def runs(
             return
         for run in answer["runs"]:
             pull = f"#{run['pr']}" if run["pr"] else None
-            fields = (run["run_id"], run["status"], run["tier"], pull, _time(run["updated_at"]), run["reason"])
-            typer.echo(record(fields, (40, 16, 10, 6, 20)))
+            where = f"place {run['place']}" if run["place"] else run["slot"]
+            when = _time(run["updated_at"])
+            fields = (run["run_id"], run["status"], run["tier"], pull, when, where, run["reason"])
+            typer.echo(record(fields, (40, 16, 10, 6, 20, 12)))
         typer.echo(answer["day"], err=True)
 
     ask(job)

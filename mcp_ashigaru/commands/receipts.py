@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from mcp_ashigaru.commands.asking import Json, record, say
+from mcp_ashigaru.commands.telling import Json, record, say
 from mcp_ashigaru.settings import load_settings
 from mcp_ashigaru.stores import open_receipts
 from runner.errors import BadIntent

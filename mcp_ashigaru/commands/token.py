@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from mcp_ashigaru.commands.asking import Json, record, say
+from mcp_ashigaru.commands.telling import Json, record, say
 from mcp_ashigaru.settings import load_settings
 from mcp_ashigaru.stores import open_tokens
 from runner.callers import Scope, Token, caller_name, lifetime, mint, scopes_of

@@ -35,6 +35,9 @@ class RunLine(_Answer):
     repo: str = Field(description="The repository, as the forge names it.")
     issue: int = Field(description="The issue's number.")
     status: str
+    priority: str = Field(description="low, normal or high.")
+    slot: str | None = Field(description="The slot it is at work in.")
+    place: int | None = Field(description="Its place in the queue, from 1, while it is queued.")
     tier: str | None
     pr: int | None
     pr_url: str | None

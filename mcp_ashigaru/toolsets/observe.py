@@ -48,6 +48,7 @@ def _register_runs(server: MCPServer[Any], service: Service) -> None:
         _within("limit", limit, 1, _MAX_RUNS)
         desk = desk_of(ctx, service)
         found = await anyio.to_thread.run_sync(lambda: desk.list_runs(repo=wanted, phases=phases, limit=limit))
+        pool = await anyio.to_thread.run_sync(lambda: desk.pool_seen(found))
         today = await anyio.to_thread.run_sync(desk.today)
         return RunsAnswer(
             runs=[
@@ -56,6 +57,9 @@ def _register_runs(server: MCPServer[Any], service: Service) -> None:
                     repo=run.repo,
                     issue=run.issue,
                     status=run.phase.value,
+                    priority=run.priority.value,
+                    slot=pool[run.run_id].slot,
+                    place=None if (place := pool[run.run_id].place) is None else place.place,
                     tier=run.tier,
                     pr=run.pull,
                     pr_url=run.pull_url,

@@ -56,12 +56,13 @@ def _register_writes(server: MCPServer[Any], service: Service) -> None:
         issue: Annotated[int, Field(description="The issue's number, 1 or more.")],
         brief: Annotated[str, Field(description="All the agent is told of the issue: what is wrong, what is wanted.")],
         model: Annotated[str | None, Field(description="Tier or model to start at; leave out to start cheap.")] = None,
+        priority: Annotated[str | None, Field(description="low, normal or high; leave out for the usual.")] = None,
     ) -> TicketAnswer:
         """Start a run: a sealed agent fixes the issue, the repository's own gates judge it, a pull request opens.
 
         Returns at once; follow it with status. A second call for the same live (repo, issue) returns the same run.
         """
-        intent = intents.work_ticket(repo, issue, brief, model)
+        intent = intents.work_ticket(repo, issue, brief, model, priority)
         return _ticket(await _off_loop(lambda: desk_of(ctx, service).work_ticket(intent)))
 
     @server.tool(
@@ -101,13 +102,15 @@ def _register_writes(server: MCPServer[Any], service: Service) -> None:
         run_id: RunId,
         *,
         from_start: Annotated[bool, Field(description="Forget the work so far; start on the newest base.")] = False,
+        tier: Annotated[str | None, Field(description="Tier to go on at; leave out for the one it reached.")] = None,
     ) -> TicketAnswer:
         """Have a run that ended escalated, blocked or cancelled go on, from the work that was kept.
 
         Work that no gate could judge is judged again; where the base was red, the run starts on the base as it is now.
         """
         identity = intents.run_identity(run_id)
-        return _ticket(await _off_loop(lambda: desk_of(ctx, service).retry(identity, from_start=from_start)))
+        rung = None if tier is None else intents.tier_name(tier)
+        return _ticket(await _off_loop(lambda: desk_of(ctx, service).retry(identity, from_start=from_start, tier=rung)))
 
     @server.tool(
         annotations=ToolAnnotations(title="Cancel", read_only_hint=False, destructive_hint=True, idempotent_hint=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from mcp.server.mcpserver.exceptions import ToolError
 
 from runner.errors import RunnerError
 
+_LOG: Final = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -23,5 +25,8 @@ def speaking(tool: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
             return await tool(*args, **kwargs)
         except RunnerError as exc:
             raise ToolError(str(exc)) from exc
+        except OSError as exc:
+            _LOG.exception("the host refused what a tool was asked")
+            raise ToolError(f"The host refused: {exc.strerror or exc}; look at its disk and ask again.") from exc
 
     return spoken

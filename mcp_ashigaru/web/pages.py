@@ -49,10 +49,16 @@ class PullPages:
     """Whether the pull request exists for the caller."""
 
 
-def routes(pages: PullPages | None) -> list[Route]:
-    """Routes for /healthz and, with a local forge, its pull requests."""
+def routes(pages: PullPages | None, trouble: Callable[[], str | None] = lambda: None) -> list[Route]:
+    """Routes for /healthz and, with a local forge, its pull requests. trouble: why the daemon stands still, if it does.
+
+    A daemon that stands still answers 503 and goes on by itself: to restart it would gain nothing.
+    """
 
     async def healthz(_request: Request) -> Response:
+        why = trouble()
+        if why is not None:
+            return JSONResponse({"status": "stands still", "reason": why}, 503)
         return JSONResponse({"status": "ok"})
 
     async def show(request: Request) -> Response:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import Context
-from pathlib import Path
+from functools import partial
 from typing import Any, Final, TypeVar
 
-from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID, error
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from runner.adapters.dbos_calls import DATABASE, outside, translated, workflow
 from runner.adapters.dbos_doorbell import Doorbells
 from runner.adapters.dbos_json import JsonOnly, refuse_pickle
+from runner.adapters.dbos_names import host_queue, intake_id, round_id
+from runner.adapters.sql_engine import write_ahead
+from runner.adapters.sql_faults import trouble
 from runner.errors import RecordsFault, UnknownRun
 from runner.facts import Close, Fact, Step
 from runner.facts_json import fact_from_json, fact_to_json, input_from_json, input_to_json
@@ -27,17 +29,16 @@ from runner.rounds import Interrupted, RoundState
 _LOG: Final = logging.getLogger(__name__)
 _INTAKE: Final = "intake"
 _INTAKES_AT_ONCE: Final = 16
+_IN_FLIGHT: Final = "PENDING"
 _STATES: Final = {
     "ENQUEUED": RoundState.QUEUED,
     "DELAYED": RoundState.DELAYED,
-    "PENDING": RoundState.RUNNING,
+    _IN_FLIGHT: RoundState.RUNNING,
     "SUCCESS": RoundState.DONE,
     "ERROR": RoundState.FAILED,
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": RoundState.FAILED,
     "CANCELLED": RoundState.FAILED,
 }
-# A round is recovered at every restart of the daemon while it is in flight: that is no sign of a fault.
-_MAX_RECOVERIES: Final = 10_000
 # How much of close's time is kept for the engine's own threads.
 _ENGINE_SHARE: Final = 0.4
 
@@ -60,29 +61,38 @@ class DbosRounds:
         on_fault: Callable[[RoundInput, str], None],
         stopping: threading.Event,
         choose_host: Callable[[RoundInput], str] | None = None,
+        on_stuck: Callable[[str], None] | None = None,
+        due: Callable[[RoundInput], None] | None = None,
         polling_s: float = 0.1,
         protocol: int = ENGINE_PROTOCOL,
     ) -> None:
         """Configure; nothing is opened before `launch`.
 
         slots: rounds at work at once on this host. on_fault: told when a round died of a fault of ours.
-        choose_host: which host a new round goes to; None for the one that happens to take it in.
+        choose_host: which host a new round goes to; None for the one that happens to take it in. on_stuck: told why
+        the engine cannot write for now; `revive` has what it let go of go on. due: given a round whose time has come,
+        in the place of a host; it has to be safe twice.
         """
         self._url = database_url
         self._host_id = host_id
         self._slots = slots
         self._carry_out = carry_out
-        self._begin: Callable[[RoundInput], tuple[Any, Step]] = begin
+        self._first: Callable[[RoundInput], tuple[Any, Step]] = begin
         self._advance: Callable[[Any, Fact], tuple[Any, Step]] = advance
         self._on_fault = on_fault
+        self._on_stuck = on_stuck or (lambda _: None)
+        self._let_go: dict[str, str] = {}
+        """Workflows that could not be recorded, and their queues: at most the slots and those being taken in."""
         self._stopping = stopping
         # A SQLite file has one host, and that is us.
         self._alone = choose_host is None and make_url(database_url).get_backend_name() == "sqlite"
         self._choose_host = choose_host or (lambda _: host_id)
+        self._due = due
         self._polling_s = polling_s
         self._protocol = protocol
         self._bells = Doorbells()
         self._at_work = 0
+        self._held = threading.Event()
         self._left = threading.Condition()
 
     def launch(self) -> None:
@@ -101,18 +111,18 @@ class DbosRounds:
             "max_executor_threads": self._slots + _INTAKES_AT_ONCE,
         }
         refuse_pickle()
-        with _translated():
-            _wal(self._url)
+        with translated():
+            write_ahead(self._url)
             DBOS.destroy(destroy_registry=True)
             self._bells = Doorbells()
             DBOS(config=config).background_thread_stop_events = self._bells
-            self._round = _workflow("round", self._round_body)
-            self._intake = _workflow("intake", self._intake_body)
+            self._round = workflow("round", self._round_body)
+            self._intake = workflow("intake", self._intake_body)
             # Before the launch, or it listens to every queue there is; the queues themselves need the launched engine.
-            DBOS.listen_queues([_host_queue(self._host_id), _INTAKE])
+            DBOS.listen_queues([host_queue(self._host_id), _INTAKE])
             DBOS.launch()
             self._register(_INTAKE, _INTAKES_AT_ONCE)
-            self._register(_host_queue(self._host_id), self._slots)
+            self._register(host_queue(self._host_id), self._slots)
             self._bells.ring()
 
     def submit(self, round_input: RoundInput, *, delay_s: float = 0.0) -> None:
@@ -121,39 +131,71 @@ class DbosRounds:
         def enqueue() -> None:
             if self._alone and delay_s <= 0:
                 # What intake would do, without waiting for its turn.
-                with SetWorkflowID(_round_id(round_input.run_id, round_input.number)):
-                    DBOS.enqueue_workflow(_host_queue(self._host_id), self._round, input_to_json(round_input))
+                self._enqueue(round_input, self._host_id)
                 return
             options = SetEnqueueOptions(delay_seconds=delay_s) if delay_s > 0 else SetEnqueueOptions()
-            with SetWorkflowID(_intake_id(round_input.run_id, round_input.number)), options:
+            with SetWorkflowID(intake_id(round_input.run_id, round_input.number)), options:
                 DBOS.enqueue_workflow(_INTAKE, self._intake, input_to_json(round_input))
 
-        _outside(enqueue)
+        outside(enqueue)
+        self._bells.ring()
+
+    def begin(self, round_input: RoundInput) -> None:
+        """See `Carrier.begin`."""
+        outside(lambda: self._enqueue(round_input, self._host_id))
         self._bells.ring()
 
     def hasten(self, run_id: str, number: int) -> None:
         """See `Rounds.hasten`."""
         # The engine leaves alone whatever is not delayed (any more).
-        _outside(lambda: DBOS.set_workflow_delay(_intake_id(run_id, number), delay_seconds=0))
+        outside(lambda: DBOS.set_workflow_delay(intake_id(run_id, number), delay_seconds=0))
+
+    def fence(self, run_id: str, number: int) -> None:
+        """See `Rounds.fence`."""
+        ids = [round_id(run_id, number), intake_id(run_id, number)]
+        outside(lambda: DBOS.cancel_workflows(ids))
 
     def state(self, run_id: str, number: int) -> RoundState:
         """See `Rounds.state`."""
-        known = _outside(lambda: DBOS.get_workflow_status(_round_id(run_id, number)))
+        known = outside(lambda: DBOS.get_workflow_status(round_id(run_id, number)))
         if known is None:
-            known = _outside(lambda: DBOS.get_workflow_status(_intake_id(run_id, number)))
+            known = outside(lambda: DBOS.get_workflow_status(intake_id(run_id, number)))
             if known is not None and known.status in {"PENDING", "SUCCESS"}:
                 # It is being assigned to a host, or was between the two questions: it waits for a slot there.
                 return RoundState.QUEUED
         return RoundState.ABSENT if known is None else _STATES[known.status]
+
+    def revive(self) -> None:
+        """See `Rounds.revive`."""
+        for one, queue in list(self._let_go.items()):
+            # Forgotten first: one that is let go of again at once is to be known again.
+            self._let_go.pop(one, None)
+            try:
+                known = outside(partial(DBOS.get_workflow_status, one))
+                if known is not None and known.status == _IN_FLIGHT:  # and not fenced meanwhile
+                    outside(partial(DBOS.resume_workflow, one, queue_name=queue))
+            except RecordsFault:
+                self._let_go[one] = queue
+                raise
+        self._bells.ring()
 
     def evict(self, run_id: str, number: int, to_host: str) -> None:
         """Have another host take over a round whose own host is gone for good; it goes on from the next step.
 
         An ended round is left as it is. Raises UnknownRun when no host was ever assigned to it.
         """
-        if _outside(lambda: DBOS.get_workflow_status(_round_id(run_id, number))) is None:
+        if outside(lambda: DBOS.get_workflow_status(round_id(run_id, number))) is None:
             raise UnknownRun(f"No host has round {number} of run {run_id}; there is nothing to move.")
-        _outside(lambda: DBOS.resume_workflow(_round_id(run_id, number), queue_name=_host_queue(to_host)))
+        outside(lambda: DBOS.resume_workflow(round_id(run_id, number), queue_name=host_queue(to_host)))
+
+    def hold(self) -> None:
+        """See `Rounds.hold`."""
+        self._held.set()
+
+    def at_rest(self, patience_s: float) -> bool:
+        """See `Rounds.at_rest`."""
+        with self._left:
+            return self._left.wait_for(lambda: self._at_work == 0, timeout=patience_s)
 
     def close(self, deadline_s: float) -> bool:
         """See `Rounds.close`. Steps that poll `stopping` leave by Interrupted; one that does not is left behind."""
@@ -179,18 +221,27 @@ class DbosRounds:
         )
 
     def _intake_body(self, data: dict[str, Any]) -> None:
-        """Only assigns a host: the work itself must not be taken by whoever happens to listen."""
+        """Only assigns a host, or says that it is due: the work itself must not be taken by whoever listens."""
         round_input = input_from_json(data)
-        with self._watched(round_input), SetWorkflowID(_round_id(round_input.run_id, round_input.number)):
-            DBOS.enqueue_workflow(_host_queue(self._choose_host(round_input)), self._round, data)
+        with self._watched(round_input, _INTAKE):
+            if self._due is not None:
+                self._due(round_input)
+                return
+            self._enqueue(round_input, self._choose_host(round_input))
         self._bells.ring()
+
+    def _enqueue(self, round_input: RoundInput, host: str) -> None:
+        with SetWorkflowID(round_id(round_input.run_id, round_input.number)):
+            DBOS.enqueue_workflow(host_queue(host), self._round, input_to_json(round_input))
 
     def _round_body(self, data: dict[str, Any]) -> None:
         round_input = input_from_json(data)
-        with self._counted(), self._watched(round_input):
+        with self._counted(), self._watched(round_input, host_queue(self._host_id)):
+            if self._held.is_set():
+                raise Interrupted
             if round_input.protocol != self._protocol:
                 raise _Fenced(f"written under engine protocol {round_input.protocol}, this is {self._protocol}")
-            state, step = self._begin(round_input)
+            state, step = self._first(round_input)
             while True:
                 fact = fact_from_json(DBOS.run_step({"name": step.kind}, self._one_step, round_input, step))
                 if isinstance(step, Close):
@@ -214,13 +265,26 @@ class DbosRounds:
                 self._left.notify_all()
 
     @contextmanager
-    def _watched(self, round_input: RoundInput) -> Iterator[None]:
+    def _watched(self, round_input: RoundInput, queue: str) -> Iterator[None]:
         """Tell a fault of ours from the engine being gone or unable to write, which leaves the round in flight."""
         extra = {"run": round_input.run_id}
+        name = intake_id if queue == _INTAKE else round_id
+        unfinished = name(round_input.run_id, round_input.number)
         try:
             yield
+        except Interrupted:
+            if not (self._stopping.is_set() or self._held.is_set()):
+                # It gave up for now, as a close that cannot be done: nobody else would have it go on before a start.
+                self._let_go[unfinished] = queue
+            raise
         except SQLAlchemyError as exc:
-            _LOG.exception("a round's fact could not be recorded; the round goes on at the next start", extra=extra)
+            why = trouble(DATABASE, exc)
+            if why is None or self._stopping.is_set():
+                _LOG.exception("a round's fact could not be recorded; the round goes on at the next start", extra=extra)
+                raise Interrupted from exc
+            self._let_go[unfinished] = queue
+            self._on_stuck(why)
+            _LOG.warning("a round's fact could not be recorded; the round goes on when it can", extra=extra)
             raise Interrupted from exc
         except Exception as exc:  # the top of the round: what comes here is a fault of ours
             if self._stopping.is_set():
@@ -233,49 +297,3 @@ class DbosRounds:
 
 class _Fenced(Exception):
     """The round was written under another engine protocol: its steps may not mean what ours mean."""
-
-
-def _workflow(name: str, body: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
-    def registered(data: dict[str, Any]) -> None:
-        # DBOS writes attributes on what it registers, which a bound method does not take.
-        body(data)
-
-    return DBOS.workflow(name=name, max_recovery_attempts=_MAX_RECOVERIES)(registered)
-
-
-def _outside(deed: Callable[[], Answer]) -> Answer:
-    """Do it as if from outside any workflow: the engine would number it as a step of the round it is called from."""
-    with _translated():
-        return Context().run(deed)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (error.DBOSException, SQLAlchemyError, sqlite3.Error) as exc:
-        raise RecordsFault("The round engine's database cannot be used; see the log and `doctor`.") from exc
-
-
-def _round_id(run_id: str, number: int) -> str:
-    return f"round:{run_id}:{number}"
-
-
-def _intake_id(run_id: str, number: int) -> str:
-    return f"intake:{run_id}:{number}"
-
-
-def _host_queue(host_id: str) -> str:
-    return f"host-{host_id}"
-
-
-def _wal(url: str) -> None:
-    """Make a new SQLite file in WAL mode, which it then keeps: DBOS would make it in DELETE mode."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(parsed.database)
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        finally:
-            connection.close()

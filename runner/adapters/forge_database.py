@@ -11,7 +11,8 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from runner.adapters.forge_tables import ForgeTables
-from runner.errors import RecordsFault, UnknownRepo
+from runner.adapters.sql_faults import records_fault
+from runner.errors import UnknownRepo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class ForgeDatabase:
             with self.engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as exc:
-            raise RecordsFault("The local forge's records cannot be used; check the database and its disk.") from exc
+            raise records_fault(exc, "The local forge's records cannot be used; check their database.") from exc
 
     @contextmanager
     def writing(self, repo: str) -> Iterator[Connection]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from runner.adapters.forge_house import USERNAME, ForgeHouse
 from runner.adapters.forge_records import CheckRecord, CommentRecord
 from runner.adapters.forge_remarks import answered, blob_of, find, lines_of, remarks_of, the_check
-from runner.adapters.git_plumbing import branch_ref
+from runner.adapters.git_plumbing import BareRepository, branch_ref
 from runner.errors import BadIntent, NotPossible
 from runner.model import CheckState, PullState, RequiredCheck
 from runner.remarks import RemarkKind, Stance
@@ -27,6 +29,15 @@ class ForgeOperator:
     def __init__(self, house: ForgeHouse) -> None:
         """Act in that house."""
         self._house = house
+
+    @contextmanager
+    def still(self) -> Iterator[tuple[BareRepository, ...]]:
+        """Every repository there is, in none of which a pull request is merged meanwhile; pushes go on."""
+        with ExitStack() as stack:
+            names = sorted(record.repo for record in self._house.store.repos())
+            for name in names:
+                stack.enter_context(self._house.only_one(name))
+            yield tuple(bare for name in names if (bare := self._house.bare(name)).exists)
 
     def comment(
         self,

@@ -7,6 +7,7 @@ plain files and becomes a commit by plumbing alone, so no hook, filter or attrib
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ from runner.adapters.git_command import GitCommand, checked_oid, checked_origin
 from runner.adapters.git_copying import copy_objects
 from runner.adapters.git_index import changed_tree, grafted_tree
 from runner.adapters.git_memory import Remembered
+from runner.adapters.git_mending import fetch_or_mend
 from runner.adapters.git_plumbing import BareRepository, Identity
 from runner.adapters.git_process import GitTask
 from runner.adapters.git_push import push_commit, remember
@@ -65,26 +67,28 @@ class GitCheckouts:
     def refresh(self, repo: str, remote: Remote) -> None:
         """Fetch every branch of the remote into the mirror."""
         checked_origin(remote)
-        mirror = self._mirror(repo)
+        mirror = self.mirror(repo)
         with self._only_one(mirror):
             mirror.create()
-            self._fetch(mirror, remote, "fetch from the remote")
+            fetch_or_mend(mirror, remote, lambda: self._fetch(mirror, remote, "fetch from the remote"))
 
     def branch_head(self, repo: str, branch: str) -> str | None:
         """Commit of the branch in the mirror."""
-        mirror = self._mirror(repo)
+        mirror = self.mirror(repo)
         return mirror.head(branch) if mirror.exists else None
 
     # --- clean clones ------------------------------------------------------------------------------------------
 
     def clone(self, run_id: str, repo: str) -> None:
         """Copy the mirror's branches and objects; nothing is shared or linked."""
-        clone, mirror = self._clone(run_id), self._mirror(repo)
+        clone, mirror = self._clone(run_id), self.mirror(repo)
         with self._only_one(clone), self._only_one(mirror):
             if not mirror.exists:
                 raise CheckoutFault("There is no mirror of that repository yet; refresh it first.")
             clone.create()
             try:
+                # In use from now on, for whoever puts away what nobody uses.
+                os.utime(mirror.place)
                 copy_objects(mirror.place, clone.place)
             except OSError as exc:
                 raise CheckoutFault("The mirror could not be copied; check the disk and the state directory.") from exc
@@ -96,6 +100,8 @@ class GitCheckouts:
         with self._only_one(clone):
             if clone.place.exists():
                 try:
+                    # Without a HEAD it is no repository any more, whatever a crash leaves of the rest.
+                    (clone.place / "HEAD").unlink(missing_ok=True)
                     shutil.rmtree(clone.place)
                 except OSError as exc:
                     raise CheckoutFault("A clean clone could not be removed; check the state directory.") from exc
@@ -179,6 +185,10 @@ class GitCheckouts:
         with self._only_one(clone):
             return self._own(clone, grafted_tree(clone, onto, wanted, entries), onto, "A tree to judge by")
 
+    def follows(self, run_id: str, old: str, new: str) -> bool:
+        """By git's own walk."""
+        return self._existing(run_id).is_ancestor(old, new)
+
     # --- pushing -----------------------------------------------------------------------------------------------
 
     def push(self, run_id: str, remote: Remote, commit: str, branch: str) -> None:
@@ -187,7 +197,8 @@ class GitCheckouts:
 
     # --- shared ------------------------------------------------------------------------------------------------
 
-    def _mirror(self, repo: str) -> BareRepository:
+    def mirror(self, repo: str) -> BareRepository:
+        """The repository's mirror, whether or not it is there: for reading."""
         # Two repositories may differ in case alone; the digest keeps them apart where the file system does not.
         digest = hashlib.sha256(repo.encode("utf-8", "replace")).hexdigest()[:12]
         name = f"{quote(repo, safe='')[:100]}-{digest}.git"
@@ -201,7 +212,7 @@ class GitCheckouts:
     def _existing(self, run_id: str) -> BareRepository:
         clone = self._clone(run_id)
         if not clone.exists:
-            raise CheckoutFault("The run has no clean clone; clone it first.")
+            raise CheckoutFault("The run has no clone (a while after a run has ended it is put away); see its branch.")
         return clone
 
     def _lock_of(self, repository: BareRepository) -> Path:

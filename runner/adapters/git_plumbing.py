@@ -142,16 +142,13 @@ class BareRepository:
 
     def merged_tree(self, base: str, head: str) -> str | None:
         """The tree of `head` merged into `base`; None where they conflict."""
-        reply = self.ask(
-            "merge-tree",
-            "--write-tree",
-            "--no-messages",
-            "--name-only",
-            checked_oid(base),
-            checked_oid(head),
-            deed="merge two commits",
-            statuses=_NO,
-        )
+        arguments = ("merge-tree", "--write-tree", "--no-messages", "--name-only", checked_oid(base), checked_oid(head))
+        try:
+            reply = self.ask(*arguments, deed="merge two commits", statuses=_NO)
+        except CheckoutFault:
+            if self.fork_point(base, head) is not None:
+                raise
+            return None  # one of them was made anew: git does not merge what has no common past
         return reply.text() if reply.status == 0 else None
 
     def date_of(self, commit: str) -> int:

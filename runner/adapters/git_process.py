@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import signal
 import threading
 from collections.abc import Mapping
@@ -13,11 +14,14 @@ from pathlib import Path
 from subprocess import Popen
 from typing import IO, Final
 
-from runner.errors import CheckoutFault, ForgeDown
+from runner.errors import CheckoutFault, DiskLow, ForgeDown
 from runner.model import Remote
 
 _MAX_STDERR: Final = 64 * 1024
 _MAX_DETAIL: Final = 200
+_FULL: Final = re.compile("No space left on device|Out of diskspace|Disk quota exceeded")
+_HOST: Final = re.compile("Too many open files|Read-only file system|Input/output error|File too large")
+"""What the kernel says of this host's disk (strerror in the C locale), whatever remote takes part."""
 _LEADING: Final = ("fatal:", "error:", "remote:", "!")
 
 
@@ -37,8 +41,13 @@ class GitTask:
     variables: Mapping[str, str] = field(default_factory=dict)
     statuses: frozenset[int] = frozenset({0})
 
-    def fault(self, why: str) -> CheckoutFault | ForgeDown:
-        """The fault to raise when this did not work."""
+    def fault(self, why: str, said: str = "") -> CheckoutFault | ForgeDown | DiskLow:
+        """The fault to raise when this did not work. said: all that git had to say."""
+        ours = [line for line in said.splitlines() if not line.startswith("remote:")]
+        if any(_FULL.search(line) for line in ours):
+            return DiskLow(f"Git could not {self.deed}: the host's disk is full; free some space")
+        if any(_HOST.search(line) for line in ours):
+            return CheckoutFault(f"Git could not {self.deed}: {why}; look at the host's disk and its log.")
         if self.remote is None:
             return CheckoutFault(f"Git could not {self.deed}: {why}; check the disk and the state directory.")
         return ForgeDown(f"Git could not {self.deed}: {why}; check that the forge answers and takes its credential.")
@@ -67,7 +76,7 @@ class Running:
         self._timer.start()
 
     def finish(self) -> tuple[int, str]:
-        """Exit status and the end of stderr, at most 64 KiB. Raises ForgeDown (with a remote) or CheckoutFault."""
+        """Exit status and the end of stderr, at most 64 KiB. Raises what `GitTask.fault` gives."""
         # WNOWAIT keeps the process id ours until nobody may signal it any more.
         os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         self._end_watch()
@@ -79,7 +88,7 @@ class Running:
         if status == 127:
             raise self._task.fault("git is not installed")
         if status not in self._task.statuses:
-            raise self._task.fault(complaint(said, self._task.remote))
+            raise self._task.fault(complaint(said, self._task.remote), said)
         return status, said
 
     def abandon(self) -> None:

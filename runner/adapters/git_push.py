@@ -55,7 +55,7 @@ def _pushed(clone: BareRepository, remote: Remote, commit: str, ref: str, there:
     said = reply.out.decode("utf-8", "replace").replace("\t", " ").splitlines()
     refusals = [line for line in said if line.startswith("!")]
     if not refusals:
-        raise task.fault(complaint(reply.err, remote))
+        raise task.fault(complaint(reply.err, remote), reply.err)
     return complaint(refusals[0], remote)
 
 

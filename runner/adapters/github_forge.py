@@ -82,6 +82,12 @@ class GithubForge:
             told = github_pulls.found(self._house, known, number)
             return None if told is None else github_pulls.value(self._house, known, told)
 
+    def pull_of(self, repo: str, head_branch: str) -> Pull | None:
+        """The first of those that GitHub lists, newest first."""
+        with self._house.deed(repo) as known:
+            told = github_pulls.newest_of(self._house, known, head_branch, state="all")
+            return None if told is None else github_pulls.value(self._house, known, told)
+
     def checks(self, repo: str, sha: str) -> tuple[Check, ...]:
         """Check runs and commit statuses; of Actions' jobs the latest for each workflow."""
         with self._house.deed(repo) as known:

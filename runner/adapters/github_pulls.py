@@ -79,7 +79,9 @@ def opened(house: GithubHouse, repo: Repository, draft: PullDraft) -> Pull:
     """See `Forge.open_pull`."""
     if draft.head_branch == draft.base_branch:
         raise NotPossible("A pull request needs two branches; push the work to one of its own.")
-    listed = house.client.once(lambda: _open_one(house, repo, draft), lambda: _create(house, repo, draft))
+    listed = house.client.once(
+        lambda: newest_of(house, repo, draft.head_branch, state="open"), lambda: _create(house, repo, draft)
+    )
     number = int(listed["number"])
     told = demanded(house, repo, number)
     wanted = {"title": draft.title, "body": draft.body, "base": draft.base_branch}
@@ -94,9 +96,10 @@ def opened(house: GithubHouse, repo: Repository, draft: PullDraft) -> Pull:
     return value(house, repo, demanded(house, repo, number))
 
 
-def _open_one(house: GithubHouse, repo: Repository, draft: PullDraft) -> Json | None:
-    listed = house.pages(repo, "/pulls", head=f"{repo.owner}:{draft.head_branch}", state="open")
-    mine = (one for one in listed if one["head"]["ref"] == draft.head_branch and one["head"]["repo"] is not None)
+def newest_of(house: GithubHouse, repo: Repository, branch: str, *, state: str) -> Json | None:
+    """The newest pull request from that branch of the repository itself; state: "open", or "all"."""
+    listed = house.pages(repo, "/pulls", head=f"{repo.owner}:{branch}", state=state)
+    mine = (one for one in listed if one["head"]["ref"] == branch and one["head"]["repo"] is not None)
     return next((one for one in mine if one["head"]["repo"]["id"] == one["base"]["repo"]["id"]), None)
 
 
@@ -112,7 +115,7 @@ def _create(house: GithubHouse, repo: Repository, draft: PullDraft) -> Json:
             except Declined as again:
                 exc = again
         if exc.status == 422 and "already exists" in exc.said.lower():
-            there = _open_one(house, repo, draft)
+            there = newest_of(house, repo, draft.head_branch, state="open")
             if there is not None:
                 return there
         if exc.status == 422:

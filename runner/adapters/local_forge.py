@@ -109,6 +109,13 @@ class LocalForge:
         record = self._store.pull(repo, number)
         return None if record is None else self._house.read(record)
 
+    def pull_of(self, repo: str, head_branch: str) -> Pull | None:
+        """As our records have it."""
+        self._known(repo)
+        found = (one for one in self._store.pulls(repo) if one.head_branch == head_branch)
+        record = next(found, None)
+        return None if record is None else self._house.read(record)
+
     def tip(self, repo: str, branch: str) -> str | None:
         """As its git has it."""
         self._known(repo)

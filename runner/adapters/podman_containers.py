@@ -10,7 +10,7 @@ import math
 import socket
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -23,7 +23,7 @@ from podman.domain.containers import Container
 
 from runner.adapters.podman_faults import FAULTS, NO_IMAGE, translate
 from runner.adapters.podman_home import hard_limits
-from runner.adapters.podman_payloads import container_arguments, pod_name
+from runner.adapters.podman_payloads import askable, container_arguments, pod_name
 from runner.adapters.podman_pods import (
     NEVER_STARTED,
     RUNNING,
@@ -37,7 +37,7 @@ from runner.adapters.podman_pods import (
 )
 from runner.adapters.podman_races import create_container, start_anyway
 from runner.errors import EngineDown, ImageMissing
-from runner.sandbox import LABEL_ROLE, LABEL_RUN, relay_spec
+from runner.sandbox import LABEL_HOST, LABEL_ROLE, LABEL_RUN, relay_spec
 from runner.sandboxes import Role, RunState, SandboxListing, SandboxSpec, SandboxStatus
 
 _GONE = (HTTPStatus.NOT_FOUND,)
@@ -47,15 +47,26 @@ _GONE_OR_SETTLED = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.NOT_MO
 class PodmanContainers:
     """The sandboxes of the podman service at `url` ("unix:///…/podman.sock")."""
 
-    def __init__(self, url: str, *, timeout_s: float = 60.0, seccomp: Path | None = None) -> None:
-        """Wait at most `timeout_s` for each answer of the service. seccomp: the profile; None: the service's own."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        hosts: Collection[str] | None = None,
+        timeout_s: float = 60.0,
+        seccomp: Path | None = None,
+    ) -> None:
+        """Wait at most `timeout_s` for each answer of the service. seccomp: the profile; None: the service's own.
+
+        hosts: the values of the label `ashigaru.host` by which sandboxes are listed as ours; None: whatever it says.
+        """
+        self._hosts = None if hosts is None else frozenset(hosts)
         self._url = url
         self._timeout_s = timeout_s
         self._seccomp = None if seccomp is None else str(seccomp)
         self._listening: dict[str, str] = {}
         """The relays that were heard to listen, by sandbox, until that is removed."""
-        self._bounds_cpu: bool | None = None
-        """Whether a sandbox can be held to a share of the processors here; asked in vain, podman starts nothing."""
+        self._bounds: frozenset[str] | None = None
+        """What a sandbox can be held to here; asked in vain, podman starts nothing."""
         self._making = tuple(threading.Lock() for _ in range(64))
 
     @contextmanager
@@ -127,11 +138,9 @@ class PodmanContainers:
         return made
 
     def _arguments(self, client: PodmanClient, spec: SandboxSpec, pod_of: str | None = None) -> dict[str, Any]:
-        if self._bounds_cpu is None:
-            self._bounds_cpu = _has_cpu(client.system.info())
-        return container_arguments(
-            spec, pod_of=pod_of, bounds_cpu=self._bounds_cpu, most=hard_limits(), seccomp=self._seccomp
-        )
+        if self._bounds is None:
+            self._bounds = askable(client.system.info())
+        return container_arguments(spec, pod_of=pod_of, bounds=self._bounds, most=hard_limits(), seccomp=self._seccomp)
 
     def _start_relay(self, spec: SandboxSpec) -> Container | None:
         """The relay, started; None where nothing is to be relayed."""
@@ -221,22 +230,25 @@ class PodmanContainers:
             pods = client.pods.list(filters={"label": wanted})
         listed: dict[str, SandboxListing] = {}
         for container in containers:
-            labels = tuple(sorted((str(key), str(value)) for key, value in container.labels.items()))
-            if dict(labels).get(LABEL_ROLE) in {Role.RELAY, Role.SERVICE}:
+            labels = _labels(container.labels)
+            if dict(labels).get(LABEL_ROLE) in {Role.RELAY, Role.SERVICE} or not self._is_ours(labels):
                 continue
             listed[str(container.name)] = SandboxListing(
                 name=str(container.name), labels=labels, state=_state(str(container.attrs.get("State")))
             )
         for pod in pods:
             name = str(pod.name).removesuffix(pod_name(""))
-            if name not in listed:
-                labels = tuple(sorted((str(key), str(value)) for key, value in (pod.attrs.get("Labels") or {}).items()))
+            labels = _labels(pod.attrs.get("Labels") or {})
+            if name not in listed and self._is_ours(labels):
                 listed[name] = SandboxListing(name=name, labels=labels, state=RunState.ABSENT)
         return tuple(listed[name] for name in sorted(listed))
 
+    def _is_ours(self, labels: tuple[tuple[str, str], ...]) -> bool:
+        return self._hosts is None or dict(labels).get(LABEL_HOST) in self._hosts
 
-def _has_cpu(info: dict[str, Any]) -> bool:
-    return "cpu" in (info.get("host", {}).get("cgroupControllers") or ())
+
+def _labels(told: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((str(key), str(value)) for key, value in told.items()))
 
 
 def _state(status: str) -> RunState:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.sandbox import LABEL_ROLE
-from runner.sandboxes import Role, SandboxSpec
+from runner.sandboxes import Role, SandboxSpec, Tmpfs
 
 HOLD = ("/bin/sleep", "infinity")
 """What a pod's infra container runs: podman makes it with a writable root, so it does nothing and is shown nothing."""
@@ -14,8 +14,23 @@ LOG_BYTES = 32 * 1024 * 1024
 """What is kept of a sandbox's output. Podman starts the log anew when it is full, so a flood costs its own tail."""
 OPEN_FILES = 16_384
 SHARED_MEMORY = 64 * 1024 * 1024
+BOUNDS = frozenset({"cpu", "memory", "pids"})
+"""What a cgroup can hold a sandbox to."""
+ALWAYS_TAKEN = frozenset({"memory", "pids"})
+"""What of it podman takes under cgroups version 1 whether or not it can enforce it."""
 CPU_PERIOD = 100_000
 """Microseconds (the kernel's own default)."""
+
+
+def askable(info: Mapping[str, Any]) -> frozenset[str]:
+    """Which of BOUNDS podman can be asked for on the host of `podman info`. Asked in vain, it starts nothing.
+
+    Under cgroups version 2 that is what is delegated to this account. Under version 1 podman takes memory and processes
+    and, without root, does not enforce them; only the processors must be there to be named.
+    """
+    host = info.get("host") or {}
+    there = BOUNDS & frozenset(host.get("cgroupControllers") or ())
+    return there if host.get("cgroupVersion") == "v2" else there | ALWAYS_TAKEN
 
 
 def pod_name(name: str) -> str:
@@ -32,15 +47,15 @@ def container_arguments(
     spec: SandboxSpec,
     *,
     pod_of: str | None = None,
-    bounds_cpu: bool = False,
+    bounds: frozenset[str] = ALWAYS_TAKEN,
     most: Mapping[str, int] | None = None,
     seccomp: str | None = None,
 ) -> dict[str, Any]:
     """Keyword arguments for podman-py's `containers.create`.
 
-    pod_of: the sandbox in whose pod it is, if that is another's. bounds_cpu: whether this host lets a sandbox be held
-    to a share of its processors; asked in vain, podman starts nothing. most: the hard limits of this account, by
-    rlimit, which no sandbox's may exceed. seccomp: the file with the profile of system calls; None: the service's own.
+    pod_of: the sandbox in whose pod it is, if that is another's. bounds: what of BOUNDS this host can be asked for (see
+    `askable`). most: the hard limits of this account, by rlimit, which no sandbox's may exceed. seccomp: the file with
+    the profile of system calls; None: the service's own.
 
     Three traps of it: `security_opt` is not what it is called, `tmpfs=` is refused, and podman 4.3 takes no binds
     beside a sized tmpfs in `mounts=`, so binds go through `volumes=`.
@@ -56,9 +71,6 @@ def container_arguments(
         "no_new_privileges": True,
         "read_only": True,
         "read_write_tmpfs": False,
-        "pids_limit": spec.pids,
-        "mem_limit": spec.memory,
-        "memswap_limit": spec.memory,
         "shm_size": SHARED_MEMORY,
         "ulimits": _ulimits(spec, most or {}),
         "use_config_proxy": False,  # podman would copy the service's own proxy variables in
@@ -69,10 +81,14 @@ def container_arguments(
         },
         "mounts": [
             {"type": "tmpfs", "source": "tmpfs", "target": scratch.target, "size": str(scratch.size)}
-            for scratch in spec.tmpfs
+            for scratch in _scratch(spec)
         ],
     }
-    if bounds_cpu:
+    if "memory" in bounds:
+        arguments |= {"mem_limit": spec.memory, "memswap_limit": spec.memory}
+    if "pids" in bounds:
+        arguments["pids_limit"] = spec.pids
+    if "cpu" in bounds:
         arguments |= {"cpu_period": CPU_PERIOD, "cpu_quota": int(spec.cpus * CPU_PERIOD)}
     if seccomp is not None:
         arguments["seccomp_profile_path"] = seccomp
@@ -83,6 +99,13 @@ def container_arguments(
     if pod_of is not None:
         return arguments | {"pod": pod_name(pod_of)}
     return arguments | {"network_mode": "none", "userns_mode": "keep-id"}
+
+
+def _scratch(spec: SandboxSpec) -> tuple[Tmpfs, ...]:
+    """Its scratch memory, and /dev/shm: podman 5 gives a container whose root is read-only none that it can write to,
+    and without it no program has a lock or memory to share between processes.
+    """
+    return (*spec.tmpfs, Tmpfs(target="/dev/shm", size=SHARED_MEMORY)) if spec.tmpfs else ()  # noqa: S108 - inside
 
 
 def _ulimits(spec: SandboxSpec, most: Mapping[str, int]) -> list[dict[str, Any]]:

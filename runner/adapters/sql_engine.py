@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 import runner
-from runner.errors import RecordsFault
+from runner.adapters.sql_faults import records_fault
+from runner.adapters.sql_schema import day_bills
+from runner.errors import NotPossible
+
+_CANNOT_OPEN: Final = "The records database cannot be opened; check its URL, its disk and its rights."
+_UPGRADING: Final = 0x41736869_0001
 
 
 def open_engine(url: str) -> Engine:
@@ -41,13 +49,74 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
-def migrate(engine: Engine) -> None:
-    """Bring the records' tables to this version's schema. Raises RecordsFault."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(runner.__file__).parent / "migrations"))
+def ready(engine: Engine) -> None:
+    """Have this version's schema there, without changing one that holds something: for commands beside a daemon.
+
+    Raises RecordsFault, NotPossible where an older version has written the records, or a newer one.
+    """
+    scripts = ScriptDirectory.from_config(_configured())
     try:
         with engine.connect() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            there = set(MigrationContext.configure(connection).get_current_heads())
     except SQLAlchemyError as exc:
-        raise RecordsFault("The records database cannot be opened; check its URL, its disk and its rights.") from exc
+        raise records_fault(exc, _CANNOT_OPEN, starting=True) from exc
+    if there and there != set(scripts.get_heads()) and there <= {one.revision for one in scripts.walk_revisions()}:
+        raise NotPossible(
+            "The records were written by an older version of mcp-ashigaru; do this with that version, "
+            "or start this one first, which brings them up to date for good."
+        )
+    migrate(engine)
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the records' tables to this version's schema, all of it or nothing.
+
+    Raises RecordsFault, NotPossible where a newer version has been there: what it wrote may not mean what we think.
+    """
+    config = _configured()
+    try:
+        with engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                # A daemon and a command may start at once; SQLite has one writer anyway.
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADING)))
+            config.attributes["connection"] = connection
+            known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+            there = MigrationContext.configure(connection).get_current_heads()
+            if not known.issuperset(there):
+                raise NotPossible(
+                    f"The records were written by a newer version of mcp-ashigaru (schema {', '.join(there)}); "
+                    "start that one, or restore a backup from before its first start."
+                )
+            command.upgrade(config, "head")
+            connection.commit()
+    except SQLAlchemyError as exc:
+        raise records_fault(exc, _CANNOT_OPEN, starting=True) from exc
+
+
+def _configured() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(runner.__file__).parent / "migrations"))
+    return config
+
+
+def probe(engine: Engine) -> None:
+    """Write something to the records and take it back: nothing, where they can be written. Raises RecordsFault."""
+    never = {"day": -1, "repo": "", "micro_usd": 0}
+    try:
+        with engine.begin() as db:
+            db.execute(day_bills.insert().values(**never))
+            db.execute(day_bills.delete().where(day_bills.c.day == -1))
+    except SQLAlchemyError as exc:
+        raise records_fault(exc, "The records cannot be written; check their disk and their rights.") from exc
+
+
+def write_ahead(url: str) -> None:
+    """Make a new SQLite file in WAL mode, which it then keeps, for a library that would make it in DELETE mode."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(parsed.database)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        finally:
+            connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,13 +11,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from runner.adapters.sql_faults import records_fault
 from runner.adapters.sql_rows import check_of, notice_of, run_of, taken_up_of
-from runner.adapters.sql_schema import checks, notices, remarks, runs
+from runner.adapters.sql_schema import checks, notices, receipts, remarks, runs
 from runner.ci import AWAITED
-from runner.errors import RecordsFault
-from runner.model import DONE_PHASES, REVIEW_PHASES, Check
-from runner.records import Notice, NoticeKind, RunRecord, TakenUp
+from runner.model import DONE_PHASES, REVIEW_PHASES, Check, ReviewedHead
+from runner.receipts import Kind, Stage
+from runner.records import Notice, NoticeKind, RunRecord
+from runner.remarks import TakenUp
 
+_INTENTS = 100
 _IN_REVIEW = runs.c.phase.in_(sorted(REVIEW_PHASES))
 _IN_PIPELINE = sa.and_(runs.c.phase.in_(sorted(DONE_PHASES)), runs.c.pipeline.in_(sorted(AWAITED)))
 
@@ -34,7 +38,7 @@ class SqlFollowing:
             with self._engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as exc:
-            raise RecordsFault("The records database did not take part; check its disk and its rights.") from exc
+            raise records_fault(exc, "The records database did not take part; check its disk and its rights.") from exc
 
     def save_checks(self, run_id: str, seen: tuple[Check, ...], at: float) -> None:
         """See `Records.save_checks`."""
@@ -53,6 +57,27 @@ class SqlFollowing:
                 .where(runs.c.run_id == run_id)
                 .values(checks_as_of=at, cursor=runs.c.cursor + (1 if news else 0))
             )
+
+    def merge_begun(self, run_id: str) -> ReviewedHead | None:
+        """See `Records.merge_begun`. Of the run's newest intents; there is no telling of deeds before those."""
+        query = (
+            sa.select(receipts.c.body)
+            .where(receipts.c.run_id == run_id, receipts.c.stage == Stage.INTENT.value)
+            .order_by(receipts.c.number.desc())
+            .limit(_INTENTS)
+        )
+        with self._transaction() as db:
+            told = [json.loads(body) for body in db.execute(query).scalars()]
+        begun = next((one["detail"] for one in told if one["kind"] == Kind.MERGE), None)
+        if begun is None:
+            return None
+        return ReviewedHead(
+            repo=begun["repo"],
+            pull=begun["pull"],
+            head_sha=begun["head"],
+            base_sha=begun["base"],
+            tree=begun["tree"],
+        )
 
     def checks(self, run_id: str) -> tuple[Check, ...]:
         """See `Records.checks`."""
@@ -97,6 +122,10 @@ class SqlFollowing:
                     db.execute(remarks.insert().values(run_id=run_id, remark=remark, **row))
                 else:
                     db.execute(remarks.update().where(*which).values(**row))
+
+    def _forget_taken_up(self, db: Connection, run_id: str, number: int, *, but: tuple[str, ...]) -> None:
+        its = (remarks.c.run_id == run_id, remarks.c.round == number)
+        db.execute(remarks.delete().where(*its, remarks.c.remark.not_in(but)))
 
     def taken_up(self, run_id: str) -> list[TakenUp]:
         """See `Records.taken_up`."""

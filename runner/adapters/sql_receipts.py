@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
+from runner.adapters.sql_faults import records_fault
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.sql_schema import receipts
-from runner.errors import RecordsFault
+from runner.errors import RecordsDown, RecordsFault
 from runner.ports import Clock
 from runner.receipts import (
     ANCHOR_EVERY,
@@ -38,6 +40,7 @@ from runner.receipts_check import anchor_line, anchors_of
 from runner.records import Judgement
 
 _AT_ONCE: Final = 500
+_CHAIN: Final = 0x6173_6869  # any number that no other lock in the database has
 _LEFT: Final = {"why": "the daemon left before it was told"}
 # Each of these was done anew, whatever was done before it.
 _EACH: Final = {Kind.FETCH}
@@ -54,6 +57,7 @@ class SqlReceipts:
         self._host = host
         self._anchors = anchors
         self._lock = threading.Lock()
+        self._owed = False
 
     def begin(self, deed: Deed) -> int:
         """See `Receipts.begin`."""
@@ -140,10 +144,14 @@ class SqlReceipts:
         """A transaction that no other of this daemon overlaps; what it appended is anchored when it is due."""
         with self._lock:
             with self._reading() as db:
+                if db.dialect.name == "postgresql":
+                    # SQLite begins as a writer; here a command of a person's may append beside the daemon.
+                    db.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHAIN)))
                 before = self._head(db)
                 yield db
                 after = self._head(db)
-            if after.number // ANCHOR_EVERY > before.number // ANCHOR_EVERY:
+            # One that could not be written is owed with the next entry.
+            if self._owed or after.number // ANCHOR_EVERY > before.number // ANCHOR_EVERY:
                 self._anchor(after)
 
     @contextmanager
@@ -152,7 +160,9 @@ class SqlReceipts:
             with self._engine.begin() as db:
                 yield db
         except SQLAlchemyError as exc:
-            raise RecordsFault("The receipts cannot be read or written; check the database and its disk.") from exc
+            raise records_fault(
+                exc, "The receipts cannot be read or written; check the database and its disk."
+            ) from exc
 
     def _append(self, db: Connection, deed: Deed, stage: Stage, detail: Detail, *, settles: int = 0) -> Link:
         head = self._head(db)
@@ -168,18 +178,7 @@ class SqlReceipts:
             settles=settles,
         )
         made = link(head, entry)
-        db.execute(
-            receipts.insert().values(
-                host=made.host,
-                number=made.number,
-                run_id=made.run_id,
-                key=made.key,
-                stage=made.stage,
-                settles=made.settles,
-                body=made.body,
-                hash=made.hash,
-            )
-        )
+        db.execute(receipts.insert().values(**asdict(made)))
         return made
 
     def _head(self, db: Connection) -> Head:
@@ -203,6 +202,7 @@ class SqlReceipts:
         return asked is not None and json.loads(asked["body"])["detail"] == bounded(deed.detail)
 
     def _anchor(self, head: Head) -> None:
+        self._owed = True
         try:
             fd = os.open(self._anchors, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(fd, "r+b", buffering=0) as file:
@@ -210,7 +210,9 @@ class SqlReceipts:
                 file.write(anchor_line(head).encode("ascii"))
                 os.fsync(file.fileno())
         except OSError as exc:
-            raise RecordsFault(f"{self._anchors} cannot be written; correct its rights or its disk.") from exc
+            why = f"The receipts' anchors cannot be written ({exc.strerror}); correct their rights or their disk."
+            raise RecordsDown(why) from exc
+        self._owed = False
 
 
 class ReceiptedRecords(SqlRecords):

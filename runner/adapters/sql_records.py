@@ -27,7 +27,7 @@ from runner.adapters.sql_rows import (
 from runner.adapters.sql_schema import attempts, claims, events, judgements, reservations, rounds, runs
 from runner.errors import RecordsFault
 from runner.facts_json import input_from_json, input_to_json
-from runner.model import Phase, RoundInput
+from runner.model import LIVE_PHASES, Phase, RoundInput
 from runner.records import AttemptRecord, Judgement, RunChange, RunRecord, SeenEvent
 from runner.transcript import Event, Transcript
 
@@ -104,6 +104,8 @@ class SqlRecords(SqlFollowing):
                 .where(runs.c.run_id == run_id)
                 .values(**change, updated_at=at, harness_at=at, cursor=runs.c.cursor + 1)
             )
+            if change.get("phase", Phase.QUEUED) not in LIVE_PHASES:
+                db.execute(claims.delete().where(claims.c.run_id == run_id))
 
     def touch(self, run_id: str, at: float) -> None:
         """See `Records.touch`."""
@@ -120,8 +122,13 @@ class SqlRecords(SqlFollowing):
             "input": input_to_json(round_input),
             "created_at": at,
         }
+        run_id, number = round_input.run_id, round_input.number
+        begun = sa.select(runs.c.run_id).where(runs.c.run_id == run_id, runs.c.round >= number)
         with self._transaction() as db:
-            if db.execute(round_where(round_input.run_id, round_input.number)).first() is None:
+            if db.execute(begun).first() is None:
+                db.execute(rounds.delete().where(rounds.c.run_id == run_id, rounds.c.number == number))
+                self._forget_taken_up(db, run_id, number, but=round_input.remarks)
+            if db.execute(round_where(run_id, number)).first() is None:
                 db.execute(rounds.insert().values(**row))
 
     def round_input(self, run_id: str, number: int) -> RoundInput | None:

@@ -12,8 +12,10 @@ from sqlalchemy.engine import RowMapping
 from gates.observed import Counts
 from gates.verdict import Verdict
 from runner.adapters.sql_schema import attempts, rounds
+from runner.fair_queue import Priority
 from runner.model import Check, CheckState, Phase
-from runner.records import AttemptRecord, Judgement, Notice, NoticeKind, RunRecord, SeenEvent, TakenUp
+from runner.records import AttemptRecord, Judgement, Notice, NoticeKind, RunRecord, SeenEvent
+from runner.remarks import TakenUp
 from runner.transcript import Event, Transcript
 
 VERDICT: TypeAdapter[Verdict] = TypeAdapter(Annotated[Verdict, Field(discriminator="kind")])
@@ -66,8 +68,8 @@ def taken_up_of(row: RowMapping) -> TakenUp:
 
 def run_of(row: RowMapping) -> RunRecord:
     """The run of a row."""
-    values = {name: row[name] for name in _RUN_FIELDS} | {"phase": Phase(row["phase"])}
-    return RunRecord(**values)
+    words = {"phase": Phase(row["phase"]), "priority": Priority(row["priority"])}
+    return RunRecord(**({name: row[name] for name in _RUN_FIELDS} | words))
 
 
 def attempt_of(row: RowMapping) -> AttemptRecord:

@@ -69,10 +69,35 @@ runs = Table(
     Column("merged_at", Float),
     Column("quarantined", Text),
     Column("owner", String(64), nullable=False, server_default="operator"),
+    Column("priority", String(8), nullable=False, server_default="normal"),
+    Column("queued_at", Float),
     Column("cursor", BigInteger, nullable=False),
     Index("runs_by_phase", "phase", "updated_at"),
     Index("runs_by_repo", "repo", "created_at"),
     Index("runs_by_pull", "repo", "pull"),
+    Index("runs_by_owner", "owner", "phase"),
+)
+
+slots = Table(
+    "slots",
+    metadata,
+    Column("host", _NAME, primary_key=True),
+    Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("run_id", _ID, ForeignKey("runs.run_id"), nullable=False, unique=True),
+    Column("number", Integer, nullable=False),
+    Column("since", Float, nullable=False),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("run_id", _ID, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("repo", _NAME, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Index("turns_by_repo", "repo", "since"),
+    Index("turns_by_time", "since"),
 )
 
 claims = Table(
@@ -239,4 +264,24 @@ receipts = Table(
     Column("hash", _SHA, nullable=False),
     Index("receipts_by_key", "host", "key"),
     Index("receipts_by_run", "run_id"),
+)
+
+reverts = Table(
+    "reverts",
+    metadata,
+    Column("run_id", _ID, ForeignKey("runs.run_id"), primary_key=True),
+    Column("by", _SHA, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+moments = Table(
+    "moments",
+    metadata,
+    Column("host", _NAME, primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("seconds", Float, nullable=False),
+    Column("utc", Float, nullable=False),
+    Column("boot", String(64), nullable=False),
+    Column("awake", Float, nullable=False),
+    Column("up", Float, nullable=False),
 )

@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
+from runner.adapters.sql_faults import records_fault
 from runner.adapters.sql_schema import tokens
 from runner.callers import MAX_TOKENS, Scope, Token
-from runner.errors import NotPossible, RecordsFault
+from runner.errors import NotPossible
 
 
 class SqlTokens:
@@ -72,7 +73,7 @@ class SqlTokens:
             with self._engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as exc:
-            raise RecordsFault("The records database did not take part; check its disk and its rights.") from exc
+            raise records_fault(exc, "The records database did not take part; check its disk and its rights.") from exc
 
 
 def _which(token_id: str) -> sa.Select[tuple[object, ...]]:

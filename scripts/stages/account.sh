@@ -46,6 +46,12 @@ copy_work_tree() {
     LC_ALL=C comm -z -13 "$list" "$copy/.state/copied" | as_worker env -C "$copy" xargs -0 -r rm -f --
   fi
   as_worker tee "$copy/.state/copied" <"$list" >/dev/null
+  # The copy has no history, and the test of an upgrade needs the version that it is one from.
+  if "$root/scripts/previous_version" >"$list" 2>/dev/null; then
+    as_worker tee "$copy/.state/previous.tar" <"$list" >/dev/null
+  else
+    as_worker rm -f "$copy/.state/previous.tar"
+  fi
   rm -f "$list"
   say "work tree" "copied to $copy"
 }

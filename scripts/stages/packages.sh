@@ -43,6 +43,13 @@ lacking() {
   command -v runc >/dev/null || { command -v crun >/dev/null && ! hybrid_cgroups; } || echo runtime
   command -v newuidmap >/dev/null || echo uidmap
   has_fetched || command -v npm >/dev/null || echo npm
+  # Its package starts a server, so it is asked for where everything is to be tested, and left alone elsewhere.
+  if [ "$1" = test ] && [ "${ASHIGARU_REQUIRE_PODMAN:-}" = 1 ] && ! has_postgres; then echo postgresql; fi
+}
+
+has_postgres() {
+  command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ||
+    compgen -G '/usr/pgsql-*/bin/initdb' >/dev/null
 }
 
 # crun refuses a host where the version 1 hierarchies are in use.
@@ -74,6 +81,7 @@ packages_of() {
       python) echo "$python" ;;
       podman | runtime | uidmap) echo "$podman_with" ;;
       npm) if [ "$1" = dnf ]; then echo nodejs-npm; else echo npm; fi ;;
+      postgresql) if [ "$1" = dnf ]; then echo postgresql-server; else echo postgresql; fi ;;
       *) echo "$thing" ;;
     esac
   done | tr ' ' '\n' | sort -u | tr '\n' ' ' | sed 's/ $//'

@@ -197,7 +197,7 @@ def _disk(program: str, ground: Ground) -> Outcome:
         disk=Disk(state_dir=lab.home, clock=clock, limits=limits),
     )
     try:
-        ran = runner.to_end(spec, started_at=clock.now(), timeout_s=12, cancelled=lambda: False)
+        ran = runner.to_end(spec, since=runner.moment(), timeout_s=12, cancelled=lambda: False)
     finally:
         lab.containers.remove(spec.name)
     if ran.overran:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import httpx
 
-from runner.adapters.sql_engine import migrate, open_engine
+from runner.adapters.sql_engine import open_engine
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.sql_spending import SqlSpending
 from runner.adapters.system_clock import SystemClock
@@ -22,6 +22,7 @@ from runner.gateway.model_gateway import ModelGateway
 from runner.model import Phase
 from runner.records import AttemptRecord, RunRecord
 from runner.spending import DayBudgets
+from tests.fakes.records_file import laid_down
 from tests.fakes.upstream import AnsweringUpstream, whole
 
 SECRET: Final = "sk-the-operators-own"
@@ -94,8 +95,7 @@ def gateway_world(
 ) -> Iterator[GatewayWorld]:
     """A world whose upstream answers, where none is given, for six micro-dollars each time."""
     answers = upstream or AnsweringUpstream(chunks=(whole({"input_tokens": 4, "output_tokens": 2}),))
-    engine = open_engine(f"sqlite:///{home}/ashigaru.db")
-    migrate(engine)
+    engine = open_engine(f"sqlite:///{laid_down(home / 'ashigaru.db')}")
     records = SqlRecords(engine)
     for number in (1, 2, 3):
         _begin(records, f"r{number}", "gears" if number == 3 else "widgets")

@@ -119,9 +119,10 @@ def _answers(told: str, world: PublishingWorld) -> None:
         forge=world.rig.forge,
         checkouts=world.checkouts,
         clock=SystemClock(),
+        ages=_NOT_HERE,
         policy=_NOT_HERE,
         alone=_NOT_HERE,
-        merged=_NOT_HERE,
+        landed=_NOT_HERE,
         submit=_NOT_HERE,
         guard=world.guard,
     )

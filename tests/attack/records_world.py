@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from sqlalchemy.engine import Engine
 
-from runner.adapters.sql_engine import migrate, open_engine
+from runner.adapters.sql_engine import open_engine
 from runner.model import Phase
 from runner.records import AttemptRecord, RunRecord
 from tests.attack.ground import Ground
+from tests.fakes.records_file import laid_down
 
 
 def database(ground: Ground) -> Engine:
     """An empty database, as the daemon makes it; closed with the ground."""
-    engine = open_engine(f"sqlite:///{ground.directory()}/ashigaru.db")
+    engine = open_engine(f"sqlite:///{laid_down(ground.directory() / 'ashigaru.db')}")
     ground.stack.callback(engine.dispose)
-    migrate(engine)
     return engine
 
 

@@ -18,7 +18,7 @@ from runner.adapters.podman_home import prepare_podman
 from runner.adapters.podman_service import PodmanService
 from runner.images.build import ensure_images
 from runner.sandbox import LABEL_HOST
-from tests.bench import dispatch, judging, status_load
+from tests.bench import dispatch, judging, live, status_load
 from tests.bench.house import BenchFailed, House
 from tests.bench.images import scripted_agent
 from tests.bench.pairs import Course
@@ -26,7 +26,7 @@ from tests.bench.repositories import LARGE, TINY, make, packed_bytes
 from tests.bench.table import pairs_told, say
 
 _SHAPES: Final = {"tiny": TINY, "50mb": LARGE}
-_PARTS: Final = "warm,cold,dispatch,status,judging"
+_PARTS: Final = "warm,cold,dispatch,status,judging,live"
 
 
 @dataclass(kw_only=True)
@@ -124,6 +124,25 @@ class Bench:
         self.figures["verdict_hit_s"] = f"{told.hit_s:.3f}"
         self.figures["gates_parallel_ratio"] = f"{told.both_s / told.one_s:.2f}"
 
+    def live(self) -> None:
+        """Many runs, whose sandboxes cost nothing."""
+        told = live.measure(self.scratch)
+        say(
+            f"\nstatus, p99 of 1,000 calls of one client: {told.alone_p99_ms:.1f} ms beside one live run, "
+            f"{told.live_p99_ms:.1f} beside {live.LIVE},\n"
+            f"  {told.queued_p99_ms:.1f} with {live.QUEUED} queued behind them\n"
+            f"a live run takes {told.alone_cpu_pct:.2f} % of a core alone, {told.live_cpu_pct:.2f} % of one "
+            f"as one of {live.LIVE}\n"
+            f"a whole run takes {told.one_run_cpu_s:.2f} s of processor time alone, {told.run_cpu_s:.2f} "
+            f"as one of many;\n"
+            f"  after {live.RUNS} of them the daemon holds {told.rss_mb:.0f} MB, {told.rss_growth_pct:+.1f} %"
+        )
+        self.figures["live100_status_p99_ms"] = f"{told.live_p99_ms:.1f}"
+        self.figures["queued5000_status_p99_ms"] = f"{told.queued_p99_ms:.1f}"
+        self.figures["live_cpu_pct_per_run"] = f"{told.live_cpu_pct:.2f}"
+        self.figures["cpu_per_run_s"] = f"{told.run_cpu_s:.2f}"
+        self.figures["rss_growth_pct"] = f"{told.rss_growth_pct:.1f}"
+
 
 def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
@@ -149,6 +168,8 @@ def _measure(asked: argparse.Namespace, bench: Bench) -> None:
         bench.status()
     if "judging" in parts:
         bench.judging()
+    if "live" in parts:
+        bench.live()
 
 
 def main() -> int:

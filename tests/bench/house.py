@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,7 @@ from mcp_ashigaru.stores import open_forge
 from runner.adapters.local_forge import USERNAME, LocalForge
 
 _UP_S: Final = 60.0
+_PROJECT: Final = str(Path(__file__).resolve().parents[2])
 _JOB_S: Final = 120.0
 RESTING: Final = frozenset({"awaiting_review", "escalated", "blocked", "cancelled", "waiting"})
 CASSETTE: Final = 'version = 1\n[[script]]\n[[script.turn]]\ntext = "Done."\n'
@@ -70,9 +72,6 @@ class House:
         cassette = self.state / "cassette.toml"
         cassette.write_text(CASSETTE, encoding="utf-8")
         variables = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.state),
-            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
             "ASHIGARU_STATE_DIR": str(self.state),
             "ASHIGARU_PORT": str(self.port),
             "ASHIGARU_HOST_ID": self.host_id,
@@ -84,10 +83,14 @@ class House:
             "ASHIGARU_LOG_LEVEL": "warning",
             **self.extra,
         }
+        self.launch((sys.executable, "-P", "-m", "mcp_ashigaru"), variables)
+
+    def launch(self, command: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
+        """That command is the daemon, and answers."""
         with (self.state / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "mcp_ashigaru"],
-                env=variables,
+                command,
+                env={"PATH": os.environ["PATH"], "HOME": str(self.state), "PYTHONPATH": _PROJECT, **(variables or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -103,6 +106,13 @@ class House:
             return httpx2.get(f"{self.url}/healthz", timeout=1.0).status_code == 200
         except httpx2.HTTPError:
             return False
+
+    def kill(self) -> None:
+        """The daemon is gone at once."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(10)
+            self.process = None
 
     def stop(self) -> None:
         """The daemon is gone."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from runner.adapters.github_forge import github_forge
-from runner.adapters.system_clock import SystemClock
 from runner.errors import NotPossible, UnknownRepo
 from runner.model import CheckState
 from runner.ports import Forge
@@ -19,6 +18,7 @@ from tests.fakes.github.auth import Kind, Token
 from tests.fakes.github.running import running_double
 from tests.fakes.github.state import State
 from tests.fakes.github.world import CheckRun, Job, Protection, Repo, WorkflowRun
+from tests.fakes.hasty_clock import HastyClock
 from tests.git_rig import git
 
 BOT: Final = "ashigaru-bot"
@@ -109,7 +109,7 @@ def github(tmp_path: Path) -> Iterator[Rig]:
         bare = state.git.path(repo.id)
 
         def forge() -> Forge:
-            return github_forge(f"{double.origin}/api/v3", SystemClock(), token=SECRET)
+            return github_forge(f"{double.origin}/api/v3", HastyClock(), token=SECRET)
 
         def push(branch: str) -> str:
             git(work, "push", "--quiet", "--force", str(bare), f"HEAD:refs/heads/{branch}")

@@ -103,6 +103,30 @@ def test_a_refreshed_mirror_knows_the_remote_s_branches(rig: Rig) -> None:
     assert rig.checkouts.branch_head("acme/widgets", "nowhere") is None
 
 
+@pytest.mark.parametrize("torn", ["refs/heads/main", "objects/pack/*.pack", "HEAD"])
+def test_a_mirror_that_a_power_cut_tore_is_made_anew(rig: Rig, torn: str) -> None:
+    rig.prepare()
+    mirror = next((rig.root / "mirrors").glob("*.git"))
+    if torn.startswith("objects/"):
+        git(mirror, "repack", "-adq")
+    for file in mirror.glob(torn):
+        file.chmod(0o644)
+        file.write_bytes(b"")
+    moved = rig.push_by_hand("main")
+    assert rig.prepare("run-2") == moved
+    rig.checkouts.export("run-2", moved, rig.root / "exported")
+    assert (rig.root / "exported" / "by-hand.txt").exists()
+
+
+def test_a_remote_that_does_not_answer_costs_no_mirror(rig: Rig) -> None:
+    rig.prepare()
+    mirror = next((rig.root / "mirrors").glob("*.git"))
+    (mirror / "refs/heads/main").write_bytes(b"")
+    with pytest.raises(ForgeDown):
+        rig.checkouts.refresh("acme/widgets", replace(rig.remote, url=f"{rig.remote.url}-is-not-there"))
+    assert (mirror / "refs/heads/main").exists()
+
+
 def test_a_second_refresh_follows_the_remote_and_forgets_what_is_gone(rig: Rig) -> None:
     rig.push_by_hand("side")
     rig.prepare()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from podman import PodmanClient
 from gates.services import Service
 from runner.adapters.podman_containers import PodmanContainers
 from runner.adapters.podman_faults import FAULTS, translate
-from runner.adapters.podman_payloads import container_arguments, pod_arguments
+from runner.adapters.podman_payloads import askable, container_arguments, pod_arguments
 from runner.errors import EngineDown, ImageMissing, RunnerError, SandboxFault
 from runner.ports import Containers
 from runner.sandbox import Beside, Owner, gate_spec, service_spec, setup_name, setup_spec
@@ -63,17 +64,19 @@ COPIES = Program(script="cat given > /ashigaru/out/seen", behaviour=judges(_work
 
 @dataclass(kw_only=True)
 class World:
-    """One engine under test."""
+    """One engine under test, and what is ours on it: whoever else has sandboxes there sees nothing of them, nor we."""
 
+    host: str
+    run_id: str
     containers: Containers
     image: str
     relay_image: str
     directory: Callable[[str], Path]
     programs: dict[str, Program]
 
-    def gate(self, program: Program, *, run_id: str = "r1", what: str = "g", take: int = 1) -> SandboxSpec:
+    def gate(self, program: Program, *, run_id: str | None = None, what: str = "g", take: int = 1) -> SandboxSpec:
         spec = gate_spec(
-            owner=Owner(run_id=run_id, attempt=2, host="h1"),
+            owner=Owner(run_id=run_id or self.run_id, attempt=2, host=self.host),
             what=what,
             take=take,
             image=self.image,
@@ -86,7 +89,7 @@ class World:
 
     def setup(self, program: Program) -> SandboxSpec:
         spec = setup_spec(
-            owner=Owner(run_id="r1", attempt=0, host="h1"),
+            owner=Owner(run_id=self.run_id, attempt=0, host=self.host),
             key="k",
             image=self.image,
             relay_image=self.relay_image,
@@ -100,7 +103,7 @@ class World:
 
     def served(self, program: Program, service: Program) -> SandboxSpec:
         """A gate with one service beside it."""
-        owner = Owner(run_id="r1", attempt=2, host="h1")
+        owner = Owner(run_id=self.run_id, attempt=2, host=self.host)
         wanted = Service(
             name="db",
             image=self.image,
@@ -146,8 +149,11 @@ class World:
 
 
 def on_podman(lab: PodmanLab) -> World:
+    word = secrets.token_hex(4)
     return World(
-        containers=lab.containers,
+        host=f"h-{word}",
+        run_id=f"r-{word}",
+        containers=lab.containers_of(f"h-{word}"),
         image=lab.gate_image,
         relay_image=lab.relay_image,
         directory=lab.directory,
@@ -166,8 +172,10 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
         (tmp_path / name).mkdir(exist_ok=True)
         return tmp_path / name
 
-    fake = FakeContainers(lambda spec: programs[spec.name].behaviour)
+    fake = FakeContainers(lambda spec: programs[spec.name].behaviour, hosts=("h1",))
     return World(
+        host="h1",
+        run_id="r1",
         containers=fake,
         image=fake.image_id("localhost/ashigaru/gate:latest"),
         relay_image=fake.image_id("localhost/ashigaru/relay:latest"),
@@ -189,7 +197,7 @@ def test_a_sandbox_that_is_ready_does_not_run_until_it_is_started(world: World) 
     assert (world.directory("out") / "runs").read_text(encoding="utf-8") == "x"
     world.containers.ready(spec)
     assert world.containers.status(spec.name).state is RunState.EXITED
-    for name in (spec.name, setup_name("r1", "k")):
+    for name in (spec.name, setup_name(world.run_id, "k")):
         world.containers.remove(name)
         assert world.containers.status(name).state is RunState.ABSENT
 
@@ -319,24 +327,36 @@ def test_what_is_mounted_is_the_hosts(world: World) -> None:
 
 
 def test_sandboxes_are_listed_by_run(world: World) -> None:
-    first, second = world.gate(HEEDS_STOP), world.gate(COUNTS, run_id="r2")
+    another = f"{world.run_id}-2"
+    first, second = world.gate(HEEDS_STOP), world.gate(COUNTS, run_id=another)
     world.containers.start(first)
     world.containers.start(second)
     world.ended(second.name)
-    assert [(one.name, one.state) for one in world.containers.listing()] == [
-        (first.name, RunState.RUNNING),
-        (second.name, RunState.EXITED),
-    ]
-    (only,) = world.containers.listing("r2")
+    assert {one.name: one.state for one in world.containers.listing()} == {
+        first.name: RunState.RUNNING,
+        second.name: RunState.EXITED,
+    }
+    (only,) = world.containers.listing(another)
     assert only.name == second.name
     assert dict(only.labels) == {
-        "ashigaru.run": "r2",
+        "ashigaru.run": another,
         "ashigaru.attempt": "2",
         "ashigaru.role": "gate",
-        "ashigaru.host": "h1",
+        "ashigaru.host": world.host,
     }
     world.containers.remove(first.name)
     world.containers.remove(second.name)
+
+
+def test_a_neighbours_sandboxes_are_in_no_listing_of_ours(world: World) -> None:
+    """The neighbour's is in a pod: with podman, the pod that it leaves behind is not ours either."""
+    spec = world.setup(HEEDS_STOP)
+    theirs = dataclasses.replace(
+        spec, labels=tuple((key, "neighbour" if key == "ashigaru.host" else value) for key, value in spec.labels)
+    )
+    world.containers.start(theirs)
+    assert world.containers.listing() == world.containers.listing(world.run_id) == ()
+    world.containers.remove(theirs.name)
 
 
 def test_an_unknown_image_is_missing_and_leaves_nothing(world: World) -> None:
@@ -367,7 +387,7 @@ def test_a_sandbox_created_but_never_started_is_started(podman_host: PodmanLab) 
         client.pods.create(**pod_arguments(spec))
         (left,) = world.containers.listing()
         assert (left.name, left.state) == (spec.name, RunState.ABSENT)
-        client.containers.create(**container_arguments(spec))
+        client.containers.create(**container_arguments(spec, bounds=askable(podman_host.info())))
     assert world.containers.status(spec.name).state is RunState.ABSENT
     assert world.containers.start(spec) is False
     assert world.ended(spec.name).exit_code == 5

@@ -26,12 +26,13 @@ IN_THE_AGENT = "r1:run_agent"
 class Fleet:
     """The hosts of one test, on one database."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, url: str | None = None) -> None:
         self.database = database
+        self.url = url or f"sqlite:///{database}"
         self._all: list[HostProcess] = []
 
     def start(self, host: str, *options: str) -> HostProcess:
-        process = HostProcess(f"sqlite:///{self.database}", host, *options)
+        process = HostProcess(self.url, host, *options)
         self._all.append(process)
         process.heard(event="launched")
         return process
@@ -79,6 +80,14 @@ def run_through(host: HostProcess, run: str, at: str, number: int = 1) -> None:
     host.heard(event="ended", run=run, number=number, step="close")
 
 
+def until(host: HostProcess, run: str, state: str) -> None:
+    """A round that has done its last step is on record as done a moment later."""
+    for _ in range(2000):
+        if host.ask("state", run=run) == state:
+            return
+    raise AssertionError(f"{run} never came to be {state}")
+
+
 def killed_in_the_agent(fleet: Fleet, *options: str) -> HostProcess:
     """A host that was killed in the middle of r1's second step."""
     host = fleet.start("a", "--hold", IN_THE_AGENT, *options)
@@ -95,6 +104,19 @@ def test_a_round_runs_each_step_once_and_is_done(fleet: Fleet) -> None:
     run_through(a, "r1", "a")
     run_through(a, "r2", "a")
     assert a.steps("r1") == ALL_STEPS
+    assert a.told("fault") == []
+
+
+def test_a_round_that_gave_up_for_now_goes_on_when_it_is_revived_and_without_a_start(fleet: Fleet) -> None:
+    a = fleet.start("a", "--gives-up", "r1:close")
+    a.ask("submit", run="r1", host="a")
+    a.heard(event="begun", run="r1", step="close")
+    a.ask("quiet")
+    assert a.ask("state", run="r1") == "running"
+    a.ask("revive")
+    a.heard(event="ended", run="r1", step="close")
+    run_through(a, "r2", "a")
+    assert a.steps("r1") == [*ALL_STEPS, "close"]
     assert a.told("fault") == []
 
 
@@ -203,6 +225,33 @@ def test_a_round_written_under_another_protocol_is_fenced(fleet: Fleet) -> None:
     assert "protocol 0" in fault["detail"]
     assert a.steps("r1") == []
     assert a.ask("state", run="r1") == "failed"
+
+
+def test_a_fenced_round_is_carried_on_by_nobody_whatever_its_protocol(fleet: Fleet) -> None:
+    killed_in_the_agent(fleet)
+    newer = fleet.start("a", "--protocol", "2")
+    newer.ask("fence", run="r1")
+    assert newer.ask("state", run="r1") == "failed"
+    run_through(newer, "r1", "a", number=2)
+    newer.kill()
+    older = fleet.start("a")
+    run_through(older, "r2", "a")
+    assert newer.steps("r1") == []
+    assert older.steps("r1") == []
+    # One that is done stays done, and one that nobody knows is nothing to fence.
+    until(older, "r2", "done")
+    older.ask("fence", run="r2")
+    older.ask("fence", run="r9")
+    assert (older.ask("state", run="r2"), older.ask("state", run="r9")) == ("done", "absent")
+
+
+def test_a_round_that_is_delayed_can_be_fenced(fleet: Fleet) -> None:
+    a = fleet.start("a")
+    a.ask("submit", run="r1", host="a", delay_s=3600.0)
+    a.ask("fence", run="r1")
+    a.ask("hasten", run="r1")
+    run_through(a, "r2", "a")
+    assert a.steps("r1") == []
 
 
 def test_changed_settings_do_not_change_a_round_in_flight(fleet: Fleet) -> None:

@@ -78,6 +78,21 @@ def test_a_pull_request_is_opened_and_read(rig: Rig) -> None:
     assert rig.forge.pull(REPO, 9999) is None
 
 
+def test_the_pull_request_of_a_branch_is_found_whatever_became_of_it(rig: Rig) -> None:
+    assert rig.forge.pull_of(REPO, "work") is None
+    pull = rig.opened()
+    rig.branch("other", a="other\n")
+    rig.forge.open_pull(draft("other"))
+    found = rig.forge.pull_of(REPO, pull.head_branch)
+    assert found is not None
+    assert replace(found, mergeable=None) == replace(pull, mergeable=None)
+    merged = rig.forge.merge(rig.reviewed(pull), title="t", body="")
+    assert isinstance(merged, Merged)
+    after = rig.forge.pull_of(REPO, pull.head_branch)
+    assert after is not None
+    assert (after.number, after.state, after.merged_sha) == (pull.number, PullState.MERGED, merged.sha)
+
+
 def test_opening_twice_gives_the_same_pull_request_brought_up_to_date(rig: Rig) -> None:
     rig.branch("work", a="changed\n")
     first = rig.forge.open_pull(draft(is_draft=True))

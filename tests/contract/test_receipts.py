@@ -1,30 +1,28 @@
-"""The chain in its database, with its anchors: on SQLite and, where ASHIGARU_TEST_POSTGRES_URL names one, PostgreSQL.
+"""The chain in its database, with its anchors: on SQLite and on PostgreSQL.
 
 The database that the URL names is emptied before each test.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_receipts import SqlReceipts
-from runner.adapters.sql_schema import metadata, receipts
+from runner.adapters.sql_records import SqlRecords
+from runner.adapters.sql_schema import receipts
 from runner.adapters.system_clock import SystemClock
 from runner.errors import RecordsFault
+from runner.model import ReviewedHead
 from runner.receipts import ANCHOR_EVERY, Broken, Deed, Head, Kind, Stage, subject
 from runner.receipts_check import verified
 
-POSTGRES = os.environ.get("ASHIGARU_TEST_POSTGRES_URL")
-BACKENDS = ["sqlite", *(["postgresql"] if POSTGRES else [])]
 RUN = "widgets-1-aaaaaa"
 
 
@@ -48,14 +46,9 @@ class Kept:
             db.exec_driver_sql(statement)
 
 
-@pytest.fixture(params=BACKENDS)
-def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
-    url = f"sqlite:///{tmp_path}/ashigaru.db" if request.param == "sqlite" else str(POSTGRES)
-    engine = open_engine(url)
-    if request.param != "sqlite":
-        with engine.begin() as connection:
-            metadata.drop_all(connection)
-            connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
+@pytest.fixture
+def kept(database_url: str, tmp_path: Path) -> Iterator[Kept]:
+    engine = open_engine(database_url)
     migrate(engine)
     yield Kept(engine=engine, anchors=tmp_path / "receipts.anchors")
     engine.dispose()
@@ -122,6 +115,20 @@ def test_a_deed_that_a_crash_left_open_is_told_to_be_unknown_once(kept: Kept) ->
     done(kept.chain(), push())
     assert kept.stages()[4:] == [("intent", 0), ("done", 5)], "done again by the step that is repeated"
     assert isinstance(kept.verified(), Head)
+
+
+def test_the_last_merge_that_was_begun_is_known_whatever_became_of_it(kept: Kept) -> None:
+    records = SqlRecords(kept.engine)
+    assert records.merge_begun(RUN) is None
+    done(kept.chain(), push())
+    for head in ("a" * 40, "b" * 40):
+        told = {"repo": "widgets", "pull": 7, "head": head, "base": "c" * 40, "tree": "d" * 40}
+        kept.chain().begin(Deed(kind=Kind.MERGE, key=subject("merge", "widgets", 7, ""), run_id=RUN, detail=told))
+    done(kept.chain(), push("c2"))
+    assert records.merge_begun(RUN) == ReviewedHead(
+        repo="widgets", pull=7, head_sha="b" * 40, base_sha="c" * 40, tree="d" * 40
+    )
+    assert records.merge_begun("widgets-2-bbbbbb") is None
 
 
 def test_threads_append_to_one_chain(kept: Kept) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -109,8 +108,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    engine = open_engine(f"sqlite:///{tmp_path}/ashigaru.db")
+def desk(database_url: str) -> Iterator[Desk]:
+    engine = open_engine(database_url)
     migrate(engine)
     desk = Desk(engine=engine)
     for run_id, repo in (("r1", "Acme/widgets"), ("r2", "acme/Widgets"), ("r3", "acme/gears")):

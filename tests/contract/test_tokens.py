@@ -1,8 +1,7 @@
-"""Where tokens are kept: SQLite and, where ASHIGARU_TEST_POSTGRES_URL names one, PostgreSQL (which is emptied)."""
+"""Where tokens are kept: SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,24 +16,15 @@ import runner
 from runner.adapters import sql_tokens
 from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_records import SqlRecords
-from runner.adapters.sql_schema import metadata
 from runner.adapters.sql_tokens import SqlTokens
 from runner.callers import OPERATOR_NAME, Scope, Token, Tokens, mint
 from runner.errors import NotPossible, RecordsFault
 
-POSTGRES = os.environ.get("ASHIGARU_TEST_POSTGRES_URL")
-BACKENDS = ["sqlite", *(["postgresql"] if POSTGRES else [])]
 
-
-@pytest.fixture(params=BACKENDS)
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+@pytest.fixture
+def empty(database_url: str) -> Iterator[Engine]:
     """A database without a table."""
-    url = f"sqlite:///{tmp_path}/ashigaru.db" if request.param == "sqlite" else str(POSTGRES)
-    engine = open_engine(url)
-    if request.param != "sqlite":
-        with engine.begin() as connection:
-            metadata.drop_all(connection)
-            connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
+    engine = open_engine(database_url)
     yield engine
     engine.dispose()
 

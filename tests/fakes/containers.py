@@ -6,6 +6,7 @@ test, as podman does: a restart finds its sandboxes running, or ended.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import threading
 import traceback
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from runner.errors import EngineDown, ImageMissing, SandboxFault
-from runner.sandbox import LABEL_RUN
+from runner.sandbox import LABEL_HOST, LABEL_RUN
 from runner.sandboxes import Role, RunState, SandboxListing, SandboxSpec, SandboxStatus
 from tests.fakes.behaviours import Behaviour, Ended, Inside
 
@@ -34,7 +35,7 @@ class FakeContainers:
 
     threaded: each behaviour runs in a thread of its own; otherwise within `start`, which then returns with the
     sandbox already exited. images: the references that are on this host. `down = True` makes every call raise
-    EngineDown, as a stopped podman service would; sandboxes run on.
+    EngineDown, as a stopped podman service would; sandboxes run on. hosts: as `PodmanContainers` has it.
     """
 
     def __init__(
@@ -43,7 +44,9 @@ class FakeContainers:
         *,
         threaded: bool = True,
         images: Collection[str] = IMAGES,
+        hosts: Collection[str] | None = None,
     ) -> None:
+        self._hosts = hosts
         self._behaviours = behaviours
         self._threaded = threaded
         self._images = {reference: self._id(reference) for reference in images}
@@ -56,6 +59,12 @@ class FakeContainers:
         """Every sandbox that was really started, in order."""
         self.faults: list[str] = []
         """Tracebacks of behaviours that raised: a story asserts that there are none."""
+
+    def seen_by(self, *hosts: str) -> FakeContainers:
+        """The same engine, as a daemon has it whose sandboxes have one of those labels."""
+        other = copy.copy(self)
+        other._hosts = hosts
+        return other
 
     @staticmethod
     def _id(reference: str) -> str:
@@ -194,7 +203,12 @@ class FakeContainers:
                 SandboxListing(name=name, labels=tuple(sorted(spec.labels)), state=RunState.ABSENT)
                 for name, spec in sorted(self.made.items())
             )
-        return tuple(one for one in found if run_id is None or dict(one.labels).get(LABEL_RUN) == run_id)
+        return tuple(
+            one
+            for one in found
+            if (run_id is None or dict(one.labels).get(LABEL_RUN) == run_id)
+            and (self._hosts is None or dict(one.labels).get(LABEL_HOST) in self._hosts)
+        )
 
 
 def _run(spec: SandboxSpec) -> str | None:

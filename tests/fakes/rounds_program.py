@@ -74,6 +74,7 @@ class Hands:
     hold: frozenset[str]
     deaf: bool
     broken: frozenset[str]
+    gives_up: set[str]
     follow: bool
     stopping: threading.Event
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -87,6 +88,9 @@ class Hands:
         say(event="begun", run=round_input.run_id, number=round_input.number, step=step.kind, model=model, how=outcome)
         if key in self.broken:
             raise ValueError(f"{key} is broken")
+        if key in self.gives_up:
+            self.gives_up.remove(key)
+            raise Interrupted
         if key in self.hold and not self._let_go(key):
             return CancelSeen()
         fact = self._do(round_input, step)
@@ -149,7 +153,7 @@ class Host:
     model: str
     protocol: int
 
-    def do(self, said: dict[str, Any]) -> Any:
+    def do(self, said: dict[str, Any]) -> Any:  # noqa: C901 - one case a command
         run, number = said.get("run", ""), said.get("number", 1)
         match said["do"]:
             case "submit":
@@ -160,6 +164,10 @@ class Host:
                 return self.rounds.state(run, number)
             case "hasten":
                 return self.rounds.hasten(run, number)
+            case "fence":
+                return self.rounds.fence(run, number)
+            case "revive":
+                return self.rounds.revive()
             case "evict":
                 return self.rounds.evict(run, number, said["host"])
             case "cancel":
@@ -188,7 +196,7 @@ def tell_connections(name: str, args: tuple[Any, ...]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    for name in ("--db", "--host", "--model", "--hold", "--broken"):
+    for name in ("--db", "--host", "--model", "--hold", "--broken", "--gives-up"):
         parser.add_argument(name, default="")
     parser.add_argument("--protocol", type=int, default=1)
     parser.add_argument("--slots", type=int, default=2)
@@ -202,6 +210,7 @@ def main() -> None:
         hold=frozenset(told.hold.split(",")),
         deaf=told.deaf,
         broken=frozenset(told.broken.split(",")),
+        gives_up=set(told.gives_up.split(",")),
         follow=told.follow,
         stopping=stopping,
     )

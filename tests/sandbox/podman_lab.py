@@ -9,11 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from podman import PodmanClient
 
 from runner.adapters.podman_containers import PodmanContainers
+from runner.adapters.podman_inside import PodmanInside
+from runner.sandbox import LABEL_HOST, Owner
+from runner.seal.looking import Ground
 
 _NEEDED = (
     "ASHIGARU_TEST_PODMAN_URL",
@@ -36,6 +40,28 @@ class PodmanLab:
     @property
     def containers(self) -> PodmanContainers:
         return PodmanContainers(self.url, timeout_s=30)
+
+    def containers_of(self, host: str) -> PodmanContainers:
+        """The same, as a daemon has it whose sandboxes have that label."""
+        return PodmanContainers(self.url, hosts=(host,), timeout_s=30)
+
+    def ground(self, owner: Owner) -> Ground:
+        """Where its sandboxes are looked at from inside."""
+        return Ground(
+            containers=self.containers,
+            inside=PodmanInside(self.url, timeout_s=30),
+            home=self.home,
+            agent_image=self.agent_image,
+            relay_image=self.relay_image,
+            gate_image=self.gate_image,
+            owner=owner,
+        )
+
+    def info(self) -> dict[str, Any]:
+        """What podman says of its host."""
+        with PodmanClient(base_url=self.url, timeout=30) as client:
+            found: dict[str, Any] = client.system.info()
+        return found
 
     def directory(self, name: str) -> Path:
         made = self.home / name
@@ -76,9 +102,8 @@ def opened_lab() -> Iterator[PodmanLab]:
         finally:
             print(lab.said())  # noqa: T201 - pytest shows it with a failing test
             left = [name for name in residue(url) if name not in others]
-            for found in asked.listing():
-                if found.name not in others:
-                    asked.remove(found.name)
+            for name in {one.removesuffix("-pod").removesuffix("-infra").removesuffix("-relay") for one in left}:
+                asked.remove(name)
             sockets = [str(path) for path in Path(home).rglob("*") if path.is_socket()]
             mounts = [
                 line for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines() if home in line
@@ -93,8 +118,20 @@ def _there_before(url: str) -> list[str]:
 
 
 def residue(url: str) -> list[str]:
-    """Every container and pod named as ours."""
+    """Every container and pod named as ours, but for those that a daemon of somebody else's has labelled as its own."""
     with PodmanClient(base_url=url, timeout=30) as client:
-        containers = [str(found.name) for found in client.containers.list(all=True)]
-        pods = [str(found.name) for found in client.pods.list()]
-    return sorted(name for name in (*containers, *pods) if name.startswith("ash-"))
+        found = [(str(one.name), one.labels) for one in client.containers.list(all=True)]
+        found += [(str(one.name), one.attrs.get("Labels") or {}) for one in client.pods.list()]
+    theirs = {name.removesuffix("-pod") for name, labels in found if not _of_a_test(labels.get(LABEL_HOST))}
+    return sorted(
+        name for name, _ in found if name.startswith("ash-") and name not in theirs and not _in_pod_of(name, theirs)
+    )
+
+
+def _of_a_test(host: str | None) -> bool:
+    """Whether a test's sandbox may say so: what says nothing is a test's until it is known to be somebody else's."""
+    return host is None or host.startswith(("h1", "h-", "here"))
+
+
+def _in_pod_of(name: str, sandboxes: set[str]) -> bool:
+    return any(name.removesuffix(ending) in sandboxes for ending in ("-pod", "-infra", "-relay"))

@@ -40,6 +40,7 @@ def started(lab: PodmanLab, repo: Path, *arguments: str) -> subprocess.Popen[str
         "HOME": str(lab.home),
         "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
         "TMPDIR": str(lab.directory("t")),
+        "ASHIGARU_HOST_ID": "here",
         "ASHIGARU_PODMAN_URL": lab.url,
         "ASHIGARU_RELAY_IMAGE": lab.relay_image,
         "ASHIGARU_GATE_IMAGE": lab.gate_image,

@@ -28,6 +28,7 @@ from runner.ports import Clock
 from runner.setup_run import Egress
 from runner.spending import Barrier
 from tests.fakes.containers import FakeContainers
+from tests.fakes.records_file import laid_down
 
 DEADLINE_S = 30.0
 RESTING = {"awaiting_review", "merged", "escalated", "blocked", "cancelled", "waiting"}
@@ -130,6 +131,7 @@ class House:
     changes: dict[str, Any] = field(default_factory=dict)
     egress: Egress = field(default_factory=NoEgress)
     clock: Clock | None = None
+    up: Callable[[], float] | None = None
     witness: Callable[[RoundInput, Step, Fact], None] | None = None
 
     def settings(self, port: int) -> Settings:
@@ -141,12 +143,14 @@ class House:
         """A daemon, up and answering; leaving the block is its SIGTERM."""
         # As `serve` does it: the port listens before the first step that may need it.
         listener = socket.create_server(("127.0.0.1", 0))
+        laid_down(self.state / "ashigaru.db")
         settings = self.settings(listener.getsockname()[1])
         parts = Parts(
             containers=self.containers,
             model=None if self.real_gateway else self.model,
             egress=self.egress,
             clock=self.clock,
+            up=self.up,
             witness=self.witness,
         )
         with listener, running(settings, parts) as daemon:

@@ -194,7 +194,7 @@ def test_a_run_that_came_to_nothing_is_looked_at_and_retried_from_the_shell(stat
 
         (line,) = shell.run("runs", "--repo", "widgets", "--phase", "escalated", "--limit", "5").stdout.splitlines()
         fields = line.split("\t")
-        assert (fields[:4], len(fields)) == ([run_id, "escalated", "huge", ""], 6)
+        assert (fields[:4], fields[5], len(fields)) == ([run_id, "escalated", "huge", ""], "", 7)
         assert shell.run("runs", "--phase", "merged").stdout == ""
         assert json.loads(shell.run("runs", "--phase", "merged", "--json").stdout) == []
         assert "escalated" in shell.refused("runs", "--phase", "asleep")
@@ -333,6 +333,9 @@ def test_a_host_without_podman_is_told_how_to_get_it(alone: Shell, tmp_path: Pat
     report = alone.run("doctor", code=1, PATH=str(tmp_path)).stdout
     assert "podman" in report
     assert "fail" in report
+    told = json.loads(alone.run("doctor", "--json", code=1, PATH=str(tmp_path)).stdout)
+    assert {"level", "subject", "text", "cure"} == set(told[0])
+    assert "podman" in alone.refused("doctor", "--self-test", PATH=str(tmp_path))
 
 
 def test_where_set_ups_may_go_is_shown_for_each_repository_and_a_bad_fleet_file_is_one_sentence(alone: Shell) -> None:

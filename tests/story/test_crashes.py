@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from mcp_ashigaru.client import CallRefused
 from runner.conclusion import UpstreamFailure
+from runner.errors import RecordsFault
 from runner.facts import Close
 from runner.sandboxes import Role
 from tests.fakes.behaviours import AgentAtWork, works
@@ -55,7 +57,7 @@ def test_a_close_that_is_done_again_leaves_the_round_after_it_alone(state: Path,
         service = foreman.daemon.service
         first = service._records.round_input(run_id, 1)
         closing = next(step for _, step, _ in facts.seen if isinstance(step, Close))
-        service._rounds._carry_out(first, closing)  # type: ignore[attr-defined]
+        service._rounds._engine.rounds._carry_out(first, closing)  # type: ignore[attr-defined]
         assert foreman.call("status", run_id=run_id)["phase"] == "agent"
         agent.release()
         told = foreman.at_rest(run_id)
@@ -108,6 +110,24 @@ def test_a_rejudgement_judges_once_and_leaves_the_head_where_it_is(
         assert foreman.call("promote", repo="widgets", pr=1, head_sha=head)["promoted"]
     assert len(started(house, Role.GATE)) == 3
     assert git(bare(state), "rev-list", "--count", "main") == "3"
+
+
+def test_a_run_of_which_only_the_claim_was_on_record_can_be_asked_for_changes(state: Path, source: Path) -> None:
+    def dies(*_: object) -> None:
+        raise RecordsFault("The daemon dies here.")
+
+    house = house_of(state, {1: writes(RIGHT), 2: writes("total = 1  # plain\n")}, passes_when("total = 1"))
+    with house.daemon() as foreman:
+        foreman.daemon.forge.add(str(source), "widgets")
+        foreman.daemon.service._submit = dies  # type: ignore[method-assign]
+        with pytest.raises(CallRefused):
+            foreman.work()
+    with house.daemon() as foreman:
+        run_id = foreman.work()
+        first = foreman.at_rest(run_id)
+        foreman.call("request_changes", run_id=run_id, notes="Plainly.")
+        told = foreman.until(run_id, lambda told: told["head_sha"] != first["head_sha"])
+        assert [tried["ending"] for tried in told["tiers_tried"]] == ["completed", "completed"]
 
 
 @pytest.mark.parametrize("crash_at", [2, 3, 5, 6, 7])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -10,6 +11,21 @@ from mcp_ashigaru.client import CallRefused
 from tests.fakes.behaviours import AgentAtWork, Held, works
 from tests.story.house import git
 from tests.story.scenes import house_of, passes_when, writes
+
+BAD: Final[tuple[tuple[dict[str, Any], str], ...]] = (
+    ({"repo": "nowhere"}, "nowhere"),
+    ({"repo": "../widgets"}, "repo"),
+    ({"repo": "--upload-pack=x"}, "repo"),
+    ({"issue": 0}, "issue"),
+    ({"issue": -4}, "issue"),
+    ({"issue": "four"}, "issue"),
+    ({"brief": "  \n "}, "brief"),
+    ({"brief": "x" * 20_001}, "brief"),
+    ({"brief": "ring\x07"}, "brief"),
+    ({"brief": "hidden\u202etext"}, "brief"),
+    ({"model": "--dangerously-skip-permissions"}, "model"),
+    ({"model": "gpt"}, "model"),
+)
 
 
 def test_a_refused_fix_climbs_to_the_next_tier_and_the_judged_head_is_what_is_merged(state: Path, source: Path) -> None:
@@ -63,34 +79,15 @@ def test_a_second_ticket_for_a_live_issue_is_the_run_that_is_running(state: Path
         agent.release()
 
 
-@pytest.mark.parametrize(
-    ("changes", "about"),
-    [
-        ({"repo": "nowhere"}, "nowhere"),
-        ({"repo": "../widgets"}, "repo"),
-        ({"repo": "--upload-pack=x"}, "repo"),
-        ({"issue": 0}, "issue"),
-        ({"issue": -4}, "issue"),
-        ({"issue": "four"}, "issue"),
-        ({"brief": "  \n "}, "brief"),
-        ({"brief": "x" * 20_001}, "brief"),
-        ({"brief": "ring\x07"}, "brief"),
-        ({"brief": "hidden\u202etext"}, "brief"),
-        ({"model": "--dangerously-skip-permissions"}, "model"),
-        ({"model": "gpt"}, "model"),
-    ],
-)
-def test_bad_input_is_refused_in_one_sentence_before_anything_starts(
-    state: Path, source: Path, changes: dict[str, object], about: str
-) -> None:
+def test_bad_input_is_refused_in_one_sentence_before_anything_starts(state: Path, source: Path) -> None:
     house = house_of(state, {}, passes_when("total = 1"))
     with house.daemon() as foreman:
         foreman.daemon.forge.add(str(source), "widgets")
-        with pytest.raises(CallRefused) as refused:
-            foreman.work(**changes)
-        said = str(refused.value)
-        assert about in said
-        assert "\n" not in said
-        assert len(said) < 200
-        assert foreman.call("list_runs")["runs"] == []
-    assert house.containers.started == []
+        for changes, about in BAD:
+            with pytest.raises(CallRefused) as refused:
+                foreman.work(**changes)
+            said = str(refused.value)
+            assert about in said, changes
+            assert "\n" not in said, changes
+            assert len(said) < 200, changes
+            assert foreman.call("list_runs")["runs"] == [], changes

@@ -43,6 +43,7 @@ NEEDS = {
     "logs": "read",
     "diff": "read",
     "list_runs": "read",
+    "ledger": "read",
 }
 OF_A_RUN = ("request_changes", "retry", "cancel", "status", "logs", "diff")
 HELLO = {"jsonrpc": "2.0", "id": 1, "method": "initialize"} | {
@@ -104,7 +105,7 @@ def of(tool: str, run_id: str) -> dict[str, Any]:
             return {"repo": "widgets", "issue": 7, "brief": "Totals are off by one."}
         case "promote":
             return {"repo": "widgets", "pr": 1}
-        case "list_runs":
+        case "list_runs" | "ledger":
             return {}
         case "request_changes":
             return {"run_id": run_id, "notes": "Shorter, please."}

@@ -15,6 +15,7 @@ from runner.model import CheckState, RequiredCheck
 from runner.remarks import Stance
 from tests.fakes.github.double import GitHubDouble
 from tests.fakes.github.running import running_double
+from tests.fakes.hasty_clock import HastyClock
 from tests.story.house import Foreman, House, git
 
 CI = "github-actions"
@@ -148,6 +149,8 @@ class GithubWorld:
             }
             | house.changes
         )
+        # How long its client waits before it asks again is held by that client's own tests.
+        house.clock = house.clock or HastyClock()
         with house.daemon() as foreman:
             yield foreman
 

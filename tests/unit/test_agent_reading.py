@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.adapters.secret_scanner import DetectSecrets
-from runner.adapters.sql_engine import migrate, open_engine
+from runner.adapters.sql_engine import open_engine
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.system_clock import SystemClock
 from runner.agent_reading import EventReader
@@ -19,6 +19,7 @@ from runner.layout import Layout
 from runner.model import Phase
 from runner.records import AttemptRecord, RunRecord
 from runner.transcript import Transcript
+from tests.fakes.records_file import laid_down
 
 RUN = "widgets-1-a"
 CANARY = "canary-0123456789abcdef0123456789abcdef01234567"
@@ -26,8 +27,7 @@ CANARY = "canary-0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[SqlRecords]:
-    engine = open_engine(f"sqlite:///{tmp_path}/ashigaru.db")
-    migrate(engine)
+    engine = open_engine(f"sqlite:///{laid_down(tmp_path / 'ashigaru.db')}")
     made = SqlRecords(engine)
     made.claim(
         RunRecord(

@@ -60,10 +60,11 @@ DEEDS: dict[str, tuple[Scope, Callable[[Desk, str], Any]]] = {
     "cursor": (Scope.READ, lambda desk, run: desk.cursor(run)),
     "today": (Scope.READ, lambda desk, _: desk.today()),
     "list_runs": (Scope.READ, lambda desk, _: desk.list_runs()),
+    "ledger": (Scope.READ, lambda desk, _: desk.ledger(since=0.0, repo=None)),
     "logs": (Scope.READ, lambda desk, run: desk.logs(run, WANTED)),
     "diff": (Scope.READ, lambda desk, run: desk.diff(run, max_bytes=1)),
 }
-OF_A_RUN = sorted(set(DEEDS) - {"work_ticket", "promote", "list_runs", "today"})
+OF_A_RUN = sorted(set(DEEDS) - {"work_ticket", "promote", "list_runs", "ledger", "today"})
 
 
 class Ledger(Service):

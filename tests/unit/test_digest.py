@@ -13,6 +13,7 @@ from runner.digest import (
     MAX_HEADLINE_CHARS,
     CheckSeen,
     Digest,
+    NoticeSeen,
     PullSeen,
     RunView,
     TierTried,
@@ -100,6 +101,15 @@ def test_an_escalated_run_names_the_branch() -> None:
 
 
 anything = st.text(st.sampled_from("ab \n\x1b\u202e\u200b漢"), max_size=30) | st.just("long " * 500)
+
+
+def test_what_a_watchdog_did_is_told_while_the_run_is_worked_on() -> None:
+    stopped = NoticeSeen(kind="watchdog", text='Tier sonnet repeated "Read a.py" and was stopped.', at=5.0)
+    told = describe(replace(VIEW, notices=(stopped,)))
+    assert stopped.text in told.headline
+    assert "Last: Edit src/a.py." in told.headline
+    assert [one.text for one in told.notices] == [stopped.text]
+    assert stopped.text not in describe(replace(VIEW, notices=(stopped,), phase=Phase.AWAITING_REVIEW)).headline
 
 
 @calm

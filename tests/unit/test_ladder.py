@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged, Verdict
 from runner import facts
+from runner.endings import STUCK
 from runner.facts import (
     AgentEnded,
     BaseJudged,
@@ -223,6 +224,35 @@ def test_no_change_in_answer_to_a_review_is_an_answer_and_buys_no_dearer_tier() 
     assert (end.outcome, end.tier) == (Outcome.ESCALATED, 0)
     cut_short = due(PREPARED, AgentEnded(ending=Ending.MAX_TURNS), NothingChanged(), given=review)
     assert isinstance(cut_short, RunAgent)
+
+
+def test_no_change_by_a_process_that_had_to_be_stopped_after_its_result_is_an_answer_too() -> None:
+    stayed = AgentEnded(ending=Ending.STOPPED_AFTER_RESULT)
+    review = replace(INPUT, cause=Cause.REVIEW)
+    assert closed(PREPARED, stayed, NothingChanged(), given=review).outcome is Outcome.ESCALATED
+    assert isinstance(due(PREPARED, stayed, NothingChanged()), RunAgent)
+
+
+@pytest.mark.parametrize("ending", sorted(STUCK))
+def test_what_an_agent_was_stuck_at_is_told_to_the_next_tier_and_to_nobody_after_it(ending: Ending) -> None:
+    stuck = AgentEnded(ending=ending, detail='it repeated "Read x.py" again and again and was stopped')
+    for came_of_it in ((collected(), BASE_GREEN, head(RED)), (NothingChanged(),)):
+        step = due(PREPARED, stuck, *came_of_it)
+        assert isinstance(step, RunAgent)
+        assert (step.tier, step.attempt) == (1, 2)
+        assert 'it repeated "Read x.py"' in (step.feedback or "")
+    after = due(PREPARED, stuck, collected(), BASE_GREEN, head(RED), DONE, collected(C2), head(RED, C2))
+    assert isinstance(after, RunAgent)
+    assert "Read x.py" not in (after.feedback or "")
+
+
+@pytest.mark.parametrize("ending", sorted(STUCK))
+def test_a_person_is_told_what_the_last_tier_was_stuck_at(ending: Ending) -> None:
+    stuck = AgentEnded(ending=ending, detail='it repeated "Read x.py" again and again and was stopped')
+    end = closed(PREPARED, stuck, NothingChanged(), given=AT_LAST_TIER)
+    assert end.outcome is Outcome.ESCALATED
+    assert 'changed nothing (it repeated "Read x.py" again and again and was stopped)' in end.reason
+    assert "A person has to look" in end.reason
 
 
 def test_no_change_keeps_the_report_that_still_holds() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gates.services import Service
-from runner.adapters.podman_payloads import container_arguments, pod_arguments
+from runner.adapters.podman_payloads import BOUNDS, askable, container_arguments, pod_arguments
 from runner.launch import AgentExit, ExitReason, claude_argv, claude_environment, launch_file, read_exit
 from runner.model import Tier
 from runner.sandbox import (
@@ -137,7 +137,7 @@ def test_a_relay_is_sealed_like_what_it_serves_and_is_shown_its_sockets_alone(sp
     assert [(mount.source, mount.target, mount.read_only) for mount in relay.mounts] == [
         (spec.relay.socket_dir, "/ashigaru/sockets", True)
     ]
-    assert (relay.tmpfs, relay.file, relay.relay, relay.services) == ((), 0, None, ())
+    assert (relay.tmpfs, relay.file, relay.relay, relay.services) == ((), 65_536, None, ())
     assert dict(relay.labels) == dict(spec.labels) | {"ashigaru.role": "relay"}
     asked = container_arguments(relay, pod_of=spec.name)
     assert asked["pod"] == pod_arguments(spec)["name"]
@@ -155,10 +155,41 @@ def test_rlimits_hold_where_cgroups_do_not_and_never_ask_for_more_than_the_accou
     assert held(container_arguments(GATE, most={"nofile": 1024, "nproc": 10**6}))["nproc"] == GATE.pids
 
 
-def test_processors_are_asked_for_only_where_the_host_can_hold_a_sandbox_to_them() -> None:
-    assert "cpu_quota" not in container_arguments(GATE)
-    asked = container_arguments(GATE, bounds_cpu=True)
+@pytest.mark.parametrize(
+    ("version", "controllers", "asked"),
+    [
+        ("v2", ["cpu", "io", "memory", "pids"], {"cpu", "memory", "pids"}),
+        ("v2", ["memory", "pids"], {"memory", "pids"}),
+        ("v2", [], set()),
+        ("v2", None, set()),
+        ("v1", [], {"memory", "pids"}),
+        ("v1", ["cpu"], {"cpu", "memory", "pids"}),
+    ],
+)
+def test_a_bound_is_asked_for_only_where_asking_does_not_keep_podman_from_starting(
+    version: str, controllers: list[str] | None, asked: set[str]
+) -> None:
+    assert askable({"host": {"cgroupVersion": version, "cgroupControllers": controllers}}) == asked
+    payload = container_arguments(GATE, bounds=frozenset(asked))
+    assert ("cpu_quota" in payload, "mem_limit" in payload, "pids_limit" in payload) == (
+        "cpu" in asked,
+        "memory" in asked,
+        "pids" in asked,
+    )
+
+
+def test_what_is_asked_for_is_what_the_recipe_says() -> None:
+    asked = container_arguments(GATE, bounds=BOUNDS)
     assert asked["cpu_quota"] / asked["cpu_period"] == GATE.cpus
+    assert (asked["mem_limit"], asked["memswap_limit"], asked["pids_limit"]) == (GATE.memory, GATE.memory, GATE.pids)
+
+
+def test_there_is_memory_to_share_between_processes_where_there_is_scratch_memory() -> None:
+    spec = SETUP
+    assert spec.relay is not None
+    for of, shared in ((spec, True), (relay_spec(spec, spec.relay), False)):
+        targets = [one["target"] for one in container_arguments(of)["mounts"]]
+        assert ("/dev/shm" in targets) is shared  # noqa: S108 - inside the sandbox
 
 
 def test_a_sandbox_without_a_relay_has_no_pod() -> None:

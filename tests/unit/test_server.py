@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -16,8 +16,10 @@ from mcp.types import CallToolResult, TextContent, Tool
 from mcp_ashigaru.server import INSTRUCTIONS, build_server, sentence
 from mcp_ashigaru.toolsets.asking import CALLER, desk_of
 from runner.errors import ForgeDown
+from runner.estimate import Place
 from runner.intents import WorkTicket
 from runner.model import Phase
+from runner.pool import PoolSeen
 from runner.promoting import NotPromoted, Promoted
 from runner.records import RunRecord
 from runner.service import Service
@@ -25,7 +27,7 @@ from runner.spending import Halt, Today
 
 WIRES: list[Literal["legacy", "2026-07-28"]] = ["legacy", "2026-07-28"]
 WRITES = {"work_ticket", "promote", "request_changes", "retry", "cancel"}
-READS = {"status", "list_runs", "logs", "diff"}
+READS = {"status", "list_runs", "logs", "diff", "ledger"}
 RUN = RunRecord(
     run_id="widgets-1-abcdef",
     repo="widgets",
@@ -64,6 +66,10 @@ class Told(Service):
         limit: int = 20,  # noqa: ARG002 - same
     ) -> list[RunRecord]:
         return self.answer()  # type: ignore[no-any-return]
+
+    def pool_seen(self, runs: Sequence[RunRecord]) -> dict[str, PoolSeen]:
+        place = Place(place=2, of=3, starts_in_s=None, earlier=0)
+        return {run.run_id: PoolSeen(place=place) for run in runs}
 
     def today(self, repo: str | None = None) -> Today:  # noqa: ARG002 - same
         return Today(spent=1_250_000, bound=0, halt=Halt(reason="The bill looks odd.", at=1.0))
@@ -130,7 +136,7 @@ def test_the_seeds_three_tools_keep_their_names_and_arguments() -> None:
         name: (tool.input_schema["properties"], tool.input_schema.get("required"))
         for name, tool in tools("legacy").items()
     }
-    assert list(takes["work_ticket"][0]) == ["repo", "issue", "brief", "model"]
+    assert list(takes["work_ticket"][0])[:4] == ["repo", "issue", "brief", "model"]
     assert takes["work_ticket"][1] == ["repo", "issue", "brief"]
     assert takes["status"][1] == ["run_id"]
     assert list(takes["promote"][0])[:2] == takes["promote"][1] == ["repo", "pr"]
@@ -154,7 +160,7 @@ def test_an_answer_is_structured(wire: Literal["legacy", "2026-07-28"]) -> None:
     }
     runs = call(wire, Told(lambda: [RUN]), "list_runs").structured_content
     assert runs is not None
-    assert [run["run_id"] for run in runs["runs"]] == [RUN.run_id]
+    assert [(run["run_id"], run["slot"], run["place"]) for run in runs["runs"]] == [(RUN.run_id, None, 2)]
     assert (runs["day_micro_usd"], runs["halted"]) == (1_250_000, True)
     assert runs["day"] == "Today $1.25. All spending is halted: The bill looks odd."
 
@@ -191,8 +197,10 @@ def test_a_refused_promotion_is_an_answer_and_no_error(wire: Literal["legacy", "
         ("status", {"run_id": "a", "wait_s": -1}, "wait_s must be"),
         ("list_runs", {"limit": 0}, "limit must be"),
         ("list_runs", {"limit": 101}, "limit must be"),
+        ("ledger", {"days": 0}, "days must be"),
+        ("ledger", {"repo": "no/such/name"}, "repo must be"),
         ("promote", {"repo": "widgets", "pr": 1, "head_sha": "abc"}, "head_sha must be"),
-        ("no_such_tool", {}, "the tools are cancel, diff, list_runs"),
+        ("no_such_tool", {}, "the tools are cancel, diff, ledger, list_runs"),
         ("__class__", {"a": 1}, "no such tool"),
     ],
 )

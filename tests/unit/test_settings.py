@@ -11,6 +11,7 @@ import pytest
 
 from mcp_ashigaru.listening import refuse_an_open_door
 from mcp_ashigaru.settings import ConfigError, Settings, known_variables, load_settings, variable_of
+from runner.watchdogs import Watchdogs
 
 SECRETS = (
     "ANTHROPIC_API_KEY",
@@ -107,6 +108,17 @@ def test_an_effort_that_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch)
     assert "effort" in refused(monkeypatch, ASHIGARU_LADDER=json.dumps([tier | {"effort": "heroic"}]))
     monkeypatch.setenv("ASHIGARU_LADDER", json.dumps([tier | {"effort": "xhigh"}]))
     assert load_settings().ladder[0].effort == "xhigh"
+
+
+def test_watchdogs_that_make_no_sense_are_refused_and_those_left_out_are_as_always(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tier = {"name": "a", "model": "m", "effort": "low", "max_turns": 1, "max_micro_usd": 1, "wall_s": 1, "idle_s": 1}
+    given = tier | {"watchdogs": {"in_a_row": 1}}
+    assert "tier a watchdogs" in refused(monkeypatch, ASHIGARU_LADDER=json.dumps([given]))
+    given = tier | {"watchdogs": {"in_a_row": 0, "grace_s": 5}}
+    monkeypatch.setenv("ASHIGARU_LADDER", json.dumps([given]))
+    assert load_settings().ladder[0].watchdogs == Watchdogs(in_a_row=0, grace_s=5)
 
 
 @pytest.mark.parametrize("given", ["a/b,c", "a/b c", '["a/b", "c"]', " a/b ,\tc "])

@@ -131,9 +131,33 @@ def test_a_result_written_inside_a_tool_result_is_only_text() -> None:
     assert EventKind.RESULT not in {event.kind for event in events}
 
 
-def test_a_process_that_will_not_leave_after_its_result_has_completed() -> None:
-    assert ending_of(captured("success"), ExitReport(signal=9, reason="grace")) is Ending.COMPLETED
-    assert ending_of(captured("max_turns"), ExitReport(signal=9, reason="grace")) is Ending.MAX_TURNS
+@pytest.mark.parametrize(
+    ("exit_report", "stopped"),
+    [
+        (ExitReport(signal=9, reason="grace"), None),
+        (ExitReport(code=143, reason="terminated"), Stopped.GRACE),
+        (ExitReport(code=137), Stopped.GRACE),
+        (None, Stopped.GRACE),
+    ],
+    ids=["by its entrypoint", "by us", "by us with force", "and nobody saw its exit"],
+)
+def test_the_result_of_a_process_that_would_not_leave_counts(
+    exit_report: ExitReport | None, stopped: Stopped | None
+) -> None:
+    assert ending_of(captured("success"), exit_report, stopped) is Ending.STOPPED_AFTER_RESULT
+    assert ending_of(captured("max_turns"), exit_report, stopped) is Ending.MAX_TURNS
+    assert ending_of(captured("refusal"), exit_report, stopped) is Ending.REFUSED
+
+
+def test_a_process_that_left_by_itself_just_before_it_was_stopped_has_completed() -> None:
+    assert ending_of(captured("success"), EXITED_0, Stopped.GRACE) is Ending.COMPLETED
+
+
+def test_what_an_agent_was_stuck_at_is_told_in_words() -> None:
+    until_its_result = b"".join(captured("budget").splitlines(keepends=True)[:-1])
+    ended = conclude(read_whole(until_its_result)[0], None, Stopped.REPEATED)
+    assert ended.ending is Ending.REPEATED_CALL
+    assert ended.detail == 'it repeated "Read calc.py" again and again and was stopped'
 
 
 @pytest.mark.parametrize(
@@ -143,6 +167,9 @@ def test_a_process_that_will_not_leave_after_its_result_has_completed() -> None:
         (Stopped.WALL, Ending.WALL_TIMEOUT),
         (Stopped.BUDGET, Ending.RUN_BUDGET),
         (Stopped.CANCEL, Ending.KILLED),
+        (Stopped.ALTERNATING, Ending.ALTERNATING_CALLS),
+        (Stopped.NO_EDITS, Ending.NO_EDITS),
+        (Stopped.GRACE, Ending.KILLED),
     ],
 )
 def test_what_we_stopped_ended_by_our_clock(stopped: Stopped, ending: Ending) -> None:
@@ -228,14 +255,15 @@ def test_success_is_only_ever_concluded_by_the_rule(
     lines: list[bytes], exit_report: ExitReport | None, stopped: Stopped | None
 ) -> None:
     ending = ending_of(b"".join(lines), exit_report, stopped)
-    if ending in {Ending.COMPLETED, Ending.REFUSED}:
+    if ending in {Ending.COMPLETED, Ending.STOPPED_AFTER_RESULT, Ending.REFUSED}:
         assert len(lines) == 1
         said = json.loads(lines[0])
         assert said["is_error"] is False
         assert said["terminal_reason"] == "completed"
         assert said["num_turns"] >= 1
-        assert exit_report is not None
-        assert exit_report.code == 0 or exit_report.reason == "grace"
+        left = exit_report is not None and exit_report.code == 0
+        assert left or stopped is Stopped.GRACE or (exit_report is not None and exit_report.reason == "grace")
+        assert ending is not Ending.COMPLETED or left
 
 
 # --- events --------------------------------------------------------------------------------------------------

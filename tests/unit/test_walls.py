@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mcp_ashigaru.settings import ConfigError, load_settings
-from mcp_ashigaru.walls import recipes_of
+from mcp_ashigaru.walls import ground_here, recipes_of
 from tests.fakes.behaviours import exits
 from tests.fakes.containers import FakeContainers
 
@@ -44,3 +44,12 @@ def test_a_bundle_that_holds_a_key_or_no_certificate_is_refused(home: Path, tmp_
     for named in (bundle, tmp_path / "none.pem", tmp_path):
         with pytest.raises(ConfigError):
             shown(home, named)
+
+
+def test_a_state_directory_that_cannot_be_made_is_said_in_a_sentence(home: Path) -> None:
+    (home / "file").write_text("", encoding="utf-8")
+    with (
+        pytest.raises(ConfigError, match="cannot be made; correct its rights"),
+        ground_here(load_settings(state_dir=home / "file" / "state")),
+    ):
+        pass

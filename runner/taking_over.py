@@ -1,0 +1,51 @@
+"""After a start: rounds that nobody would carry on start again; the forge is asked where the records are older."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from runner.allowed import Policy
+from runner.model import LIVE_PHASES, WORKING_PHASES
+from runner.reconciling import Reconciler
+from runner.records import Records
+from runner.restarting import Restarter, stranded
+from runner.round_after import first_round
+from runner.rounds import Rounds
+
+_LOG: Final = logging.getLogger(__name__)
+_MOST_LIVE: Final = 1_000_000
+"""All of them: one that is left out here is taken over by nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeOver:
+    """Done once, when the engine is up and before anybody is answered. Safe to repeat."""
+
+    records: Records
+    rounds: Rounds
+    restarter: Restarter
+    reconciler: Reconciler
+    policy: Policy
+
+    def take_over(self, *, restored: bool) -> None:
+        """No round at work is stranded (`runner.restarting.stranded`). Raises RecordsFault.
+
+        restored: the records were put back from a backup, so the forge is asked what became of each live run, and
+        each round starts again. Raises ForgeDown then, for nothing may be done twice.
+        """
+        for run in self.records.runs(phases=LIVE_PHASES if restored else WORKING_PHASES, limit=_MOST_LIVE):
+            last = self.records.round_input(run.run_id, run.round)
+            if last is None:
+                last = first_round(run, self.policy.ladder, self.policy.bounds)
+            if restored:
+                self.reconciler.reconcile(run, last)
+                continue
+            state = self.rounds.state(run.run_id, run.round)
+            # Read after the engine was asked: whoever ends a round writes the record first.
+            now = self.records.run(run.run_id) or run
+            at_work = now.round == run.round and now.phase in WORKING_PHASES
+            if at_work and stranded(state, last, began=self.restarter.began(now)):
+                _LOG.warning("a round that cannot go on is started again", extra={"run": run.run_id})
+                self.restarter.again(now, last)

@@ -1,0 +1,65 @@
+"""A whole daemon in a process of its own, whose sandboxes are fakes in that process: `python -m tests.bench.live_daemon
+STATE PORT SLOTS`. Agents that are told to hold say something every second until the file `hold` is gone from STATE."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import uvicorn
+
+from mcp_ashigaru.daemon import Parts, running
+from mcp_ashigaru.settings import load_settings
+from runner.sandboxes import Role, SandboxSpec
+from tests.fakes.behaviours import AgentAtWork, Behaviour, judges, works
+from tests.fakes.containers import FakeContainers
+from tests.story.house import LADDER, FakeModel, NoEgress
+from tests.story.scenes import says_hello
+
+_LONGEST_S = 3600
+_GATE = judges(lambda tree, out: (0, b"fine\n"))  # noqa: ARG005 - a gate's signature
+
+
+def _agents(state: Path) -> Behaviour:
+    def work(agent: AgentAtWork) -> None:
+        says_hello(agent)
+        stopping = agent.inside.stopping
+        for _ in range(_LONGEST_S):
+            if not (state / "hold").exists() or stopping.wait(1.0):
+                break
+            says_hello(agent)
+        (agent.tree / "total.py").write_text(f"total = '{agent.inside.spec.name}'\n", encoding="utf-8")
+        agent.result()
+
+    return works(work)
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    state, port, slots = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    agent = _agents(state)
+
+    def behaviour(spec: SandboxSpec) -> Behaviour:
+        return agent if spec.role is Role.AGENT else _GATE
+
+    ladder = tuple(replace(tier, wall_s=_LONGEST_S, idle_s=_LONGEST_S) for tier in LADDER)
+    settings = load_settings(state_dir=state, port=port, ladder=ladder, host_id="bench", slots=slots, disk_floor=0)
+    parts = Parts(containers=FakeContainers(behaviour), model=FakeModel(), egress=NoEgress())
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    with socket.create_server(("127.0.0.1", port)) as listener, running(settings, parts) as daemon:
+        server = uvicorn.Server(uvicorn.Config(daemon.app, log_config=None, access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        stopping.wait()
+        daemon.stopping.set()
+        server.should_exit = True
+        thread.join(10)
+
+
+if __name__ == "__main__":
+    main()
