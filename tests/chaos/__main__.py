@@ -176,7 +176,9 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--times", type=int, default=3, help="kills at each point")
     parser.add_argument("--runs", type=int, default=300, help="runs with random kills")
     parser.add_argument("--podman-runs", type=int, default=30, help="how many of them on real podman")
-    parser.add_argument("--podman-times", type=int, default=1, help="kills at each request to it that changes something")
+    parser.add_argument(
+        "--podman-times", type=int, default=3, help="kills at each request that changes something there"
+    )
     parser.add_argument("--width", type=int, default=2, help="how many runs at once")
     parser.add_argument("--minutes", type=float, default=600.0, help="after so long no further run begins")
     parser.add_argument("--without", default="", help="defences to take out, to see that it is noticed")
