@@ -69,6 +69,8 @@ class Parts:
     clock: Clock | None = None
     boot: str | None = None
     """The id of the host's boot."""
+    up: Callable[[], float] | None = None
+    """Seconds since then."""
     witness: Callable[[RoundInput, Step, Fact], None] | None = None
     """Told of every fact before it is recorded; raising `Interrupted` there is a crash at that very place."""
 
@@ -212,7 +214,8 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
 def _timeline_of(given: Parts, clock: Clock) -> Timeline:
     boot = boot_id() if given.boot is None else given.boot
     # Whoever brings a clock has a host that is never suspended. An unknown boot is like no other.
-    return Timeline(clock=clock, boot=boot or secrets.token_hex(8), up=up_s if given.clock is None else None)
+    up = up_s if given.clock is None else given.up
+    return Timeline(clock=clock, boot=boot or secrets.token_hex(8), up=up)
 
 
 def _witnessed(

@@ -121,7 +121,7 @@ def conclude(
     # A process that has said its result and then will not leave has done its work all the same.
     stayed = stopped is Stopped.GRACE or (exit_report is not None and exit_report.reason == "grace")
     left = exit_report is not None and exit_report.code == 0
-    if result is not None and (left or stayed) and _succeeded(result):
+    if result is not None and _succeeded(result, at_end=left or stayed):
         finished = Ending.COMPLETED if left else Ending.STOPPED_AFTER_RESULT
         return _ended(Ending.REFUSED if result.safety_stops else finished, clean(result.text, MAX_SUMMARY_CHARS))
     if stopped is Stopped.GRACE and result is not None:
@@ -149,8 +149,8 @@ def _had_its_say(result: Result | None) -> bool:
     return result is not None and result.terminal_reason in _BY_REASON
 
 
-def _succeeded(result: Result) -> bool:
-    return not result.is_error and result.terminal_reason == "completed" and result.num_turns >= 1
+def _succeeded(result: Result, *, at_end: bool) -> bool:
+    return at_end and not result.is_error and result.terminal_reason == "completed" and result.num_turns >= 1
 
 
 def _by_exit(transcript: Transcript, exit_report: ExitReport, upstream: UpstreamFailure | None) -> AgentEnded:

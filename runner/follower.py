@@ -92,7 +92,8 @@ class Follower:
         seen = self._see(run, run.pull, run.head_sha)
         if seen is None:
             return answered
-        deed = decide(run, seen, self.policy.bounds)
+        # Read again: what was just answered counts.
+        deed = decide(self.records.run(run_id) or run, seen, self.policy.bounds)
         # What takes long is read before others have to wait for it.
         logs = self._logs(run, deed.ci.failed) if isinstance(deed, Repair) else ()
         with self.alone(run_id):

@@ -69,10 +69,13 @@ class ForgeHouse:
         with self.faults_of_forge():
             record = self.settled(record)
             head_sha, base_sha, mergeable = record.head_sha, record.base_sha, None
+            state = record.state
             if record.state is PullState.OPEN:
                 bare = self.bare(record.repo)
                 head, base = bare.head(record.head_branch), bare.head(record.base_branch)
                 head_sha, base_sha = head or head_sha, base or base_sha
+                # As GitHub has it: without its branch a pull request is closed, and is open again when that is back.
+                state = PullState.OPEN if head else PullState.CLOSED
                 mergeable = bool(head and base) and bare.merged_tree(base_sha, head_sha) is not None
         return Pull(
             repo=record.repo,
@@ -80,7 +83,7 @@ class ForgeHouse:
             url=f"{self.base_url}/forge/{record.repo}/pulls/{record.number}",
             title=record.title,
             body=record.body,
-            state=record.state,
+            state=state,
             draft=record.draft,
             head_branch=record.head_branch,
             head_sha=head_sha,

@@ -109,4 +109,6 @@ def _connection(url: str, timeout_s: int) -> HTTPRequestsConnectionClass | HTTPS
 
 def _ready(answer: requests.Response, **_: object) -> None:
     if answer.status_code == requests.codes["accepted"] and answer.request.method in {"GET", "HEAD"}:
+        # Its text was not read yet, and the connection that it is on is nobody's from here on.
+        answer.close()
         raise Transient("GitHub is still working the answer out; it is tried again later.")

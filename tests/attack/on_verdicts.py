@@ -15,7 +15,7 @@ from gates.plan import Gate, GatePlan
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Unjudged
 from runner import conclusion, transcript
 from runner.conclusion import ExitReport, conclude
-from runner.model import Ending
+from runner.endings import FINISHED
 from runner.transcript import Transcript, read_events
 from tests.attack.case import Attempt, Case, Chapter, Defence, Outcome, Stopped, Through
 from tests.attack.ground import Ground
@@ -42,7 +42,7 @@ _BAD = {**_GOOD, "is_error": True, "subtype": "error_during_execution", "termina
 def _concluded(lines: Sequence[Mapping[str, Any]], report: ExitReport, _ground: Ground) -> Outcome:
     stream = b"".join(json.dumps(dict(line)).encode() + b"\n" for line in lines)
     ended = conclude(read_events(Transcript(), stream, final=True)[0], report)
-    if ended.ending is Ending.COMPLETED:
+    if ended.ending in FINISHED:
         return Through(what="it is taken for finished work")
     return Stopped(by=f"{ended.ending}: {ended.detail}")
 
@@ -147,7 +147,7 @@ _DEFENCES = (
     ),
     Defence(
         name="earned-success",
-        sentence="Only a whole, honest result of a process that left by itself is success.",
+        sentence="Only a whole, honest result is success, of a process that left, or had to be told to after it.",
         without=out(conclusion, "_succeeded", answering(True)),  # noqa: FBT003 - what it answers
     ),
     Defence(

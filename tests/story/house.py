@@ -131,6 +131,7 @@ class House:
     changes: dict[str, Any] = field(default_factory=dict)
     egress: Egress = field(default_factory=NoEgress)
     clock: Clock | None = None
+    up: Callable[[], float] | None = None
     witness: Callable[[RoundInput, Step, Fact], None] | None = None
 
     def settings(self, port: int) -> Settings:
@@ -149,6 +150,7 @@ class House:
             model=None if self.real_gateway else self.model,
             egress=self.egress,
             clock=self.clock,
+            up=self.up,
             witness=self.witness,
         )
         with listener, running(settings, parts) as daemon:

@@ -194,7 +194,7 @@ def test_a_run_that_came_to_nothing_is_looked_at_and_retried_from_the_shell(stat
 
         (line,) = shell.run("runs", "--repo", "widgets", "--phase", "escalated", "--limit", "5").stdout.splitlines()
         fields = line.split("\t")
-        assert (fields[:4], len(fields)) == ([run_id, "escalated", "huge", ""], 6)
+        assert (fields[:4], fields[5], len(fields)) == ([run_id, "escalated", "huge", ""], "", 7)
         assert shell.run("runs", "--phase", "merged").stdout == ""
         assert json.loads(shell.run("runs", "--phase", "merged", "--json").stdout) == []
         assert "escalated" in shell.refused("runs", "--phase", "asleep")

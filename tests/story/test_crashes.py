@@ -57,7 +57,7 @@ def test_a_close_that_is_done_again_leaves_the_round_after_it_alone(state: Path,
         service = foreman.daemon.service
         first = service._records.round_input(run_id, 1)
         closing = next(step for _, step, _ in facts.seen if isinstance(step, Close))
-        service._rounds._engine._carry_out(first, closing)  # type: ignore[attr-defined]
+        service._rounds._engine.rounds._carry_out(first, closing)  # type: ignore[attr-defined]
         assert foreman.call("status", run_id=run_id)["phase"] == "agent"
         agent.release()
         told = foreman.at_rest(run_id)

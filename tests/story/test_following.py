@@ -45,12 +45,15 @@ def reads_prompt(seen: list[str], text: str | None, last_words: str = "Done.") -
 
 
 class Ahead(SystemClock):
-    """The time, and so many seconds more."""
+    """The time, and so many seconds more that the host has been up; no deadline of a call under way comes nearer."""
 
     ahead_s = 0.0
 
     def now(self) -> float:
         return super().now() + self.ahead_s
+
+    def up(self) -> float:
+        return super().monotonic() + self.ahead_s
 
 
 def in_ci(told: Told) -> bool:
@@ -300,7 +303,7 @@ def test_what_somebody_else_pushed_is_left_to_them_and_never_merged_unjudged(
     seen: list[str] = []
     house = two_agents(state, seen)
     clock = Ahead()
-    house.clock = clock
+    house.clock, house.up = clock, clock.up
     with world.daemon(house) as foreman:
         world.require("build")
         told = opened(foreman, world)

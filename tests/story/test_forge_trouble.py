@@ -18,7 +18,7 @@ from runner.sandboxes import Role
 from tests.fakes.github.faults import How
 from tests.story.house import Foreman, House, git
 from tests.story.scenes import RIGHT, held, house_of, passes_when, started, writes
-from tests.story.test_following import BETTER, branches, in_ci, once, under_review
+from tests.story.test_following import BETTER, Ahead, branches, in_ci, once, under_review
 from tests.story.test_trouble import hasten
 from tests.story.worlds import WORLDS, GithubWorld, World, github_world, tip
 
@@ -269,10 +269,14 @@ def test_work_from_a_base_with_another_history_is_refused_as_a_conflict(state: P
 
 def test_a_branch_that_somebody_deletes_ends_the_run_and_frees_the_issue(state: Path, world: World) -> None:
     house = house_of(state, {1: writes(RIGHT), 2: writes(RIGHT)}, passes_when(RIGHT))
+    clock = Ahead()
+    house.clock, house.up = clock, clock.up
     with world.daemon(house) as foreman:
         told = foreman.until(foreman.work(repo=world.repo), in_ci)
         branch = next(iter(branches(world.bare)))
         git(world.bare, "update-ref", "-d", f"refs/heads/{branch}")
+        # So soon after a push a forge may show what was there before it.
+        clock.ahead_s = 120.0
         told = foreman.until(told["run_id"], lambda now: now["phase"] == "cancelled")
         assert "The pull request" in told["reason"]
         assert foreman.work(repo=world.repo) != told["run_id"]
