@@ -26,6 +26,7 @@ from tests.chaos.tally import Tally
 from tests.story.house import repository
 
 _TRIES = 2
+_ASKED_OF_PODMAN = "http "
 _SCENARIOS = BY_NAME | {SEALED.name: SEALED}
 
 
@@ -129,7 +130,10 @@ def _all(harness: Harness, places: list[Place], asked: argparse.Namespace) -> in
 
 
 def _on_podman(harness: Harness, asked: argparse.Namespace, tally: Tally) -> None:
-    """Random kills of a daemon with real sandboxes; one run at a time, for containers are the host's."""
+    """Kills of a daemon with real sandboxes: inside what it asks of podman, and at random.
+
+    One run at a time, for containers are the host's.
+    """
     place = (SEALED.name, PODMAN)
     harness.templates.sources[PODMAN] = repository(harness.templates.home / "sealed", FILES)
     alone = replace(harness, width=1)
@@ -139,7 +143,9 @@ def _on_podman(harness: Harness, asked: argparse.Namespace, tally: Tally) -> Non
         tally.lost += 1
         return
     _say(f"undisturbed  on real podman       points={len(calm.passed):<4} {calm.seconds:.1f} s")
-    chosen = at_random({place: calm.passed}, runs=asked.podman_runs, seed=asked.seed)
+    passed = {place: calm.passed}
+    chosen = at_every_point(passed, times=asked.podman_times, seed=asked.seed, only=_ASKED_OF_PODMAN)
+    chosen += at_random(passed, runs=asked.podman_runs, seed=asked.seed)
     for attempt, ended in alone.disturbed(chosen, {place: calm.seen}):
         _tell(asked, ended)
         tally.add(attempt, ended)
@@ -170,6 +176,9 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--times", type=int, default=3, help="kills at each point")
     parser.add_argument("--runs", type=int, default=300, help="runs with random kills")
     parser.add_argument("--podman-runs", type=int, default=30, help="how many of them on real podman")
+    parser.add_argument(
+        "--podman-times", type=int, default=3, help="kills at each request that changes something there"
+    )
     parser.add_argument("--width", type=int, default=2, help="how many runs at once")
     parser.add_argument("--minutes", type=float, default=600.0, help="after so long no further run begins")
     parser.add_argument("--without", default="", help="defences to take out, to see that it is noticed")

@@ -20,6 +20,8 @@ FIXED = (
     ("climb", "github", Arm(point="forge.open_pull: http POST acme/widgets/pulls after", hit=1)),
     ("climb", "local", Arm(point="local forge: a push after", hit=1)),
     ("remark", "local", Arm(point="records.answered: commit of update remarks after", hit=1)),
+    ("climb", "local", Arm(point="slots.take: commit of insert into slots after", hit=1)),
+    ("quota", "local", Arm(point="waits._over before", hit=1)),
     ("climb", "local", Arm(point="records.release before", hit=1)),
     ("climb", "local", Arm(point="forge.merge: git update-ref before", hit=3)),
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import github
 import httpx
@@ -356,6 +358,20 @@ def test_a_limit_says_when_to_come_back(double: GitHubDouble, token: str) -> Non
     answer = fetch(double, "/user", token)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
     assert "secondary rate limit" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 90", "Transfer-Encoding: chunked"])
+def test_a_request_whose_sender_dies_before_its_body_does_nothing(
+    double: GitHubDouble, repo: Repository, token: str, length: str
+) -> None:
+    pull = repo.create_pull(base="main", head="work", title="T")
+    where = urlsplit(double.url)
+    head = f"PUT {where.path}/repos/{REPO}/pulls/1/merge HTTP/1.1\r\nAuthorization: Bearer {token}\r\n{length}\r\n\r\n"
+    with socket.create_connection((where.hostname, where.port), timeout=10) as line:
+        line.sendall(head.encode())
+        line.shutdown(socket.SHUT_WR)
+        assert line.recv(100) == b""
+    assert not repo.get_pull(pull.number).merged
 
 
 def test_an_answer_may_be_cut_short_or_be_a_page(double: GitHubDouble, token: str) -> None:

@@ -134,14 +134,18 @@ class _Exchange(BaseHTTPRequestHandler):
         if not length.isdecimal() or int(length) > MAX_BODY:
             self.close_connection = True
             return None
-        return self.rfile.read(int(length))
+        return self._whole(int(length))
 
     def _chunks(self) -> bytes | None:
         parts: list[bytes] = []
         total = 0
         while total <= MAX_BODY:
-            size = int(self.rfile.readline(64).split(b";")[0], 16)
-            part = self.rfile.read(size)
+            said = self.rfile.readline(64)
+            # A client that was killed in the middle asked for nothing.
+            size = int(said.split(b";")[0], 16) if said.endswith(b"\n") else -1
+            part = None if size < 0 else self._whole(size)
+            if part is None:
+                break
             self.rfile.readline(8)
             if size == 0:
                 return b"".join(parts)
@@ -149,6 +153,14 @@ class _Exchange(BaseHTTPRequestHandler):
             total += size
         self.close_connection = True
         return None
+
+    def _whole(self, size: int) -> bytes | None:
+        """So many bytes; None, and nothing is done, where the client was gone before it had sent them."""
+        read = self.rfile.read(size)
+        if len(read) < size:
+            self.close_connection = True
+            return None
+        return read
 
     def log_message(self, *_: Any) -> None:
         """Nothing is printed; the double keeps its own log."""
