@@ -182,6 +182,8 @@ def grows(agent: AgentAtWork) -> None:
     agent.result()
 
 
+# Some twenty commands, each a process of its own.
+@pytest.mark.timeout(300)
 def test_a_run_that_came_to_nothing_is_looked_at_and_retried_from_the_shell(state: Path, source: Path) -> None:
     def check(tree: Path, _out: Path) -> tuple[int, bytes]:
         lines = (tree / "total.py").read_text(encoding="utf-8").count("\n")

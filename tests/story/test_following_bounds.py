@@ -100,6 +100,8 @@ def test_a_look_whose_run_moved_on_meanwhile_does_nothing(state: Path, world: Lo
     with world.daemon(house) as foreman:
         world.require("build")
         told = opened(foreman, world)
+        # The daemon's own first look is over with what it saw; its next one is an hour away.
+        foreman.until(told["run_id"], lambda now: now["checks_as_of"] is not None)
         service = foreman.daemon.service
         world.report(told["head_sha"], "build", GREEN)
         records, run_id = service._records, told["run_id"]
