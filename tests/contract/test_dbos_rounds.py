@@ -126,7 +126,7 @@ def test_a_killed_host_goes_on_from_the_step_it_was_killed_in(fleet: Fleet) -> N
     again.heard(event="ended", run="r1", step="close")
     run_through(again, "r2", "a")
     assert again.steps("r1") == FROM_THE_AGENT
-    assert again.ask("state", run="r1") == "done"
+    until(again, "r1", "done")
 
 
 def test_a_neighbour_does_not_take_the_round_of_a_killed_host(fleet: Fleet) -> None:
@@ -224,7 +224,7 @@ def test_a_round_written_under_another_protocol_is_fenced(fleet: Fleet) -> None:
     run_through(a, "r2", "a")
     assert "protocol 0" in fault["detail"]
     assert a.steps("r1") == []
-    assert a.ask("state", run="r1") == "failed"
+    until(a, "r1", "failed")
 
 
 def test_a_fenced_round_is_carried_on_by_nobody_whatever_its_protocol(fleet: Fleet) -> None:
@@ -330,6 +330,7 @@ def test_a_fault_of_ours_ends_the_round_and_is_told_once(fleet: Fleet) -> None:
     a.ask("submit", run="r1", host="a")
     a.heard(event="fault", run="r1")
     run_through(a, "r2", "a")
+    until(a, "r1", "failed")
     a.kill()
     again = fleet.start("a")
     run_through(again, "r3", "a")
@@ -437,7 +438,7 @@ def test_a_row_marked_as_a_pickle_is_not_unpickled(fleet: Fleet, tmp_path: Path)
     again = fleet.start("a", "--slots", "1")
     run_through(again, "r2", "a")
     assert not crater.exists()
-    assert again.ask("state", run="r1") == "failed"
+    until(again, "r1", "failed")
 
 
 def test_what_is_not_json_is_not_written() -> None:
