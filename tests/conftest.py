@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,19 @@ from tests.sandbox.podman_lab import PodmanLab, opened_lab
 
 _KEPT = ("ASHIGARU_TEST_", "ASHIGARU_REQUIRE_")
 _SCRUBBED = ("ASHIGARU_", "ANTHROPIC_", "CLAUDE_", "GH_", "GITHUB_", "GIT_", "DBOS_")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """For `scripts/suite`."""
+    parser.addoption("--failed-to", type=Path, help="a file to name those in that failed, a line each")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Those that failed, for whoever gives them a second try; of several workers the one that collects tells it."""
+    told: Path | None = config.getoption("failed_to")
+    if told is not None:
+        failed = [one for word in ("failed", "error") for one in terminalreporter.stats.get(word, ())]
+        told.write_text("".join(f"{name}\n" for name in dict.fromkeys(one.nodeid for one in failed)), encoding="utf-8")
 
 
 _FAST_STORY = "tests/story/test_main_job.py"

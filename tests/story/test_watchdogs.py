@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -51,11 +52,15 @@ def circles(text: str, *turns: tuple[str, dict[str, Any]]) -> Callable[[AgentAtW
     return work
 
 
+EITHER = r'"(Grep total|Read total\.py)"'
+"""Which of two calls was the last one is a matter of when it was looked at."""
+
+
 @pytest.mark.parametrize(
     ("turns", "watchdogs", "ending", "words"),
     [
-        ((READ,), {"in_a_row": 5}, "repeated_call", 'repeated "Read total.py" again and again'),
-        ((READ, GREP), {"pairs": 3}, "alternating_calls", 'between "Grep total" and "Read total.py"'),
+        ((READ,), {"in_a_row": 5}, "repeated_call", r'repeated "Read total\.py" again and again'),
+        ((READ, GREP), {"pairs": 3}, "alternating_calls", f"between {EITHER} and {EITHER}"),
         ((READ, GREP), {"unedited_calls": 9}, "no_edits", "tool calls without editing a file"),
     ],
     ids=["repeated", "alternating", "no edits"],
@@ -83,7 +88,7 @@ def test_an_agent_that_goes_round_in_circles_climbs_with_its_work_and_the_next_i
         ("large", "completed", "passed"),
     ]
     assert found == [WRONG], "the partial work was lost"
-    assert words in prompts[0]
+    assert re.search(words, prompts[0])
     notices = [one["text"] for one in told["notices"] if one["kind"] == "watchdog"]
     assert len(notices) == 1
     assert notices[0].startswith("Tier small ")

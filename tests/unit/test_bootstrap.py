@@ -281,3 +281,43 @@ def test_the_shell_and_the_build_agree_on_what_is_fetched() -> None:
     assert version == CLAUDE_VERSION
     named = shell.partition('fetched="')[2].partition('"')[0].replace("\\\n", "").split()
     assert named == ["claude-$claude_version", *(archive.file_name for archive in GATE_ARCHIVES)]
+
+
+SECOND_TRY = """
+echo "$*" >>"$LOG"
+case " $* " in
+  *" --failed-to "*"not podman"*) printf "%b" "$FAILED" >"$5"; [ -z "$FAILED" ] ;;
+  *" @"*) exit "$AGAIN" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("failed", "again", "status", "calls"),
+    [
+        ("", 0, 0, 2),
+        ("tests/a.py::one\\n", 0, 0, 3),
+        ("tests/a.py::one\\n", 1, 1, 2),
+        ("tests/a.py::one[a b]\\n" * 4, 0, 1, 1),
+    ],
+    ids=["none", "one, by chance", "one, for good", "many"],
+)
+def test_a_few_tests_that_fail_are_tried_once_more_and_are_named(
+    machine: Machine, tmp_path: Path, failed: str, again: int, status: int, calls: int
+) -> None:
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    machine.add("python", SECOND_TRY)
+    machine.add("wc", 'exec /usr/bin/wc "$@"')
+    (tmp_path / ".venv" / "bin" / "python").symlink_to(machine.bin / "python")
+    done = subprocess.run(
+        [str(machine.bin / "bash"), str(PROJECT / "scripts" / "suite")],
+        env={"PATH": str(machine.bin), "LOG": str(machine.log), "FAILED": failed, "AGAIN": str(again)},
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == status, done.stderr
+    assert len(machine.asked.splitlines()) == calls
+    assert ("tests/a.py::one" in done.stdout) is (1 <= failed.count("tests/") <= 3)
