@@ -286,7 +286,7 @@ def test_the_shell_and_the_build_agree_on_what_is_fetched() -> None:
 SECOND_TRY = """
 echo "$*" >>"$LOG"
 case " $* " in
-  *" --failed-to "*"not podman"*) printf "%b" "$FAILED" >"$5"; [ -z "$FAILED" ] ;;
+  *" --failed-to="*"not podman"*) printf "%b" "$FAILED" >"${4#*=}"; [ -z "$FAILED" ] ;;
   *" @"*) exit "$AGAIN" ;;
 esac
 """
