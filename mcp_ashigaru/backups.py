@@ -131,12 +131,13 @@ def _empty(target: Path) -> None:
     try:
         make_state_dir(target)
         filled = any(target.iterdir())
+        if not filled:
+            # It may have been there before, for all to read.
+            target.chmod(0o700)
     except (OSError, ConfigError) as exc:
         raise ConfigError(f"{target} cannot be written; name a new directory.") from exc
     if filled:
         raise ConfigError(f"{target} is not empty; name a new directory.")
-    # It was there, perhaps for all to read.
-    target.chmod(0o700)
 
 
 def _manifest(source: Path) -> dict[str, object]:

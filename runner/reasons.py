@@ -48,7 +48,7 @@ def trouble(detail: str) -> str:
 
 def of_the_round(reason: str | None) -> str:
     """Why a round came to nothing, of a run's reason: that the forge was away meanwhile is none of the round's."""
-    return "the round changed nothing" if reason is None or reason.startswith(UNSEEN) else reason
+    return "the round changed nothing" if not reason or reason.startswith(UNSEEN) else reason
 
 
 def unseen(detail: str) -> str:

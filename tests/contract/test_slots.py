@@ -10,10 +10,10 @@ from sqlalchemy.engine import Engine
 
 from runner.adapters.sql_slots import SqlSlots
 from runner.fair_queue import Priority, Queued
-from runner.model import Bounds, Phase, RoundInput
+from runner.model import Phase
 from runner.records import Records
 from runner.slots import Counted, SlotBook
-from tests.contract.test_records import TIER, engine, records, run
+from tests.contract.test_records import a_round, engine, records, run
 
 __all__ = ["engine", "records"]
 
@@ -21,20 +21,6 @@ __all__ = ["engine", "records"]
 @pytest.fixture
 def book(engine: Engine) -> SlotBook:
     return SqlSlots(engine, host="here")
-
-
-def a_round(run_id: str, number: int = 1) -> RoundInput:
-    return RoundInput(
-        run_id=run_id,
-        number=number,
-        repo="widgets",
-        issue=1,
-        brief="b",
-        base_branch="main",
-        branch="x",
-        ladder=(TIER,),
-        bounds=Bounds(),
-    )
 
 
 def queue(records: Records, run_id: str, issue: int, **changes: object) -> Queued:
