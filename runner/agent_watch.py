@@ -14,12 +14,21 @@ from runner.sandbox_run import pause_s
 from runner.stuck import circling
 from runner.transcript import Transcript
 
-_LOOKS: Final = 30
-_TICK_S: Final = 0.005
+# Between two looks at the agent, and at whether it has left its last word: a share of what it has worked, within bounds. The
+# longer it has, the less a moment more matters; and where many work, such moments are most of what a daemon does. The
+# longest leave a cancel its two seconds.
+_REST_SHARE: Final = 1 / 20
+_REST_S: Final = (0.15, 0.5)
+_TICK_SHARE: Final = 1 / 200
+_TICK_S: Final = (0.005, 0.05)
 _HEARTBEAT_S: Final = 5.0
 _LOOK_S: Final = 0.5
 # The entrypoint stops a process that stays; this is for one that the entrypoint cannot stop.
 _GRACE_MARGIN_S: Final = 1.0
+
+
+def _within(bounds: tuple[float, float], seconds: float) -> float:
+    return min(bounds[1], max(bounds[0], seconds))
 
 
 class AgentWatch:
@@ -41,14 +50,16 @@ class AgentWatch:
 
     def rest(self, last_word: Path) -> None:
         """Wait until the next look: only a moment where the entrypoint has left its last word, for then it ends."""
-        for _ in range(_LOOKS):
+        worked_s = self._clock.monotonic() - self._begun
+        tick_s = _within(_TICK_S, worked_s * _TICK_SHARE)
+        for _ in range(round(_within(_REST_S, worked_s * _REST_SHARE) / tick_s)):
             if os.path.lexists(last_word):
                 now = self._clock.monotonic()
                 self._last_word = now if self._last_word is None else self._last_word
                 # Longer and longer: the agent itself could have left the file.
                 self._clock.sleep(pause_s(now - self._last_word))
                 return
-            self._clock.sleep(_TICK_S)
+            self._clock.sleep(tick_s)
 
     def heard(self) -> bool:
         """It said something; True now and then, when clocks and flags are to be looked at although it goes on speaking.

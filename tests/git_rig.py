@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from tests.loopback import listening
 
 SECRET = "correct-horse-battery"
 ENVIRONMENT = {
@@ -68,7 +69,7 @@ def make_repository(work: Path, files: Mapping[str, str | bytes], branch: str = 
 @contextmanager
 def served(app: ASGIApp) -> Iterator[str]:
     """The app on a free loopback port; its base URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listening() as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=5))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

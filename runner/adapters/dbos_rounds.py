@@ -63,7 +63,7 @@ class DbosRounds:
         choose_host: Callable[[RoundInput], str] | None = None,
         on_stuck: Callable[[str], None] | None = None,
         due: Callable[[RoundInput], None] | None = None,
-        polling_s: float = 0.1,
+        polling_s: float = 0.5,
         protocol: int = ENGINE_PROTOCOL,
     ) -> None:
         """Configure; nothing is opened before `launch`.
@@ -107,7 +107,7 @@ class DbosRounds:
             "console_log_level": "WARNING",
             "enable_otlp": False,
             "use_listen_notify": False,
-            "notification_listener_polling_interval_sec": self._polling_s,
+            "notification_listener_polling_interval_sec": 5.0,
             "max_executor_threads": self._slots + _INTAKES_AT_ONCE,
         }
         refuse_pickle()

@@ -4,7 +4,6 @@ STATE PORT SLOTS`. Agents that are told to hold say something every second until
 from __future__ import annotations
 
 import signal
-import socket
 import sys
 import threading
 from dataclasses import replace
@@ -17,6 +16,7 @@ from mcp_ashigaru.settings import load_settings
 from runner.sandboxes import Role, SandboxSpec
 from tests.fakes.behaviours import AgentAtWork, Behaviour, judges, works
 from tests.fakes.containers import FakeContainers
+from tests.loopback import listening
 from tests.story.house import LADDER, FakeModel, NoEgress
 from tests.story.scenes import says_hello
 
@@ -51,7 +51,7 @@ def main() -> None:
     parts = Parts(containers=FakeContainers(behaviour), model=FakeModel(), egress=NoEgress())
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    with socket.create_server(("127.0.0.1", port)) as listener, running(settings, parts) as daemon:
+    with listening(port) as listener, running(settings, parts) as daemon:
         server = uvicorn.Server(uvicorn.Config(daemon.app, log_config=None, access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

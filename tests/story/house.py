@@ -29,6 +29,7 @@ from runner.setup_run import Egress
 from runner.spending import Barrier
 from tests.fakes.containers import FakeContainers
 from tests.fakes.records_file import laid_down
+from tests.loopback import listening
 
 DEADLINE_S = 30.0
 RESTING = {"awaiting_review", "merged", "escalated", "blocked", "cancelled", "waiting"}
@@ -142,7 +143,7 @@ class House:
     def daemon(self) -> Iterator[Foreman]:
         """A daemon, up and answering; leaving the block is its SIGTERM."""
         # As `serve` does it: the port listens before the first step that may need it.
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = listening()
         laid_down(self.state / "ashigaru.db")
         settings = self.settings(listener.getsockname()[1])
         parts = Parts(

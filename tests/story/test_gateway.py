@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -21,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tests.loopback import listening
 from tests.story.house import DEADLINE_S, House
 from tests.story.scenes import RIGHT, house_of, passes_when, writes
 
@@ -80,7 +80,7 @@ def gateway(upstream: str, rename: Callable[[str], str]) -> Starlette:
 
 @contextmanager
 def serving(app: Starlette) -> Iterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listening()
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
