@@ -14,9 +14,9 @@ from runner.sandbox_run import pause_s
 from runner.stuck import circling
 from runner.transcript import Transcript
 
-# Between two looks at the agent, and at whether it has left its last word: a share of what it has worked, within bounds. The
-# longer it has, the less a moment more matters; and where many work, such moments are most of what a daemon does. The
-# longest leave a cancel its two seconds.
+# Between two looks at the agent, and at whether it has left its last word: a share of what it has worked, within
+# bounds. The longer it has, the less a moment more matters; and where many work, such moments are most of what a daemon
+# does. The longest leave a cancel its two seconds.
 _REST_SHARE: Final = 1 / 20
 _REST_S: Final = (0.15, 0.5)
 _TICK_SHARE: Final = 1 / 200

@@ -29,6 +29,7 @@ from runner.rounds import Interrupted, RoundState
 _LOG: Final = logging.getLogger(__name__)
 _INTAKE: Final = "intake"
 _INTAKES_AT_ONCE: Final = 16
+_LISTENER_S: Final = 0.1  # nobody is told anything that way, but closing waits for it
 _IN_FLIGHT: Final = "PENDING"
 _STATES: Final = {
     "ENQUEUED": RoundState.QUEUED,
@@ -107,7 +108,7 @@ class DbosRounds:
             "console_log_level": "WARNING",
             "enable_otlp": False,
             "use_listen_notify": False,
-            "notification_listener_polling_interval_sec": 5.0,
+            "notification_listener_polling_interval_sec": _LISTENER_S,
             "max_executor_threads": self._slots + _INTAKES_AT_ONCE,
         }
         refuse_pickle()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from runner.adapters.forge_tables import ForgeTables
-from runner.adapters.sql_faults import records_fault
+from runner.adapters.sql_turns import reading, writing
 from runner.errors import UnknownRepo
+
+_CURE: Final = "The local forge's records cannot be used; check their database."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,14 +24,13 @@ class ForgeDatabase:
     engine: Engine
     tables: ForgeTables
 
-    @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> AbstractContextManager[Connection]:
         """A transaction, rolled back when it is left by an exception. Raises RecordsFault."""
-        try:
-            with self.engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as exc:
-            raise records_fault(exc, "The local forge's records cannot be used; check their database.") from exc
+        return writing(self.engine, _CURE)
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A transaction that changes nothing. Raises RecordsFault."""
+        return reading(self.engine, _CURE)
 
     @contextmanager
     def writing(self, repo: str) -> Iterator[Connection]:

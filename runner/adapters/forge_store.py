@@ -45,13 +45,13 @@ class SqlForgeStore:
 
     def repo(self, repo: str) -> RepoRecord | None:
         """Look the repository up."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(self._repo_query(repo)).mappings().first()
         return None if row is None else _repo_record(row)
 
     def repos(self) -> tuple[RepoRecord, ...]:
         """List repositories."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(self._repos.select().order_by(self._repos.c.repo).limit(_MAX_LISTED)).mappings()
             return tuple(_repo_record(row) for row in rows)
 
@@ -65,7 +65,7 @@ class SqlForgeStore:
     def issue(self, repo: str, number: int) -> IssueRecord | None:
         """Look the issue up."""
         query = self._issues.select().where(self._issues.c.repo == repo, self._issues.c.number == number)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(query).mappings().first()
         return None if row is None else IssueRecord(**row)
 
@@ -103,7 +103,7 @@ class SqlForgeStore:
 
     def pull(self, repo: str, number: int) -> PullRecord | None:
         """Look the pull request up."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(self._pull_query(repo, number)).mappings().first()
         return None if row is None else _pull_record(row)
 
@@ -111,7 +111,7 @@ class SqlForgeStore:
         """List pull requests."""
         c = self._pulls.c
         query = self._pulls.select().where(c.repo == repo).order_by(c.number.desc()).limit(_MAX_LISTED)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return tuple(_pull_record(row) for row in connection.execute(query).mappings())
 
     def begin_merge(self, repo: str, number: int, *, head_sha: str, base_sha: str, squash: str) -> None:

@@ -41,7 +41,7 @@ class SqlForgeTalk:
         """List checks."""
         c = self._checks.c
         query = sa.select(c.source, c.name, c.state, c.summary).where(c.repo == repo, c.sha == sha)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(query.limit(_MAX_LISTED)).mappings().all()
         found = (CheckRecord(**{**row, "state": CheckState(row["state"])}) for row in rows)
         # Here and not in SQL: databases sort by their own rules of language.
@@ -51,7 +51,7 @@ class SqlForgeTalk:
         """Look the log up."""
         c = self._checks.c
         query = sa.select(c.log).where(c.repo == repo, c.sha == sha, c.source == source, c.name == name)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return connection.execute(query).scalar_one_or_none() or ""
 
     def require(self, repo: str, branch: str, required: tuple[RequiredCheck, ...]) -> None:
@@ -67,7 +67,7 @@ class SqlForgeTalk:
         """List what is required."""
         c = self._required.c
         query = sa.select(c.name, c.source).where(c.repo == repo, c.branch == branch).limit(_MAX_LISTED)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = sorted((row.name, row.source) for row in connection.execute(query))
         return tuple(RequiredCheck(name=name, source=source or None) for name, source in rows)
 
@@ -95,7 +95,7 @@ class SqlForgeTalk:
         query = self._comments.select().where(c.repo == repo, c.number == number)
         if asks_only:
             query = query.where(c.key.is_(None), (c.body != "") | (c.stance == Stance.CHANGES_REQUESTED.value))
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(query.order_by(c.id.desc()).limit(limit)).mappings().all()
         return tuple(_comment(row) for row in reversed(rows))
 
@@ -103,7 +103,7 @@ class SqlForgeTalk:
         """Look the comment up."""
         c = self._comments.c
         query = self._comments.select().where(c.repo == repo, c.number == number, c.id == comment_id)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(query).mappings().first()
         return None if row is None else _comment(row)
 

@@ -17,10 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 import runner
 from runner.adapters.sql_faults import records_fault
 from runner.adapters.sql_schema import day_bills
+from runner.adapters.sql_turns import READING, TURNS, Turns, writing
 from runner.errors import NotPossible
 
 _CANNOT_OPEN: Final = "The records database cannot be opened; check its URL, its disk and its rights."
 _UPGRADING: Final = 0x41736869_0001
+_MOST_READERS: Final = 64
 
 
 def open_engine(url: str) -> Engine:
@@ -30,7 +32,13 @@ def open_engine(url: str) -> Engine:
         return sa.create_engine(parsed, pool_pre_ping=True)
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False})
+    engine = sa.create_engine(
+        parsed,
+        connect_args={"timeout": 30, "check_same_thread": False},
+        execution_options={TURNS: Turns()},
+        # One without a file has one connection.
+        **({"max_overflow": _MOST_READERS} if parsed.database else {}),
+    )
 
     @sa.event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _record: Any) -> None:
@@ -44,7 +52,8 @@ def open_engine(url: str) -> Engine:
     def _write_at_once(connection: Connection) -> None:
         # A transaction that reads first and writes later cannot wait for another;
         # one that starts as a writer can.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        reads = connection.get_execution_options().get(READING, False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
 
@@ -102,12 +111,9 @@ def _configured() -> Config:
 def probe(engine: Engine) -> None:
     """Write something to the records and take it back: nothing, where they can be written. Raises RecordsFault."""
     never = {"day": -1, "repo": "", "micro_usd": 0}
-    try:
-        with engine.begin() as db:
-            db.execute(day_bills.insert().values(**never))
-            db.execute(day_bills.delete().where(day_bills.c.day == -1))
-    except SQLAlchemyError as exc:
-        raise records_fault(exc, "The records cannot be written; check their disk and their rights.") from exc
+    with writing(engine, "The records cannot be written; check their disk and their rights.") as db:
+        db.execute(day_bills.insert().values(**never))
+        db.execute(day_bills.delete().where(day_bills.c.day == -1))
 
 
 def write_ahead(url: str) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
 
-from runner.adapters.sql_faults import records_fault
 from runner.adapters.sql_rows import check_of, notice_of, run_of, taken_up_of
 from runner.adapters.sql_schema import checks, notices, receipts, remarks, runs
+from runner.adapters.sql_turns import reading, writing
 from runner.ci import AWAITED
 from runner.model import DONE_PHASES, REVIEW_PHASES, Check, ReviewedHead
 from runner.receipts import Kind, Stage
@@ -32,20 +30,18 @@ class SqlFollowing:
         """Use the pool; opens nothing yet."""
         self._engine = engine
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as exc:
-            raise records_fault(exc, "The records database did not take part; check its disk and its rights.") from exc
+    def _writing(self) -> AbstractContextManager[Connection]:
+        return writing(self._engine)
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return reading(self._engine)
 
     def save_checks(self, run_id: str, seen: tuple[Check, ...], at: float) -> None:
         """See `Records.save_checks`."""
         latest = {(one.source, one.workflow, one.name): one for one in seen}
         rows = [asdict(check) | {"run_id": run_id} for check in latest.values()]
         query = sa.select(checks).where(checks.c.run_id == run_id)
-        with self._transaction() as db:
+        with self._writing() as db:
             known = [dict(row) for row in db.execute(query).mappings()]
             news = sorted(known, key=_of_check) != sorted(rows, key=_of_check)
             if news:
@@ -66,7 +62,7 @@ class SqlFollowing:
             .order_by(receipts.c.number.desc())
             .limit(_INTENTS)
         )
-        with self._transaction() as db:
+        with self._reading() as db:
             told = [json.loads(body) for body in db.execute(query).scalars()]
         begun = next((one["detail"] for one in told if one["kind"] == Kind.MERGE), None)
         if begun is None:
@@ -83,19 +79,19 @@ class SqlFollowing:
         """See `Records.checks`."""
         order = (checks.c.name, checks.c.source, checks.c.workflow)
         query = sa.select(checks).where(checks.c.run_id == run_id).order_by(*order)
-        with self._transaction() as db:
+        with self._reading() as db:
             return tuple(check_of(row) for row in db.execute(query).mappings())
 
     def watched(self, limit: int) -> list[RunRecord]:
         """See `Records.watched`."""
         query = sa.select(runs).where(sa.or_(_IN_REVIEW, _IN_PIPELINE)).order_by(runs.c.updated_at).limit(limit)
-        with self._transaction() as db:
+        with self._reading() as db:
             return [run_of(row) for row in db.execute(query).mappings()]
 
     def notify(self, run_id: str, key: str, kind: NoticeKind, text: str, at: float) -> bool:
         """See `Records.notify`."""
         same = sa.select(notices.c.id).where(notices.c.run_id == run_id, notices.c.key == key)
-        with self._transaction() as db:
+        with self._writing() as db:
             if db.execute(same).first() is not None:
                 return False
             db.execute(notices.insert().values(run_id=run_id, key=key, kind=kind.value, text=text, at=at))
@@ -105,13 +101,13 @@ class SqlFollowing:
     def notices(self, run_id: str, *, limit: int = 20) -> list[Notice]:
         """See `Records.notices`."""
         query = sa.select(notices).where(notices.c.run_id == run_id).order_by(notices.c.id.desc()).limit(limit)
-        with self._transaction() as db:
+        with self._reading() as db:
             rows = list(db.execute(query).mappings())
         return [notice_of(row) for row in reversed(rows)]
 
     def take_up(self, run_id: str, number: int, remarks_told: tuple[tuple[str, float], ...]) -> None:
         """See `Records.take_up`."""
-        with self._transaction() as db:
+        with self._writing() as db:
             for place, (remark, at) in enumerate(remarks_told, start=1):
                 which = (remarks.c.run_id == run_id, remarks.c.remark == remark)
                 known = db.execute(sa.select(remarks.c.round).where(*which)).scalar()
@@ -130,12 +126,12 @@ class SqlFollowing:
     def taken_up(self, run_id: str) -> list[TakenUp]:
         """See `Records.taken_up`."""
         query = sa.select(remarks).where(remarks.c.run_id == run_id).order_by(remarks.c.round, remarks.c.number)
-        with self._transaction() as db:
+        with self._reading() as db:
             return [taken_up_of(row) for row in db.execute(query).mappings()]
 
     def answered(self, run_id: str, remark: str, at: float) -> None:
         """See `Records.answered`."""
-        with self._transaction() as db:
+        with self._writing() as db:
             db.execute(
                 remarks.update().where(remarks.c.run_id == run_id, remarks.c.remark == remark).values(answered_at=at)
             )

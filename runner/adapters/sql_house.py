@@ -25,14 +25,14 @@ class SqlHistory(SqlFollowing):
         """See `Stock.things`; the 500 runs that ended longest ago."""
         has_events = sa.exists().where(events.c.run_id == runs.c.run_id)
         query = sa.select(runs.c.run_id, runs.c.updated_at).where(_ENDED, has_events)
-        with self._transaction() as db:
+        with self._reading() as db:
             found = db.execute(query.order_by(runs.c.updated_at, runs.c.run_id).limit(_AT_ONCE)).all()
         for run_id, updated_at in found:
             yield Thing(kind=self.kind, name=run_id, used_at=updated_at, runs=frozenset({run_id}))
 
     def put_away(self, thing: Thing) -> bool:
         """See `Stock.put_away`. The last round stays: it is what a retry or a request for changes goes on from."""
-        with self._transaction() as db:
+        with self._writing() as db:
             last = db.execute(sa.select(runs.c.round).where(runs.c.run_id == thing.name, _ENDED)).scalar()
             if last is None:
                 return False

@@ -33,12 +33,12 @@ class SqlLedger(SqlFollowing):
             query = query.where(sa.func.lower(runs.c.repo) == repo.lower())
         if owner is not None:
             query = query.where(runs.c.owner == owner)
-        with self._transaction() as db:
+        with self._reading() as db:
             found = db.execute(query).all()
         told: dict[str, list[AttemptLine]] = {}
         for first in range(0, len(found), _AT_ONCE):
             # A transaction for each page: a writer waits for one page at most.
-            with self._transaction() as db:
+            with self._reading() as db:
                 told |= _attempts(db, [row.run_id for row in found[first : first + _AT_ONCE]])
         return [
             RunLine(
@@ -60,7 +60,7 @@ class SqlLedger(SqlFollowing):
             .order_by(runs.c.merged_at.desc(), runs.c.run_id)
             .limit(limit)
         )
-        with self._transaction() as db:
+        with self._reading() as db:
             return [
                 Landed(run_id=row[0], repo=row[1], branch=row[2], sha=row[3], reverted_by=row[4])
                 for row in db.execute(query)
@@ -69,7 +69,7 @@ class SqlLedger(SqlFollowing):
     def reverted(self, run_id: str, by: str | None, at: float) -> None:
         """See `Ledger.reverted`."""
         mine = reverts.c.run_id == run_id
-        with self._transaction() as db:
+        with self._writing() as db:
             known = db.execute(sa.select(reverts.c.by).where(mine)).scalar()
             if known == by:
                 return

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
-from sqlalchemy.exc import SQLAlchemyError
 
-from runner.adapters.sql_faults import records_fault
 from runner.adapters.sql_schema import moments
+from runner.adapters.sql_turns import reading, writing
 from runner.moments import Moment
 from runner.timeline import Kept
 
@@ -27,7 +25,7 @@ class SqlMoments:
         """See `MomentBook.keep`."""
         begun = kept.begun
         clocks = {"utc": begun.utc, "boot": begun.boot, "awake": begun.awake, "up": begun.up}
-        with self._transaction() as db:
+        with self._writing() as db:
             db.execute(moments.delete().where(*self._which(kept.name)))
             row = {"host": self._host, "name": kept.name, "seconds": kept.seconds} | clocks
             db.execute(moments.insert().values(**row))
@@ -36,25 +34,22 @@ class SqlMoments:
         """See `MomentBook.all`."""
         named = sa.func.substr(moments.c.name, 1, len(prefix)) == prefix
         query = sa.select(moments).where(moments.c.host == self._host, named).order_by(moments.c.name)
-        with self._transaction() as db:
+        with self._reading() as db:
             return [_kept(row) for row in db.execute(query).mappings()]
 
     def forget(self, name: str) -> None:
         """See `MomentBook.forget`."""
-        with self._transaction() as db:
+        with self._writing() as db:
             db.execute(moments.delete().where(*self._which(name)))
 
     def _which(self, name: str) -> tuple[sa.ColumnElement[bool], ...]:
         return (moments.c.host == self._host, moments.c.name == name)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as exc:
-            cure = "The records database did not take part; check its disk and its rights."
-            raise records_fault(exc, cure) from exc
+    def _writing(self) -> AbstractContextManager[Connection]:
+        return writing(self._engine)
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return reading(self._engine)
 
 
 def _kept(row: RowMapping) -> Kept:

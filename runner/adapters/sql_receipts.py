@@ -6,18 +6,17 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
-from sqlalchemy.exc import SQLAlchemyError
 
-from runner.adapters.sql_faults import records_fault
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.sql_schema import receipts
+from runner.adapters.sql_turns import reading, writing
 from runner.errors import RecordsDown, RecordsFault
 from runner.ports import Clock
 from runner.receipts import (
@@ -39,6 +38,7 @@ from runner.receipts import (
 from runner.receipts_check import anchor_line, anchors_of
 from runner.records import Judgement
 
+_CURE: Final = "The receipts cannot be read or written; check the database and its disk."
 _AT_ONCE: Final = 500
 _CHAIN: Final = 0x6173_6869  # any number that no other lock in the database has
 _LEFT: Final = {"why": "the daemon left before it was told"}
@@ -143,7 +143,7 @@ class SqlReceipts:
     def _appending(self) -> Iterator[Connection]:
         """A transaction that no other of this daemon overlaps; what it appended is anchored when it is due."""
         with self._lock:
-            with self._reading() as db:
+            with writing(self._engine, _CURE) as db:
                 if db.dialect.name == "postgresql":
                     # SQLite begins as a writer; here a command of a person's may append beside the daemon.
                     db.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHAIN)))
@@ -154,15 +154,8 @@ class SqlReceipts:
             if self._owed or after.number // ANCHOR_EVERY > before.number // ANCHOR_EVERY:
                 self._anchor(after)
 
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as db:
-                yield db
-        except SQLAlchemyError as exc:
-            raise records_fault(
-                exc, "The receipts cannot be read or written; check the database and its disk."
-            ) from exc
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return reading(self._engine, _CURE)
 
     def _append(self, db: Connection, deed: Deed, stage: Stage, detail: Detail, *, settles: int = 0) -> Link:
         head = self._head(db)

@@ -39,13 +39,13 @@ class SqlRecords(SqlFollowing):
 
     def claim(self, run: RunRecord) -> RunRecord:
         """See `Records.claim`."""
-        with self._transaction() as db:
+        with self._writing() as db:
             held = db.execute(_holder(run.repo, run.issue)).mappings().first()
             if held is None and _claimed(db, run):
                 return run
         if held is None:
             # Somebody claimed it between our look and our claim; what was written for ours is undone.
-            with self._transaction() as db:
+            with self._writing() as db:
                 held = db.execute(_holder(run.repo, run.issue)).mappings().first()
         if held is None:
             raise RecordsFault("The issue was claimed and let go at once by another run; ask again.")
@@ -53,7 +53,7 @@ class SqlRecords(SqlFollowing):
 
     def reclaim(self, run_id: str) -> bool:
         """See `Records.reclaim`."""
-        with self._transaction() as db:
+        with self._writing() as db:
             row = db.execute(sa.select(runs).where(runs.c.run_id == run_id)).mappings().one()
             held = db.execute(_holder(row["repo"], row["issue"])).mappings().first()
             if held is None:
@@ -62,18 +62,18 @@ class SqlRecords(SqlFollowing):
 
     def release(self, run_id: str) -> None:
         """See `Records.release`."""
-        with self._transaction() as db:
+        with self._writing() as db:
             db.execute(claims.delete().where(claims.c.run_id == run_id))
 
     def run(self, run_id: str) -> RunRecord | None:
         """See `Records.run`."""
-        with self._transaction() as db:
+        with self._reading() as db:
             row = db.execute(sa.select(runs).where(runs.c.run_id == run_id)).mappings().first()
         return None if row is None else run_of(row)
 
     def run_of_pull(self, repo: str, pull: int) -> RunRecord | None:
         """See `Records.run_of_pull`."""
-        with self._transaction() as db:
+        with self._reading() as db:
             row = db.execute(sa.select(runs).where(_named(repo), runs.c.pull == pull)).mappings().first()
         return None if row is None else run_of(row)
 
@@ -93,12 +93,12 @@ class SqlRecords(SqlFollowing):
             query = query.where(runs.c.phase.in_(sorted(phases)))
         if owner is not None:
             query = query.where(runs.c.owner == owner)
-        with self._transaction() as db:
+        with self._reading() as db:
             return [run_of(row) for row in db.execute(query).mappings()]
 
     def change(self, run_id: str, change: RunChange, at: float) -> None:
         """See `Records.change`."""
-        with self._transaction() as db:
+        with self._writing() as db:
             db.execute(
                 runs.update()
                 .where(runs.c.run_id == run_id)
@@ -109,7 +109,7 @@ class SqlRecords(SqlFollowing):
 
     def touch(self, run_id: str, at: float) -> None:
         """See `Records.touch`."""
-        with self._transaction() as db:
+        with self._writing() as db:
             db.execute(runs.update().where(runs.c.run_id == run_id).values(harness_at=at))
 
     # --- rounds and attempts ---
@@ -124,7 +124,7 @@ class SqlRecords(SqlFollowing):
         }
         run_id, number = round_input.run_id, round_input.number
         begun = sa.select(runs.c.run_id).where(runs.c.run_id == run_id, runs.c.round >= number)
-        with self._transaction() as db:
+        with self._writing() as db:
             if db.execute(begun).first() is None:
                 db.execute(rounds.delete().where(rounds.c.run_id == run_id, rounds.c.number == number))
                 self._forget_taken_up(db, run_id, number, but=round_input.remarks)
@@ -133,14 +133,14 @@ class SqlRecords(SqlFollowing):
 
     def round_input(self, run_id: str, number: int) -> RoundInput | None:
         """See `Records.round_input`."""
-        with self._transaction() as db:
+        with self._reading() as db:
             row = db.execute(round_where(run_id, number)).scalar()
         return None if row is None else input_from_json(row)
 
     def begin_attempt(self, attempt: AttemptRecord) -> AttemptRecord:
         """See `Records.begin_attempt`."""
         row = asdict(attempt) | {"transcript": None}
-        with self._transaction() as db:
+        with self._writing() as db:
             known = db.execute(attempt_where(attempt.run_id, attempt.attempt)).mappings().first()
             if known is None:
                 db.execute(attempts.insert().values(**row))
@@ -148,21 +148,21 @@ class SqlRecords(SqlFollowing):
 
     def attempt(self, run_id: str, attempt: int) -> AttemptRecord | None:
         """See `Records.attempt`."""
-        with self._transaction() as db:
+        with self._reading() as db:
             row = db.execute(attempt_where(run_id, attempt)).mappings().first()
         return None if row is None else attempt_of(row)
 
     def attempts(self, run_id: str) -> list[AttemptRecord]:
         """See `Records.attempts`."""
         query = sa.select(attempts).where(attempts.c.run_id == run_id).order_by(attempts.c.attempt)
-        with self._transaction() as db:
+        with self._reading() as db:
             return [attempt_of(row) for row in db.execute(query).mappings()]
 
     def append_events(
         self, run_id: str, attempt: int, new: tuple[Event, ...], offset: int, transcript: Transcript, at: float
     ) -> None:
         """See `Records.append_events`."""
-        with self._transaction() as db:
+        with self._writing() as db:
             known = db.execute(sa.select(attempts.c.offset).where(*which(run_id, attempt))).scalar_one()
             fresh = [event_row(event, run_id, attempt, at) for event in new if event.offset >= known]
             if fresh:
@@ -180,7 +180,7 @@ class SqlRecords(SqlFollowing):
         self, run_id: str, attempt: int, *, ending: str, detail: str, retry_at: float | None, at: float
     ) -> None:
         """See `Records.end_attempt`."""
-        with self._transaction() as db:
+        with self._writing() as db:
             db.execute(
                 attempts.update()
                 .where(*which(run_id, attempt))
@@ -198,7 +198,7 @@ class SqlRecords(SqlFollowing):
         if after is not None:
             query = query.where(events.c.id > after)
         query = query.order_by(events.c.id.desc() if after is None else events.c.id)
-        with self._transaction() as db:
+        with self._reading() as db:
             rows = [event_of(row) for row in db.execute(query).mappings()]
         return rows[::-1] if after is None else rows
 
@@ -206,7 +206,7 @@ class SqlRecords(SqlFollowing):
 
     def spent(self, run_id: str) -> int:
         """See `Records.spent`."""
-        with self._transaction() as db:
+        with self._reading() as db:
             total = db.execute(sa.select(sa.func.sum(attempts.c.micro_usd)).where(attempts.c.run_id == run_id)).scalar()
             held = db.execute(
                 sa.select(sa.func.sum(reservations.c.micro_usd)).where(reservations.c.run_id == run_id)
@@ -218,7 +218,7 @@ class SqlRecords(SqlFollowing):
     def judged(self, key: str) -> Judgement | None:
         """See `Records.judged`."""
         query = sa.select(judgements).where(judgements.c.key == key).order_by(judgements.c.at)
-        with self._transaction() as db:
+        with self._reading() as db:
             found = [judgement_of(row) for row in db.execute(query).mappings()]
         return next((one for one in found if not isinstance(one.verdict, Inconclusive)), None)
 
@@ -228,7 +228,7 @@ class SqlRecords(SqlFollowing):
         row["verdict"] = VERDICT.dump_python(judgement.verdict, mode="json")
         row["counts"] = COUNTS.dump_python(judgement.counts, mode="json")
         same = [judgements.c[name] == row[name] for name in ("run_id", "what", "attempt", "take", "base_sha")]
-        with self._transaction() as db:
+        with self._writing() as db:
             if db.execute(sa.select(judgements.c.key).where(*same)).first() is None:
                 db.execute(judgements.insert().values(**row))
                 db.execute(
@@ -240,7 +240,7 @@ class SqlRecords(SqlFollowing):
     def judgements(self, run_id: str) -> list[Judgement]:
         """See `Records.judgements`."""
         query = sa.select(judgements).where(judgements.c.run_id == run_id).order_by(judgements.c.at)
-        with self._transaction() as db:
+        with self._reading() as db:
             rows = list(db.execute(query).mappings())
         return [judgement_of(row) for row in rows]
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
-from runner.adapters.sql_faults import records_fault
 from runner.adapters.sql_schema import rounds, runs, slots, turns
+from runner.adapters.sql_turns import reading, writing
 from runner.estimate import Lengths
 from runner.fair_queue import Held, Priority, Queued
 from runner.model import LIVE_PHASES, WORKING_PHASES, Phase
@@ -32,20 +32,17 @@ class SqlSlots:
         self._engine = engine
         self._host = host
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as exc:
-            cure = "The records database did not take part; check its disk and its rights."
-            raise records_fault(exc, cure) from exc
+    def _writing(self) -> AbstractContextManager[Connection]:
+        return writing(self._engine)
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return reading(self._engine)
 
     def ready(self, run_id: str, number: int, at: float) -> bool:
         """See `SlotBook.ready`."""
         at_it = (runs.c.run_id == run_id, runs.c.round == number)
         waits = runs.c.phase == Phase.QUEUED
-        with self._transaction() as db:
+        with self._writing() as db:
             brought = db.execute(
                 runs.update()
                 .where(*at_it, runs.c.phase.in_(sorted(WORKING_PHASES)), sa.not_(waits))
@@ -70,7 +67,7 @@ class SqlSlots:
             .order_by(_SINCE, runs.c.run_id)
             .limit(limit)
         )
-        with self._transaction() as db:
+        with self._reading() as db:
             found = db.execute(query).all()
         return [
             Queued(
@@ -89,12 +86,12 @@ class SqlSlots:
         waiting = sa.select(runs.c.run_id).where(
             runs.c.run_id == wanted.run_id, runs.c.round == wanted.number, runs.c.phase == Phase.QUEUED
         )
-        with self._transaction() as db:
+        with self._writing() as db:
             return db.execute(waiting).first() is not None and self._given(db, wanted.run_id, wanted.number, slot, at)
 
     def hold(self, run_id: str, number: int, slot: int, at: float) -> bool:
         """See `SlotBook.hold`."""
-        with self._transaction() as db:
+        with self._writing() as db:
             return self._given(db, run_id, number, slot, at)
 
     def _given(self, db: Connection, run_id: str, number: int, slot: int, at: float) -> bool:
@@ -113,7 +110,7 @@ class SqlSlots:
             .where(runs.c.phase == Phase.QUEUED, rounds.c.run_id.is_(None))
             .limit(limit)
         )
-        with self._transaction() as db:
+        with self._reading() as db:
             return list(db.execute(query).scalars())
 
     def held(self) -> list[Held]:
@@ -124,7 +121,7 @@ class SqlSlots:
             .where(slots.c.host == self._host)
             .order_by(slots.c.slot)
         )
-        with self._transaction() as db:
+        with self._reading() as db:
             return [
                 Held(slot=slot, run_id=run_id, number=number, repo=repo, since=since)
                 for slot, run_id, number, repo, since in db.execute(query)
@@ -133,7 +130,7 @@ class SqlSlots:
     def leave(self, run_id: str, number: int, at: float) -> bool:
         """See `SlotBook.leave`."""
         its = (slots.c.host == self._host, slots.c.run_id == run_id, slots.c.number == number)
-        with self._transaction() as db:
+        with self._writing() as db:
             since = db.execute(sa.select(slots.c.since).where(*its)).scalar()
             if since is None:
                 return False
@@ -151,7 +148,7 @@ class SqlSlots:
         """See `SlotBook.last_had`."""
         ended = turns.c.since + turns.c.seconds
         query = sa.select(turns.c.repo, sa.func.max(ended)).where(ended <= now).group_by(turns.c.repo)
-        with self._transaction() as db:
+        with self._reading() as db:
             return {row[0]: row[1] for row in db.execute(query)}
 
     def lengths(self) -> Lengths:
@@ -160,7 +157,7 @@ class SqlSlots:
         ranked = sa.select(turns.c.repo, turns.c.seconds, newest.label("nth")).subquery()
         own = sa.select(ranked.c.repo, ranked.c.seconds).where(ranked.c.nth <= _OF_A_REPO)
         of_all = sa.select(turns.c.seconds).order_by(turns.c.since.desc(), turns.c.run_id).limit(_OF_ALL)
-        with self._transaction() as db:
+        with self._reading() as db:
             repos: dict[str, list[float]] = {}
             for repo, seconds in db.execute(own):
                 repos.setdefault(repo, []).append(seconds)
@@ -173,7 +170,7 @@ class SqlSlots:
             query = query.where(_named(repo))
         if owner is not None:
             query = query.where(runs.c.owner == owner)
-        with self._transaction() as db:
+        with self._reading() as db:
             found: dict[str, int] = {row[0]: row[1] for row in db.execute(query.group_by(runs.c.phase))}
         return Counted(live=sum(found.values()), queued=found.get(Phase.QUEUED, 0))
 

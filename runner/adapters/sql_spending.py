@@ -49,7 +49,7 @@ class SqlSpending(SqlFollowing):
         """See `Spending.reserve`."""
         now = self._clock.now()
         repo, day = asking.repo.lower(), day_of(now)
-        with self._transaction() as db:
+        with self._writing() as db:
             halt = _halt(db, lock=True)
             accounts = (*self._run_account(db, asking.run_id, asking.run_bound), *self._day_accounts(db, repo, day))
             in_the_way = weigh(halt, accounts, asking.estimate)
@@ -71,7 +71,7 @@ class SqlSpending(SqlFollowing):
     def settle(self, reservation: int, micro_usd: int) -> None:
         """See `Spending.settle`."""
         now = self._clock.now()
-        with self._transaction() as db:
+        with self._writing() as db:
             _halt(db, lock=True)
             row = db.execute(sa.select(reservations).where(reservations.c.id == reservation)).mappings().first()
             if row is None:
@@ -89,7 +89,7 @@ class SqlSpending(SqlFollowing):
     def forfeit(self) -> int:
         """See `Spending.forfeit`."""
         now = self._clock.now()
-        with self._transaction() as db:
+        with self._writing() as db:
             _halt(db, lock=True)
             left = list(db.execute(sa.select(reservations).where(reservations.c.host == self._host)).mappings())
             for row in left:
@@ -100,7 +100,7 @@ class SqlSpending(SqlFollowing):
 
     def barrier(self, repo: str, run_id: str | None = None, run_bound: int | None = None) -> Barrier | None:
         """See `Spending.barrier`."""
-        with self._transaction() as db:
+        with self._reading() as db:
             if _halt(db) is not None:
                 return Barrier.HALTED
             accounts = self._day_accounts(db, repo.lower(), day_of(self._clock.now()))
@@ -111,7 +111,7 @@ class SqlSpending(SqlFollowing):
     def today(self, repo: str | None = None) -> Today:
         """See `Spending.today`."""
         day, name = day_of(self._clock.now()), None if repo is None else repo.lower()
-        with self._transaction() as db:
+        with self._reading() as db:
             return Today(
                 spent=sum(_of_day(db, day)),
                 bound=self._budgets.all_micro_usd,
@@ -125,7 +125,7 @@ class SqlSpending(SqlFollowing):
     def halt(self, reason: str) -> Halt:
         """See `Spending.halt`."""
         now = self._clock.now()
-        with self._transaction() as db:
+        with self._writing() as db:
             known = _halt(db, lock=True)
             if known is not None:
                 return known
@@ -136,14 +136,14 @@ class SqlSpending(SqlFollowing):
 
     def resume(self) -> bool:
         """See `Spending.resume`."""
-        with self._transaction() as db:
+        with self._writing() as db:
             known = _halt(db, lock=True)
             db.execute(spending.update().where(spending.c.id == _ONE).values(halted_at=None, reason=None))
         return known is not None
 
     def halted(self) -> Halt | None:
         """See `Spending.halted`."""
-        with self._transaction() as db:
+        with self._reading() as db:
             return _halt(db)
 
     # --- inside ---

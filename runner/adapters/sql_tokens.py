@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
-from sqlalchemy.exc import SQLAlchemyError
 
-from runner.adapters.sql_faults import records_fault
 from runner.adapters.sql_schema import tokens
+from runner.adapters.sql_turns import reading, writing
 from runner.callers import MAX_TOKENS, Scope, Token
 from runner.errors import NotPossible
 
@@ -24,7 +22,7 @@ class SqlTokens:
 
     def add(self, token: Token) -> None:
         """See `Tokens.add`."""
-        with self._transaction() as db:
+        with self._writing() as db:
             if db.execute(sa.select(sa.func.count()).select_from(tokens)).scalar_one() >= MAX_TOKENS:
                 # What is dead longest makes room; who it was stays with the runs.
                 dead = sa.or_(tokens.c.revoked_at.is_not(None), tokens.c.expires_at < token.created_at)
@@ -48,32 +46,30 @@ class SqlTokens:
 
     def find(self, token_id: str) -> Token | None:
         """See `Tokens.find`."""
-        with self._transaction() as db:
+        with self._reading() as db:
             row = db.execute(_which(token_id)).mappings().first()
         return None if row is None else _token(row)
 
     def all(self) -> list[Token]:
         """See `Tokens.all`."""
         query = sa.select(tokens).order_by(tokens.c.created_at.desc(), tokens.c.id).limit(MAX_TOKENS)
-        with self._transaction() as db:
+        with self._reading() as db:
             return [_token(row) for row in db.execute(query).mappings()]
 
     def revoke(self, token_id: str, at: float) -> Token | None:
         """See `Tokens.revoke`."""
-        with self._transaction() as db:
+        with self._writing() as db:
             db.execute(
                 tokens.update().where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None)).values(revoked_at=at)
             )
             row = db.execute(_which(token_id)).mappings().first()
         return None if row is None else _token(row)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as exc:
-            raise records_fault(exc, "The records database did not take part; check its disk and its rights.") from exc
+    def _writing(self) -> AbstractContextManager[Connection]:
+        return writing(self._engine)
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return reading(self._engine)
 
 
 def _which(token_id: str) -> sa.Select[tuple[object, ...]]:

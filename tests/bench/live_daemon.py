@@ -28,10 +28,11 @@ def _agents(state: Path) -> Behaviour:
     def work(agent: AgentAtWork) -> None:
         says_hello(agent)
         stopping = agent.inside.stopping
-        for _ in range(_LONGEST_S):
+        for second in range(_LONGEST_S):
             if not (state / "hold").exists() or stopping.wait(1.0):
                 break
-            says_hello(agent)
+            # Something else each time, or it would be found to go round in circles.
+            says_hello(agent, f"part{second}.py")
         (agent.tree / "total.py").write_text(f"total = '{agent.inside.spec.name}'\n", encoding="utf-8")
         agent.result()
 
