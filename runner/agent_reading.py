@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,30 +20,48 @@ _EARLIER_EVENTS: Final = 64
 
 @dataclass(frozen=True, kw_only=True)
 class EventReader:
-    """Reads on from where the transcript ends."""
+    """Reads what agents say."""
 
     records: Records
     clock: Clock
     guard: Guard
 
-    def read(
-        self, run_id: str, attempt: int, dirs: AttemptDirs, transcript: Transcript, *, final: bool
-    ) -> tuple[bool, Transcript]:
+    def of(self, run_id: str, attempt: int, dirs: AttemptDirs) -> AttemptReader:
+        """What reads one attempt's events, in the one thread that watches it."""
+        return AttemptReader(self, run_id, attempt, dirs)
+
+
+class AttemptReader:
+    """Reads on from where the transcript ends."""
+
+    def __init__(self, reader: EventReader, run_id: str, attempt: int, dirs: AttemptDirs) -> None:
+        """Read nothing yet."""
+        self.records, self.clock, self.guard = reader.records, reader.clock, reader.guard
+        self._run_id, self._attempt = run_id, attempt
+        self._path = dirs.out / "events.jsonl"
+        self._said: deque[str] | None = None
+
+    def read(self, transcript: Transcript, *, final: bool) -> tuple[bool, Transcript]:
         """Take in what was written since: whether anything was, and the transcript with it. Raises Leaked."""
-        chunk = read_untrusted(dirs.out / "events.jsonl", offset=transcript.offset, limit=_CHUNK_BYTES)
+        run_id, attempt = self._run_id, self._attempt
+        chunk = read_untrusted(self._path, offset=transcript.offset, limit=_CHUNK_BYTES)
         if not chunk:
             return False, transcript
         # Half of a secret may be in what was read last time.
         last = min(transcript.offset, _OVERLAP_BYTES)
-        before = read_untrusted(dirs.out / "events.jsonl", offset=transcript.offset - last, limit=last) or b""
+        before = read_untrusted(self._path, offset=transcript.offset - last, limit=last) or b""
         after, events = read_events(transcript, chunk, final=final and len(chunk) < _CHUNK_BYTES)
-        said = (event.summary for event in events)
-        self.guard.heard(run_id, before, chunk, *self._earlier(run_id, attempt), *said)
+        earlier, said = self._earlier(), [event.summary for event in events]
+        self.guard.heard(run_id, before, chunk, *earlier, *said)
         if after == transcript:
             return False, transcript
         self.records.append_events(run_id, attempt, events, after.offset, after, self.clock.now())
+        earlier.extend(said)
         return True, after
 
-    def _earlier(self, run_id: str, attempt: int) -> tuple[str, ...]:
+    def _earlier(self) -> deque[str]:
         """What it said last, so that telling a secret in pieces, one at each look, hides nothing."""
-        return tuple(one.summary for one in self.records.events(run_id, attempt=attempt, limit=_EARLIER_EVENTS))
+        if self._said is None:
+            known = self.records.events(self._run_id, attempt=self._attempt, limit=_EARLIER_EVENTS)
+            self._said = deque((one.summary for one in known), maxlen=_EARLIER_EVENTS)
+        return self._said

@@ -212,13 +212,14 @@ class AgentRunner:
         """Read events until the sandbox has ended or was stopped: (why we stopped it, what was read, doomed)."""
         name = agent_name(round_input.run_id, step.attempt)
         lively = partial(self.model.lively, attempt.run_id, attempt.attempt)
+        reader = self.reader.of(round_input.run_id, step.attempt, dirs)
         watch = AgentWatch(self.clock, tier, worked_s(since, self.sandboxes.moment()), lively)
         transcript = attempt.transcript or Transcript()
         disk = self.sandboxes.disk.watch((dirs.tree, dirs.out))
         stopped: Stopped | None = None
         while True:
             ended = self.sandboxes.status(name).state is not RunState.RUNNING
-            grown, transcript = self.reader.read(round_input.run_id, step.attempt, dirs, transcript, final=ended)
+            grown, transcript = reader.read(transcript, final=ended)
             if ended and not grown:
                 return stopped, transcript, False
             if grown and not watch.heard():
@@ -228,7 +229,7 @@ class AgentRunner:
                 return None, transcript, True
             if cancelled():
                 self.containers.stop(name, CANCEL_GRACE_S)
-                self.reader.read(round_input.run_id, step.attempt, dirs, transcript, final=True)
+                reader.read(transcript, final=True)
                 raise Cancelled
             if self.sandboxes.stopping.is_set():
                 raise Interrupted

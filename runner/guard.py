@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from runner.ports import Clock, SecretScanner
 from runner.records import NoticeKind, Records, RunRecord
 
 MAX_LINES: Final = 40_000
+_RUNS_AT_ONCE: Final = 256
 _MAX_REASONS: Final = 5
 _AFTERWARDS: Final = "renew that secret, find out how it was read, and dispatch the ticket again"
 _LENIENT: Final = re.compile(
@@ -44,10 +46,13 @@ class Guard:
     marked: tuple[Marked, ...]
     canary: Callable[[str], str]
     own: Watchlist = field(init=False, repr=False)
+    _canaries: Callable[[str], Watchlist] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Make ready what is looked for every time."""
         object.__setattr__(self, "own", Watchlist(self.marked))
+        # What an agent says is looked at several times a second, and a run's canary is the same all along.
+        object.__setattr__(self, "_canaries", lru_cache(maxsize=_RUNS_AT_ONCE)(self._canary_list))
 
     def plant(self, path: Path, run_id: str) -> None:
         """Have the run's canary at `path`, beside what its sandboxes are shown. Raises OSError."""
@@ -76,7 +81,7 @@ class Guard:
         self.records.notify(run_id, "quarantined", NoticeKind.QUARANTINED, told, now)
         raise Leaked(told)
 
-    def _canaries(self, run_id: str) -> Watchlist:
+    def _canary_list(self, run_id: str) -> Watchlist:
         return Watchlist([Marked(name="the run's canary", value=self.canary(run_id))])
 
     def _placeholders(self, run_id: str) -> Watchlist:

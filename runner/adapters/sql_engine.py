@@ -22,7 +22,8 @@ from runner.errors import NotPossible
 
 _CANNOT_OPEN: Final = "The records database cannot be opened; check its URL, its disk and its rights."
 _UPGRADING: Final = 0x41736869_0001
-_MOST_READERS: Final = 64
+# What is opened beyond the first is closed after each use, which costs more than most of what it is used for.
+_POOL: Final = {"pool_size": 16, "max_overflow": 64}
 
 
 def open_engine(url: str) -> Engine:
@@ -37,7 +38,7 @@ def open_engine(url: str) -> Engine:
         connect_args={"timeout": 30, "check_same_thread": False},
         execution_options={TURNS: Turns()},
         # One without a file has one connection.
-        **({"max_overflow": _MOST_READERS} if parsed.database else {}),
+        **(_POOL if parsed.database else {}),
     )
 
     @sa.event.listens_for(engine, "connect")

@@ -151,6 +151,8 @@ events = Table(
     Column("tool", _NAME),
     Column("at", Float, nullable=False),
     UniqueConstraint("run_id", "attempt", "offset", "index", name="events_once"),
+    # The last of a run's thousands are asked for all the time.
+    Index("events_by_run", "run_id", "id"),
 )
 
 judgements = Table(

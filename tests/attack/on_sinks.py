@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +18,7 @@ from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
 from runner import gate_run
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.system_clock import SystemClock
-from runner.agent_reading import EventReader
+from runner.agent_reading import AttemptReader, EventReader
 from runner.errors import Leaked
 from runner.facts import Collected, Publish
 from runner.follower import Follower
@@ -166,12 +167,12 @@ def _says(*looks: Sequence[dict[str, Any]]) -> Callable[[_House], None]:
     def tell(house: _House) -> None:
         dirs = house.layout.attempt(RUN, 1)
         dirs.out.mkdir(parents=True)
-        reader = EventReader(records=house.records, clock=SystemClock(), guard=house.guard)
+        reader = EventReader(records=house.records, clock=SystemClock(), guard=house.guard).of(RUN, 1, dirs)
         transcript = Transcript()
         for events in looks:
             with (dirs.out / "events.jsonl").open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(event) + "\n" for event in events)
-            _, transcript = reader.read(RUN, 1, dirs, transcript, final=False)
+            _, transcript = reader.read(transcript, final=False)
 
     return tell
 
@@ -231,7 +232,7 @@ _DEFENCES = (
     Defence(
         name="agents-are-remembered",
         sentence="What an agent says is searched together with what it said at the looks before.",
-        without=out(EventReader, "_earlier", answering(())),
+        without=out(AttemptReader, "_earlier", answering(deque(maxlen=0))),
     ),
     Defence(
         name="gates-are-searched",

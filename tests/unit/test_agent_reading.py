@@ -62,28 +62,36 @@ def records(tmp_path: Path) -> Iterator[SqlRecords]:
     engine.dispose()
 
 
-def told(records: SqlRecords, home: Path, pieces: list[str], *, attempt: int = 1) -> int:
-    """How many of the pieces were kept, when each is read before the next is said."""
+def told(records: SqlRecords, home: Path, pieces: list[str], *, attempt: int = 1, restarted: bool = False) -> int:
+    """How many of the pieces were kept, when each is read before the next is said.
+
+    restarted: by a daemon that has just come up.
+    """
     guard = Guard(
         records=records, clock=SystemClock(), scanner=DetectSecrets(), marked=(), canary=lambda _run_id: CANARY
     )
-    reader = EventReader(records=records, clock=SystemClock(), guard=guard)
     dirs, transcript = Layout(state_dir=home).attempt(RUN, attempt), Transcript()
+    reader = EventReader(records=records, clock=SystemClock(), guard=guard)
+    watching = reader.of(RUN, attempt, dirs)
     dirs.out.mkdir(parents=True)
     for piece in pieces:
         block = {"type": "text", "text": piece}
         line = json.dumps({"type": "assistant", "message": {"model": "claude-x", "content": [block]}})
         with (dirs.out / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
-        _, transcript = reader.read(RUN, attempt, dirs, transcript, final=False)
+        watching = reader.of(RUN, attempt, dirs) if restarted else watching
+        _, transcript = watching.read(transcript, final=False)
     return len(records.events(RUN, attempt=attempt))
 
 
+@pytest.mark.parametrize("restarted", [False, True])
 @pytest.mark.parametrize("size", [1, 5, 11])
-def test_a_secret_told_in_pieces_from_look_to_look_is_found(records: SqlRecords, tmp_path: Path, size: int) -> None:
+def test_a_secret_told_in_pieces_from_look_to_look_is_found(
+    records: SqlRecords, tmp_path: Path, size: int, *, restarted: bool
+) -> None:
     pieces = [CANARY[at : at + size] for at in range(0, len(CANARY), size)]
     with pytest.raises(Leaked, match="the run's canary"):
-        told(records, tmp_path, pieces)
+        told(records, tmp_path, pieces, restarted=restarted)
 
 
 def test_what_another_attempt_said_is_not_put_before_it(records: SqlRecords, tmp_path: Path) -> None:
