@@ -85,17 +85,17 @@ def restarter(engine: Engine, rounds: Line, state_dir: Path) -> Restarter:
 
 
 @pytest.mark.parametrize(
-    ("ending", "whole"),
+    ("ending", "candidate", "start_commit", "diff"),
     [
-        (Ending.COMPLETED, True),
+        (Ending.COMPLETED, LEFT, None, "a line of it"),
         # It had said its result; what was stopped is a process that would not leave.
-        (Ending.STOPPED_AFTER_RESULT, True),
-        (Ending.WALL_TIMEOUT, False),
-        (Ending.KILLED, False),
+        (Ending.STOPPED_AFTER_RESULT, LEFT, None, "a line of it"),
+        (Ending.WALL_TIMEOUT, None, LEFT.commit, ""),
+        (Ending.KILLED, None, LEFT.commit, ""),
     ],
 )
 def test_what_an_agent_finished_is_judged_as_it_is_and_what_it_was_in_the_middle_of_is_gone_on_from(
-    engine: Engine, tmp_path: Path, ending: Ending, whole: bool
+    engine: Engine, tmp_path: Path, ending: Ending, candidate: Candidate | None, start_commit: str | None, diff: str
 ) -> None:
     records, rounds = SqlRecords(engine), Line()
     stranded = records.claim(run(phase=Phase.AGENT, attempt=1))
@@ -106,8 +106,7 @@ def test_what_an_agent_finished_is_judged_as_it_is_and_what_it_was_in_the_middle
     again = restarter(engine, rounds, tmp_path).again(stranded, last)
     assert rounds.submitted == [again]
     assert (again.number, again.first_attempt) == (2, 2)
-    assert (again.candidate, again.start_commit) == ((LEFT, None) if whole else (None, LEFT.commit))
-    assert again.diff == ("a line of it" if whole else "")
+    assert (again.candidate, again.start_commit, again.diff) == (candidate, start_commit, diff)
 
 
 def test_of_more_than_a_thousand_queued_runs_the_take_over_leaves_none_out(engine: Engine, tmp_path: Path) -> None:
