@@ -73,9 +73,9 @@ def test_a_set_up_is_ended_when_its_own_time_is_over_and_the_run_says_so(
         foreman.daemon.forge.add(str(source), "widgets")
         run_id = foreman.work()
         assert reached.wait(20)
-        clock.passed_s += TIME_S - 30.0
         under_way = started(house, Role.SETUP)[-1]
         foreman.until(run_id, lambda _: looks.times[under_way] > 0)
+        clock.passed_s += TIME_S - 30.0
         looks.again(under_way)
         assert ended == []
         clock.passed_s += 30.0
