@@ -5,6 +5,7 @@ Times are UTC seconds since the epoch. `cursor` grows by one with every change t
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypedDict
@@ -189,6 +190,9 @@ class Notice:
 class Records(Protocol):
     """The daemon's memory. Every method is one transaction. Raises RecordsFault."""
 
+    def one_look(self) -> AbstractContextManager[None]:
+        """All that this thread reads inside, from any book of the same database, is of one moment."""
+
     def claim(self, run: RunRecord) -> RunRecord:
         """Create the run and claim its (repo, issue), or return the live run that holds the claim already."""
 
@@ -267,9 +271,8 @@ class Records(Protocol):
         """Every judgement of the run, in order."""
 
     def save_checks(self, run_id: str, seen: tuple[Check, ...], at: float) -> None:
-        """Remember what the forge said of the head's checks, and when; the cursor moves only if it is news.
-
-        One check is one (source, workflow, name); the last of two counts.
+        """Remember what the forge said of the head's checks, and when; the cursor moves only if it is news. Of two
+        of one (source, workflow, name) the last counts.
         """
 
     def checks(self, run_id: str) -> tuple[Check, ...]:
