@@ -20,7 +20,7 @@ from runner.transcript import Transcript
 _REST_SHARE: Final = 1 / 20
 _REST_S: Final = (0.15, 0.5)
 _TICK_SHARE: Final = 1 / 200
-_TICK_S: Final = (0.005, 0.1)
+_TICK_S: Final = (0.005, 0.25)
 _HEARTBEAT_S: Final = 5.0
 _LOOK_S: Final = 0.5
 # The entrypoint stops a process that stays; this is for one that the entrypoint cannot stop.

@@ -13,6 +13,7 @@ from typing import Protocol, TypedDict
 from gates.observed import Counts
 from gates.verdict import Verdict
 from runner.callers import OPERATOR_NAME
+from runner.cancel_board import CancelBook
 from runner.fair_queue import Priority
 from runner.model import Check, Phase, ReviewedHead, RoundInput
 from runner.remarks import TakenUp
@@ -187,7 +188,7 @@ class Notice:
     at: float
 
 
-class Records(Protocol):
+class Records(CancelBook, Protocol):
     """The daemon's memory. Every method is one transaction. Raises RecordsFault."""
 
     def one_look(self) -> AbstractContextManager[None]:
@@ -271,9 +272,7 @@ class Records(Protocol):
         """Every judgement of the run, in order."""
 
     def save_checks(self, run_id: str, seen: tuple[Check, ...], at: float) -> None:
-        """Remember what the forge said of the head's checks, and when; the cursor moves only if it is news. Of two
-        of one (source, workflow, name) the last counts.
-        """
+        """Remember the head's checks, one a (source, workflow, name), the last; only news moves the cursor."""
 
     def checks(self, run_id: str) -> tuple[Check, ...]:
         """The checks as last seen."""
