@@ -17,7 +17,7 @@ from runner.cancel_board import CancelBook
 from runner.fair_queue import Priority
 from runner.model import Check, Phase, ReviewedHead, RoundInput
 from runner.remarks import TakenUp
-from runner.transcript import Event, Transcript
+from runner.transcript import Event, Kinds, Transcript
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,9 +255,9 @@ class Records(CancelBook, Protocol):
         """Remember how the attempt ended."""
 
     def events(
-        self, run_id: str, *, attempt: int | None = None, after: int | None = None, limit: int = 20
+        self, run_id: str, *, attempt: int | None = None, after: int | None = None, kinds: Kinds = (), limit: int = 20
     ) -> list[SeenEvent]:
-        """The run's last events, oldest first; with `after` the first ones whose id is greater. attempt: its alone."""
+        """The run's last events, oldest first; with `after` the first of greater id. attempt, kinds: these alone."""
 
     def spent(self, run_id: str) -> int:
         """Micro-dollars metered for the run, with what is promised to questions under way."""

@@ -29,7 +29,7 @@ from runner.errors import RecordsFault
 from runner.facts_json import input_from_json, input_to_json
 from runner.model import LIVE_PHASES, WORKING_PHASES, Phase, RoundInput
 from runner.records import AttemptRecord, Judgement, RunChange, RunRecord, SeenEvent
-from runner.transcript import Event, Transcript
+from runner.transcript import Event, Kinds, Transcript
 
 
 class SqlRecords(SqlFollowing):
@@ -196,12 +196,14 @@ class SqlRecords(SqlFollowing):
             db.execute(runs.update().where(runs.c.run_id == run_id).values(harness_at=at, cursor=runs.c.cursor + 1))
 
     def events(
-        self, run_id: str, *, attempt: int | None = None, after: int | None = None, limit: int = 20
+        self, run_id: str, *, attempt: int | None = None, after: int | None = None, kinds: Kinds = (), limit: int = 20
     ) -> list[SeenEvent]:
         """See `Records.events`."""
         query = sa.select(events).where(events.c.run_id == run_id).limit(limit)
         if attempt is not None:
             query = query.where(events.c.attempt == attempt)
+        if kinds:
+            query = query.where(events.c.kind.in_(sorted(kinds)))
         if after is not None:
             query = query.where(events.c.id > after)
         query = query.order_by(events.c.id.desc() if after is None else events.c.id)
