@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Final
@@ -80,7 +80,9 @@ def writing(engine: Engine, otherwise: str = _CURE) -> Iterator[Connection]:
 @contextmanager
 def one_look(engine: Engine) -> Iterator[None]:
     """All that this thread reads inside is of one moment. Raises RecordsDown, RecordsFault."""
-    with reading(engine) as connection:
+    # A transaction of SQLite's sees one state of the database in any case.
+    level = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+    with _begun(engine, _CURE, level) as connection:
         before = _look.set((engine, connection))
         try:
             yield
@@ -90,14 +92,20 @@ def one_look(engine: Engine) -> Iterator[None]:
 
 @contextmanager
 def reading(engine: Engine, otherwise: str = _CURE) -> Iterator[Connection]:
-    """A transaction that sees one state of the database and changes nothing. Raises RecordsDown, RecordsFault."""
+    """A transaction that changes nothing, the one of `one_look` inside of it. Raises RecordsDown, RecordsFault."""
     look = _look.get()
     if look is not None and look[0] is engine:
         with _translated(otherwise):
             yield look[1]
         return
+    with _begun(engine, otherwise, {}) as connection:
+        yield connection
+
+
+@contextmanager
+def _begun(engine: Engine, otherwise: str, options: Mapping[str, str]) -> Iterator[Connection]:
     with _translated(otherwise), engine.connect() as connection:
-        connection.execution_options(**{READING: True}, postgresql_readonly=True)
+        connection.execution_options(**{READING: True}, **options, postgresql_readonly=True)
         with connection.begin():
             yield connection
 
