@@ -48,10 +48,10 @@ class AgentWatch:
         self._result: float | None = None
         self._edits = self._calls = -1
 
-    def rest(self, last_word: Path, cancelled: Callable[[], bool]) -> None:
+    def rest(self, last_word: Path, wanted: Callable[[], bool]) -> None:
         """Wait until the next look: only a moment where the entrypoint has left its last word, for then it ends.
 
-        cancelled: whether the run is to be cancelled; then too it is time to look.
+        wanted: whether its watcher is, for the run is cancelled or the daemon leaves; then too it is time to look.
         """
         worked_s = self._clock.monotonic() - self._begun
         tick_s = _within(_TICK_S, worked_s * _TICK_SHARE)
@@ -63,7 +63,7 @@ class AgentWatch:
                 self._clock.sleep(pause_s(now - self._last_word))
                 return
             self._clock.sleep(tick_s)
-            if cancelled():
+            if wanted():
                 return
 
     def heard(self) -> bool:
