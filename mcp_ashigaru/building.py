@@ -15,6 +15,7 @@ from runner.agent_reading import EventReader
 from runner.agent_run import AgentRunner
 from runner.ahead import Ahead
 from runner.base_run import BaseJudge
+from runner.cancel_board import CancelBoard
 from runner.closing import Closing
 from runner.disk import Disk
 from runner.engine import Engine
@@ -204,6 +205,7 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
         closing=closing,
         planner=planner,
         preparer=Preparer(checkouts=checkouts, forge=forge, records=records, clock=clock, planner=planner),
+        cancels=CancelBoard(records, clock),
         disk=judging.disk,
     )
     return Built(engine=engine, keeper=keeper, closing=closing)

@@ -236,7 +236,7 @@ class AgentRunner:
             stopped = stopped or self._stop_if_over(name, watch.over(transcript), disk)
             if watch.heartbeat_due():
                 self.records.touch(round_input.run_id, self.clock.now())
-            watch.rest(dirs.out / "exit.json")
+            watch.rest(dirs.out / "exit.json", lambda: cancelled() or self.sandboxes.stopping.is_set())
 
     def _stop_if_over(self, name: str, why: Stopped | None, disk: DiskWatch) -> Stopped | None:
         """Why the agent was stopped just now, by a watchdog or for what it wrote to the disk. Raises DiskLow."""

@@ -16,11 +16,11 @@ from runner.transcript import Transcript
 
 # Between two looks at the agent, and at whether it has left its last word: a share of what it has worked, within
 # bounds. The longer it has, the less a moment more matters; and where many work, such moments are most of what a daemon
-# does. The longest leave a cancel its two seconds.
+# does. The longest tick leaves a cancel its two seconds.
 _REST_SHARE: Final = 1 / 20
-_REST_S: Final = (0.15, 0.5)
+_REST_S: Final = (0.15, 1.0)
 _TICK_SHARE: Final = 1 / 200
-_TICK_S: Final = (0.005, 0.1)
+_TICK_S: Final = (0.005, 0.25)
 _HEARTBEAT_S: Final = 5.0
 _LOOK_S: Final = 0.5
 # The entrypoint stops a process that stays; this is for one that the entrypoint cannot stop.
@@ -48,8 +48,11 @@ class AgentWatch:
         self._result: float | None = None
         self._edits = self._calls = -1
 
-    def rest(self, last_word: Path) -> None:
-        """Wait until the next look: only a moment where the entrypoint has left its last word, for then it ends."""
+    def rest(self, last_word: Path, wanted: Callable[[], bool]) -> None:
+        """Wait until the next look: only a moment where the entrypoint has left its last word, for then it ends.
+
+        wanted: whether its watcher is, for the run is cancelled or the daemon leaves; then too it is time to look.
+        """
         worked_s = self._clock.monotonic() - self._begun
         tick_s = _within(_TICK_S, worked_s * _TICK_SHARE)
         for _ in range(round(_within(_REST_S, worked_s * _REST_SHARE) / tick_s)):
@@ -60,6 +63,8 @@ class AgentWatch:
                 self._clock.sleep(pause_s(now - self._last_word))
                 return
             self._clock.sleep(tick_s)
+            if wanted():
+                return
 
     def heard(self) -> bool:
         """It said something; True now and then, when clocks and flags are to be looked at although it goes on speaking.

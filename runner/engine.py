@@ -10,6 +10,7 @@ from gates.plan import CiOnly, GatePlan
 from gates.verdict import Failed
 from runner.agent_run import AgentRunner
 from runner.base_run import BaseJudge
+from runner.cancel_board import CancelBoard
 from runner.closing import Closing
 from runner.disk import Disk
 from runner.errors import (
@@ -76,6 +77,7 @@ class Engine:
     planner: Planner
     preparer: Preparer
     disk: Disk
+    cancels: CancelBoard
 
     def carry_out(self, round_input: RoundInput, step: Step) -> Fact:
         """Do `step` and say what happened. World trouble is a `Trouble` fact; anything raised is a fault of ours.
@@ -257,7 +259,7 @@ class Engine:
         return self._run(round_input).base_sha or ""
 
     def _cancelled(self, round_input: RoundInput) -> bool:
-        return self._run(round_input).cancel_requested
+        return self.cancels.asked(round_input.run_id)
 
     def _phase(self, round_input: RoundInput, **change: object) -> None:
         """Say where the run is, once: a repeated step does not wake whoever waits for news."""

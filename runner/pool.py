@@ -178,8 +178,8 @@ class Pool:
 
     def seen(self, runs: Sequence[RunRecord]) -> dict[str, PoolSeen]:
         """Where each of the runs is in the pool, by id; a place is at most a second old. Raises RecordsFault."""
-        slots = {one.run_id: one.name for one in self._book.held()}
         at_work = [run for run in runs if run.phase in WORKING_PHASES - {Phase.WAITING}]
+        slots = {one.run_id: one.name for one in self._book.held([run.run_id for run in at_work])}
         queued = [run.run_id for run in at_work if run.phase is Phase.QUEUED and run.run_id not in slots]
         line_of = self._places(queued) if queued else {}
         seen = {run.run_id: PoolSeen(slot=slots.get(run.run_id), place=line_of.get(run.run_id)) for run in at_work}

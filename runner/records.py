@@ -5,6 +5,7 @@ Times are UTC seconds since the epoch. `cursor` grows by one with every change t
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypedDict
@@ -12,10 +13,11 @@ from typing import Protocol, TypedDict
 from gates.observed import Counts
 from gates.verdict import Verdict
 from runner.callers import OPERATOR_NAME
+from runner.cancel_board import CancelBook
 from runner.fair_queue import Priority
 from runner.model import Check, Phase, ReviewedHead, RoundInput
 from runner.remarks import TakenUp
-from runner.transcript import Event, Transcript
+from runner.transcript import Event, Kinds, Transcript
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,8 +188,11 @@ class Notice:
     at: float
 
 
-class Records(Protocol):
+class Records(CancelBook, Protocol):
     """The daemon's memory. Every method is one transaction. Raises RecordsFault."""
+
+    def one_look(self) -> AbstractContextManager[None]:
+        """All that this thread reads inside, from any book of the same database, is of one moment."""
 
     def claim(self, run: RunRecord) -> RunRecord:
         """Create the run and claim its (repo, issue), or return the live run that holds the claim already."""
@@ -250,9 +255,9 @@ class Records(Protocol):
         """Remember how the attempt ended."""
 
     def events(
-        self, run_id: str, *, attempt: int | None = None, after: int | None = None, limit: int = 20
+        self, run_id: str, *, attempt: int | None = None, after: int | None = None, kinds: Kinds = (), limit: int = 20
     ) -> list[SeenEvent]:
-        """The run's last events, oldest first; with `after` the first ones whose id is greater. attempt: its alone."""
+        """The run's last events, oldest first; with `after` the first of greater id. attempt, kinds: these alone."""
 
     def spent(self, run_id: str) -> int:
         """Micro-dollars metered for the run, with what is promised to questions under way."""
@@ -267,10 +272,7 @@ class Records(Protocol):
         """Every judgement of the run, in order."""
 
     def save_checks(self, run_id: str, seen: tuple[Check, ...], at: float) -> None:
-        """Remember what the forge said of the head's checks, and when; the cursor moves only if it is news.
-
-        One check is one (source, workflow, name); the last of two counts.
-        """
+        """Remember the head's checks, one a (source, workflow, name), the last; only news moves the cursor."""
 
     def checks(self, run_id: str) -> tuple[Check, ...]:
         """The checks as last seen."""

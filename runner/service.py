@@ -208,10 +208,11 @@ class Service:
 
     def status(self, run_id: str) -> Digest:
         """The run as a person would want it told. Raises UnknownRun."""
-        run = self._known(run_id)
-        today, budget = self._spending.today(run.repo), self._policy.bounds.run_micro_usd
-        seen = self._rounds.seen([run])[run.run_id]
-        view = view_of(self._records, run, today=today, budget_micro_usd=budget, pool=seen)
+        with self._records.one_look():
+            run = self._known(run_id)
+            today, budget = self._spending.today(run.repo), self._policy.bounds.run_micro_usd
+            seen = self._rounds.seen([run])[run.run_id]
+            view = view_of(self._records, run, today=today, budget_micro_usd=budget, pool=seen)
         return describe(view, standstill=self._standstill.why)
 
     def pool_seen(self, runs: Sequence[RunRecord]) -> dict[str, PoolSeen]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,8 +39,8 @@ class SlotBook(Protocol):
     def unsaved(self, limit: int) -> list[str]:
         """Queued runs whose round is not remembered: their claim was the last thing done."""
 
-    def held(self) -> list[Held]:
-        """The slots of this host that are held, in order."""
+    def held(self, run_ids: Sequence[str] | None = None) -> list[Held]:
+        """The slots of this host that are held, in order; `run_ids`: by these runs alone, at most 1000 of them."""
 
     def leave(self, run_id: str, number: int, at: float) -> bool:
         """The round has no slot any more, and how long it had it is remembered; False where it had none."""

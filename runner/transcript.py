@@ -6,6 +6,7 @@ own byte offset, so that reading goes on after a restart where it stopped and no
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -29,6 +30,7 @@ __all__ = [
     "MAX_LINE_BYTES",
     "Event",
     "EventKind",
+    "Kinds",
     "Line",
     "Result",
     "Split",
@@ -42,6 +44,10 @@ MAX_LINE_BYTES: Final = 1024 * 1024
 MAX_RESULT_CHARS: Final = 4000
 _RESULT_HEAD: Final = 1000
 _SYNTHETIC: Final = "<synthetic>"
+
+
+Kinds = Collection[str]
+"""Some of the `EventKind`s, as they are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)

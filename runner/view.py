@@ -38,7 +38,7 @@ def view_of(
     judgements = records.judgements(run.run_id)
     tiers = {attempt.attempt: attempt.tier for attempt in attempts}
     heads = {judged.attempt: judged.verdict.kind for judged in judgements if judged.what == "head"}
-    actions = [event.summary for event in records.events(run.run_id, limit=3 * _ACTIONS) if event.kind in _SHOWN]
+    actions = [event.summary for event in records.events(run.run_id, kinds=_SHOWN, limit=_ACTIONS)]
     pull = None
     if run.pull is not None and run.pull_url is not None:
         pull = PullSeen(number=run.pull, url=run.pull_url, state="merged" if run.phase in DONE_PHASES else "open")
@@ -63,7 +63,7 @@ def view_of(
             )
             for attempt in attempts
         ),
-        recent_actions=tuple(actions[-_ACTIONS:]),
+        recent_actions=tuple(actions),
         verdicts=tuple(
             VerdictSeen(
                 what=judged.what,

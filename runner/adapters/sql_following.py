@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from runner.adapters.sql_rows import check_of, notice_of, run_of, taken_up_of
 from runner.adapters.sql_schema import checks, notices, receipts, remarks, runs
-from runner.adapters.sql_turns import reading, writing
+from runner.adapters.sql_turns import one_look, reading, writing
 from runner.ci import AWAITED
 from runner.model import DONE_PHASES, REVIEW_PHASES, Check, ReviewedHead
 from runner.receipts import Kind, Stage
@@ -29,6 +29,10 @@ class SqlFollowing:
     def __init__(self, engine: Engine) -> None:
         """Use the pool; opens nothing yet."""
         self._engine = engine
+
+    def one_look(self) -> AbstractContextManager[None]:
+        """See `Records.one_look`."""
+        return one_look(self._engine)
 
     def _writing(self) -> AbstractContextManager[Connection]:
         return writing(self._engine)

@@ -27,9 +27,9 @@ from runner.adapters.sql_rows import (
 from runner.adapters.sql_schema import attempts, claims, events, judgements, reservations, rounds, runs
 from runner.errors import RecordsFault
 from runner.facts_json import input_from_json, input_to_json
-from runner.model import LIVE_PHASES, Phase, RoundInput
+from runner.model import LIVE_PHASES, WORKING_PHASES, Phase, RoundInput
 from runner.records import AttemptRecord, Judgement, RunChange, RunRecord, SeenEvent
-from runner.transcript import Event, Transcript
+from runner.transcript import Event, Kinds, Transcript
 
 
 class SqlRecords(SqlFollowing):
@@ -70,6 +70,13 @@ class SqlRecords(SqlFollowing):
         with self._reading() as db:
             row = db.execute(sa.select(runs).where(runs.c.run_id == run_id)).mappings().first()
         return None if row is None else run_of(row)
+
+    def cancelling(self) -> frozenset[str]:
+        """See `CancelBook.cancelling`."""
+        # The phases are few and have an index, the flag has none.
+        at_work = runs.c.phase.in_(sorted(WORKING_PHASES))
+        with self._reading() as db:
+            return frozenset(db.execute(sa.select(runs.c.run_id).where(at_work, runs.c.cancel_requested)).scalars())
 
     def run_of_pull(self, repo: str, pull: int) -> RunRecord | None:
         """See `Records.run_of_pull`."""
@@ -189,12 +196,14 @@ class SqlRecords(SqlFollowing):
             db.execute(runs.update().where(runs.c.run_id == run_id).values(harness_at=at, cursor=runs.c.cursor + 1))
 
     def events(
-        self, run_id: str, *, attempt: int | None = None, after: int | None = None, limit: int = 20
+        self, run_id: str, *, attempt: int | None = None, after: int | None = None, kinds: Kinds = (), limit: int = 20
     ) -> list[SeenEvent]:
         """See `Records.events`."""
         query = sa.select(events).where(events.c.run_id == run_id).limit(limit)
         if attempt is not None:
             query = query.where(events.c.attempt == attempt)
+        if kinds:
+            query = query.where(events.c.kind.in_(sorted(kinds)))
         if after is not None:
             query = query.where(events.c.id > after)
         query = query.order_by(events.c.id.desc() if after is None else events.c.id)

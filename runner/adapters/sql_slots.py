@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -113,7 +113,7 @@ class SqlSlots:
         with self._reading() as db:
             return list(db.execute(query).scalars())
 
-    def held(self) -> list[Held]:
+    def held(self, run_ids: Sequence[str] | None = None) -> list[Held]:
         """See `SlotBook.held`."""
         query = (
             sa.select(slots.c.slot, slots.c.run_id, slots.c.number, _REPO, slots.c.since)
@@ -121,6 +121,8 @@ class SqlSlots:
             .where(slots.c.host == self._host)
             .order_by(slots.c.slot)
         )
+        if run_ids is not None:
+            query = query.where(slots.c.run_id.in_(run_ids))
         with self._reading() as db:
             return [
                 Held(slot=slot, run_id=run_id, number=number, repo=repo, since=since)

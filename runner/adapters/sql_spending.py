@@ -111,11 +111,13 @@ class SqlSpending(SqlFollowing):
     def today(self, repo: str | None = None) -> Today:
         """See `Spending.today`."""
         day, name = day_of(self._clock.now()), None if repo is None else repo.lower()
+        sums = [*_sums_of_day(day), *(() if name is None else _sums_of_day(day, name))]
         with self._reading() as db:
+            spent, held, *of_repo = (int(one or 0) for one in db.execute(sa.select(*sums)).one())
             return Today(
-                spent=sum(_of_day(db, day)),
+                spent=spent + held,
                 bound=self._budgets.all_micro_usd,
-                repo_spent=0 if name is None else sum(_of_day(db, day, name)),
+                repo_spent=sum(of_repo),
                 repo_bound=self._budgets.repo_micro_usd,
                 halt=_halt(db),
             )
@@ -180,12 +182,18 @@ def _held(db: Connection, *which: sa.ColumnElement[bool]) -> int:
 
 def _of_day(db: Connection, day: int, repo: str | None = None) -> tuple[int, int]:
     """What is settled and what is held of a day, of one repository or of all."""
+    settled, held = db.execute(sa.select(*_sums_of_day(day, repo))).one()
+    return int(settled or 0), int(held or 0)
+
+
+def _sums_of_day(day: int, repo: str | None = None) -> tuple[sa.ScalarSelect[int], sa.ScalarSelect[int]]:
+    """The same as two columns of a query."""
     settled = sa.select(sa.func.sum(day_bills.c.micro_usd)).where(day_bills.c.day == day)
-    held = [reservations.c.day == day]
+    held = sa.select(sa.func.sum(reservations.c.micro_usd)).where(reservations.c.day == day)
     if repo is not None:
         settled = settled.where(day_bills.c.repo == repo)
-        held.append(reservations.c.repo == repo)
-    return int(db.execute(settled).scalar() or 0), _held(db, *held)
+        held = held.where(reservations.c.repo == repo)
+    return settled.scalar_subquery(), held.scalar_subquery()
 
 
 def _bill(db: Connection, row: sa.RowMapping, micro_usd: int, at: float) -> None:

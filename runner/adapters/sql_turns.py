@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Final
 
 from sqlalchemy.engine import Connection, Engine
@@ -25,6 +26,8 @@ READING: Final = "ashigaru_reading"
 
 _CURE: Final = "The records database did not take part; check its disk and its rights."
 _PATIENCE_S: Final = 30.0
+_look: ContextVar[tuple[Engine, Connection] | None] = ContextVar("look", default=None)
+"""The transaction in which this thread reads for now, where it does so in one."""
 
 
 class Turns:
@@ -69,20 +72,47 @@ def writing(engine: Engine, otherwise: str = _CURE) -> Iterator[Connection]:
     Not to be begun inside another of the same thread. Raises RecordsDown, RecordsFault, which says `otherwise`.
     """
     turns: Turns | None = engine.get_execution_options().get(TURNS)
-    try:
-        with turns.turn() if turns is not None else nullcontext(), engine.begin() as connection:
-            yield connection
-    except SQLAlchemyError as exc:
-        raise records_fault(exc, otherwise) from exc
+    turn = turns.turn() if turns is not None else nullcontext()
+    with _translated(otherwise), turn, engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def one_look(engine: Engine) -> Iterator[None]:
+    """All that this thread reads inside is of one moment. Raises RecordsDown, RecordsFault."""
+    # A transaction of SQLite's sees one state of the database in any case.
+    level = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+    with _begun(engine, _CURE, level) as connection:
+        before = _look.set((engine, connection))
+        try:
+            yield
+        finally:
+            _look.reset(before)
 
 
 @contextmanager
 def reading(engine: Engine, otherwise: str = _CURE) -> Iterator[Connection]:
-    """A transaction that sees one state of the database and changes nothing. Raises RecordsDown, RecordsFault."""
+    """A transaction that changes nothing, the one of `one_look` inside of it. Raises RecordsDown, RecordsFault."""
+    look = _look.get()
+    if look is not None and look[0] is engine:
+        with _translated(otherwise):
+            yield look[1]
+        return
+    with _begun(engine, otherwise, {}) as connection:
+        yield connection
+
+
+@contextmanager
+def _begun(engine: Engine, otherwise: str, options: Mapping[str, str]) -> Iterator[Connection]:
+    with _translated(otherwise), engine.connect() as connection:
+        connection.execution_options(**{READING: True}, **options, postgresql_readonly=True)
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def _translated(otherwise: str) -> Iterator[None]:
     try:
-        with engine.connect() as connection:
-            connection.execution_options(**{READING: True}, postgresql_readonly=True)
-            with connection.begin():
-                yield connection
+        yield
     except SQLAlchemyError as exc:
         raise records_fault(exc, otherwise) from exc

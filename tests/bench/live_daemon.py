@@ -1,5 +1,5 @@
 """A whole daemon in a process of its own, whose sandboxes are fakes in that process: `python -m tests.bench.live_daemon
-STATE PORT SLOTS`. Agents that are told to hold say something every second until the file `hold` is gone from STATE."""
+STATE PORT SLOTS`. Agents have a turn every three seconds until the file `hold` is gone from STATE."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from tests.story.house import LADDER, FakeModel, NoEgress
 from tests.story.scenes import says_hello
 
 _LONGEST_S = 3600
+_TURN_S = 3.0
+"""From one turn of an agent to the next: less than a model takes for one."""
 _GATE = judges(lambda tree, out: (0, b"fine\n"))  # noqa: ARG005 - a gate's signature
 
 
@@ -28,11 +30,11 @@ def _agents(state: Path) -> Behaviour:
     def work(agent: AgentAtWork) -> None:
         says_hello(agent)
         stopping = agent.inside.stopping
-        for second in range(_LONGEST_S):
-            if not (state / "hold").exists() or stopping.wait(1.0):
+        for turn in range(_LONGEST_S):
+            if not (state / "hold").exists() or stopping.wait(_TURN_S):
                 break
             # Something else each time, or it would be found to go round in circles.
-            says_hello(agent, f"part{second}.py")
+            says_hello(agent, f"part{turn}.py")
         (agent.tree / "total.py").write_text(f"total = '{agent.inside.spec.name}'\n", encoding="utf-8")
         agent.result()
 

@@ -327,6 +327,35 @@ def test_only_the_last_events_are_told_oldest_first(records: Records) -> None:
     assert records.events("nobody") == []
 
 
+def test_events_of_some_kinds_are_the_last_of_those(records: Records) -> None:
+    records.claim(run())
+    records.begin_attempt(attempt())
+    many = tuple(
+        replace(event(n, summary=str(n)), kind=EventKind.TEXT if n % 10 == 0 else EventKind.TOOL) for n in range(30)
+    )
+    records.append_events("widgets-1-aaaaaa", 1, many, 30, Transcript(offset=30), 12.0)
+    seen = records.events("widgets-1-aaaaaa", kinds={"text"}, limit=2)
+    assert [one.summary for one in seen] == ["10", "20"]
+
+
+def test_runs_at_work_that_are_to_be_cancelled_are_told_and_no_others(records: Records) -> None:
+    for number, phase in enumerate((Phase.AGENT, Phase.QUEUED, Phase.MERGED, Phase.AGENT)):
+        records.claim(run(f"r{number}", issue=number + 1))
+        records.change(f"r{number}", {"phase": phase, "cancel_requested": number < 3}, 1.0)
+    assert records.cancelling() == {"r0", "r1"}
+
+
+def test_what_is_read_in_one_look_is_of_one_moment(records: Records) -> None:
+    records.claim(run())
+    with records.one_look():
+        assert records.attempts("widgets-1-aaaaaa") == []
+        other = threading.Thread(target=lambda: records.begin_attempt(attempt()))
+        other.start()
+        other.join(20)
+        assert records.attempts("widgets-1-aaaaaa") == []
+    assert len(records.attempts("widgets-1-aaaaaa")) == 1
+
+
 def test_an_offset_never_goes_back(records: Records) -> None:
     records.claim(run())
     records.begin_attempt(attempt())

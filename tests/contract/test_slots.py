@@ -67,6 +67,8 @@ def test_a_slot_is_held_by_one_round_and_a_run_holds_one(records: Records, book:
         ("ashigaru-1", "a", 200.0),
         ("ashigaru-2", "b", 203.0),
     ]
+    assert [one.run_id for one in book.held(["b", "nobody"])] == ["b"]
+    assert book.held([]) == []
 
 
 def test_what_is_cancelled_or_has_gone_on_takes_no_slot(records: Records, book: SlotBook) -> None:

@@ -44,7 +44,7 @@ def test_a_short_wait_is_looked_at_more_often_than_a_long_one() -> None:
 
 def test_an_agent_that_has_not_said_its_last_word_is_let_be(tmp_path: Path) -> None:
     clock = Told()
-    AgentWatch(clock, TIER, 0.0, lambda: False).rest(tmp_path / "exit.json")
+    AgentWatch(clock, TIER, 0.0, lambda: False).rest(tmp_path / "exit.json", lambda: False)
     assert 0.1 < sum(clock.slept) < 0.2
 
 
@@ -54,6 +54,19 @@ def test_a_last_word_is_answered_at_once_and_one_that_ends_nothing_more_and_more
     word.write_text("{}", encoding="utf-8")
     watch = AgentWatch(clock, TIER, 0.0, lambda: False)
     for _ in range(200):
-        watch.rest(word)
+        watch.rest(word, lambda: False)
     assert clock.slept[0] == pause_s(0.0)
     assert clock.slept[-1] == pause_s(3600.0)
+
+
+def test_the_longer_an_agent_has_worked_the_less_often_it_is_looked_at(tmp_path: Path) -> None:
+    clock = Told()
+    AgentWatch(clock, TIER, 3600.0, lambda: False).rest(tmp_path / "exit.json", lambda: False)
+    assert sum(clock.slept) == 1.0
+    assert max(clock.slept) == 0.25
+
+
+def test_a_cancel_ends_the_wait_at_its_next_tick(tmp_path: Path) -> None:
+    clock = Told()
+    AgentWatch(clock, TIER, 3600.0, lambda: False).rest(tmp_path / "exit.json", lambda: True)
+    assert clock.slept == [0.25]
