@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 import typer
@@ -16,6 +16,7 @@ from mcp_ashigaru.secrecy import marked_of
 from mcp_ashigaru.settings import Settings
 from mcp_ashigaru.walls import ground_here, podman_argv
 from runner.errors import EngineDown
+from runner.leaks import Watchlist
 from runner.seal.assertions import Checked, Host, Result
 from runner.seal.places import SHOWN, Place
 from runner.seal.self_test import self_test
@@ -33,18 +34,27 @@ def report(settings: Settings, *, as_json: bool) -> int:
     if isinstance(info, str):
         raise EngineDown(f"Podman {info}; run `mcp-ashigaru doctor` and follow it.")
     with ground_here(settings) as ground:
+        marked = marked_of(settings)
+        own = Watchlist(marked)
         checked = tuple(
-            self_test(
+            _kept_in(own, one)
+            for one in self_test(
                 ground,
                 host=Host.told(info),
                 unenforceable=unenforceable(info, platform.release()),
-                secrets=tuple(one.value.strip() for one in marked_of(settings)),
+                secrets=tuple(one.value.strip() for one in marked),
                 told=lambda line: typer.echo(line, err=True),
             )
         )
     host = host_of(info)
     say(value(checked, host)) if as_json else typer.echo(table(checked, host))
     return BROKEN if any(one.result is Result.BROKEN for one in checked) else 0
+
+
+def _kept_in(own: Watchlist, one: Checked) -> Checked:
+    """The same, without what was seen where one of our own secrets stands in it: the answer goes to whoever asks."""
+    leak = own.find(one.saw)
+    return one if leak is None else replace(one, saw=f"what was seen holds {leak}; it is not shown")
 
 
 def host_of(info: dict[str, Any]) -> dict[str, str]:

@@ -42,6 +42,7 @@ _SERVES: Final = "exec python3 -I -m http.server --bind 127.0.0.1 --directory /t
 _WITHIN_S: Final = 90.0
 _POLL_S: Final = 0.05
 _MOST: Final = 4 * 1024 * 1024
+_MOST_SAID: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,7 +251,11 @@ def _ended(ground: Ground, name: str) -> SandboxStatus:
 
 
 def _silent(name: str, status: SandboxStatus, printed: str) -> SandboxFault:
-    said = " ".join(printed.split())[-200:] or "nothing"
+    said = " ".join(printed.split())
+    if len(said) > _MOST_SAID:
+        # Whole words alone: what is left of a secret that is cut in two is taken for none by whoever looks for it.
+        said = said[-_MOST_SAID:].partition(" ")[2]
+    said = said or "nothing that can be shown"
     return SandboxFault(f"The probe in {name} failed (exit {status.exit_code}); it said: {said}")
 
 

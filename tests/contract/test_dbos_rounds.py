@@ -120,6 +120,19 @@ def test_a_round_that_gave_up_for_now_goes_on_when_it_is_revived_and_without_a_s
     assert a.told("fault") == []
 
 
+def test_a_round_that_gave_up_and_was_fenced_meanwhile_is_not_revived(fleet: Fleet) -> None:
+    a = fleet.start("a", "--gives-up", "r1:close", "--slots", "1")
+    a.ask("submit", run="r1", host="a")
+    a.heard(event="begun", run="r1", step="close")
+    a.ask("quiet")
+    a.ask("fence", run="r1")
+    a.ask("revive")
+    assert a.ask("state", run="r1") == "failed"
+    # With one slot the older round would have been before this one.
+    run_through(a, "r2", "a")
+    assert a.steps("r1") == ALL_STEPS
+
+
 def test_a_killed_host_goes_on_from_the_step_it_was_killed_in(fleet: Fleet) -> None:
     killed_in_the_agent(fleet)
     again = fleet.start("a")

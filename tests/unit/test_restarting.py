@@ -1,0 +1,145 @@
+"""Rounds that start again: what an agent finished is judged as it is, and however long the line is nobody is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+from sqlalchemy.engine import Engine
+
+from runner.adapters import sql_schema
+from runner.adapters.sql_engine import open_engine
+from runner.adapters.sql_records import SqlRecords
+from runner.allowed import Policy
+from runner.closing import Closing
+from runner.facts import Collect, Collected
+from runner.facts_json import input_to_json
+from runner.keeping import Keeper
+from runner.layout import Layout
+from runner.model import ENGINE_PROTOCOL, Candidate, Ending, Phase, RoundInput
+from runner.reconciling import Reconciler
+from runner.records import RunRecord
+from runner.restarting import Restarter
+from runner.rounds import Rounds, RoundState
+from runner.taking_over import TakeOver
+from tests.contract.test_records import a_round, attempt, run
+from tests.fakes.clocks import HandClock
+from tests.fakes.records_file import laid_down
+
+LEFT = Candidate(commit="c" * 40, tree="d" * 40)
+
+
+@dataclass(kw_only=True)
+class Line:
+    """An engine that knows no round, and remembers what it was given."""
+
+    fenced: list[str] = field(default_factory=list)
+    submitted: list[RoundInput] = field(default_factory=list)
+
+    def fence(self, run_id: str, _number: int) -> None:
+        self.fenced.append(run_id)
+
+    def state(self, _run_id: str, _number: int) -> RoundState:
+        return RoundState.ABSENT
+
+    def submit(self, round_input: RoundInput, *, delay_s: float) -> None:
+        assert delay_s == 0.0
+        self.submitted.append(round_input)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Floor:
+    """Sandboxes that are removed at once, and an agent's work that can always be kept."""
+
+    layout: Layout
+
+    def remove_sandboxes(self, run_id: str) -> None:
+        pass
+
+    def clear(self, run_id: str) -> None:
+        pass
+
+    def left_by(self, _round: RoundInput, _run: RunRecord, _step: Collect) -> Collected:
+        return Collected(candidate=LEFT, files=1, diff="a line of it")
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    opened = open_engine(f"sqlite:///{laid_down(tmp_path / 'ashigaru.db')}")
+    yield opened
+    opened.dispose()
+
+
+def restarter(engine: Engine, rounds: Line, state_dir: Path) -> Restarter:
+    floor = Floor(layout=Layout(state_dir=state_dir))
+    return Restarter(
+        records=SqlRecords(engine),
+        rounds=cast("Rounds", rounds),
+        clock=HandClock(),
+        closing=cast("Closing", floor),
+        keeper=cast("Keeper", floor),
+    )
+
+
+@pytest.mark.parametrize(
+    ("ending", "candidate", "start_commit", "diff"),
+    [
+        (Ending.COMPLETED, LEFT, None, "a line of it"),
+        # It had said its result; what was stopped is a process that would not leave.
+        (Ending.STOPPED_AFTER_RESULT, LEFT, None, "a line of it"),
+        (Ending.WALL_TIMEOUT, None, LEFT.commit, ""),
+        (Ending.KILLED, None, LEFT.commit, ""),
+    ],
+)
+def test_what_an_agent_finished_is_judged_as_it_is_and_what_it_was_in_the_middle_of_is_gone_on_from(
+    engine: Engine, tmp_path: Path, ending: Ending, candidate: Candidate | None, start_commit: str | None, diff: str
+) -> None:
+    records, rounds = SqlRecords(engine), Line()
+    stranded = records.claim(run(phase=Phase.AGENT, attempt=1))
+    last = a_round(stranded.run_id)
+    records.save_round(last, 1.0)
+    records.begin_attempt(attempt())
+    records.end_attempt(stranded.run_id, 1, ending=ending, detail="", retry_at=None, at=2.0)
+    again = restarter(engine, rounds, tmp_path).again(stranded, last)
+    assert rounds.submitted == [again]
+    assert (again.number, again.first_attempt) == (2, 2)
+    assert (again.candidate, again.start_commit, again.diff) == (candidate, start_commit, diff)
+
+
+def test_of_more_than_a_thousand_queued_runs_the_take_over_leaves_none_out(engine: Engine, tmp_path: Path) -> None:
+    queued = [
+        run(f"widgets-{n}-aaaaaa", issue=n, created_at=float(n), cursor=1, phase=Phase.QUEUED) for n in range(1, 1101)
+    ]
+    # The eldest stand at the end of what the records tell, and one among the newest shows the other end.
+    fenced = [one.run_id for one in (*queued[:3], queued[-1])]
+    inputs = {
+        one.run_id: replace(
+            a_round(one.run_id), protocol=ENGINE_PROTOCOL - 1 if one.run_id in fenced else ENGINE_PROTOCOL
+        )
+        for one in queued
+    }
+    with engine.begin() as db:
+        db.execute(sql_schema.runs.insert(), [asdict(one) for one in queued])
+        db.execute(
+            sql_schema.rounds.insert(),
+            [
+                {"run_id": name, "number": 1, "input": input_to_json(told), "created_at": 1.0}
+                for name, told in inputs.items()
+            ],
+        )
+    rounds = Line()
+    take_over = TakeOver(
+        records=SqlRecords(engine),
+        rounds=cast("Rounds", rounds),
+        restarter=restarter(engine, rounds, tmp_path),
+        reconciler=cast("Reconciler", None),
+        policy=cast("Policy", None),
+    )
+    take_over.take_over(restored=False)
+    assert sorted(rounds.fenced) == sorted(fenced)
+    assert {(one.run_id, one.number, one.protocol) for one in rounds.submitted} == {
+        (name, 2, ENGINE_PROTOCOL) for name in fenced
+    }
