@@ -26,6 +26,13 @@ _TURN_S = 3.0
 _GATE = judges(lambda tree, out: (0, b"fine\n"))  # noqa: ARG005 - a gate's signature
 
 
+class _Forgotten(list[SandboxSpec]):
+    """Keeps nothing: what stories ask the fake for would be taken for the daemon's growth."""
+
+    def append(self, _: SandboxSpec) -> None:
+        """Forget it."""
+
+
 def _agents(state: Path) -> Behaviour:
     def work(agent: AgentAtWork) -> None:
         says_hello(agent)
@@ -51,7 +58,9 @@ def main() -> None:
 
     ladder = tuple(replace(tier, wall_s=_LONGEST_S, idle_s=_LONGEST_S) for tier in LADDER)
     settings = load_settings(state_dir=state, port=port, ladder=ladder, host_id="bench", slots=slots, disk_floor=0)
-    parts = Parts(containers=FakeContainers(behaviour), model=FakeModel(), egress=NoEgress())
+    containers = FakeContainers(behaviour)
+    containers.started = _Forgotten()
+    parts = Parts(containers=containers, model=FakeModel(), egress=NoEgress())
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     with listening(port) as listener, running(settings, parts) as daemon:
