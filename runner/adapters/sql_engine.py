@@ -122,7 +122,7 @@ def probe(engine: Engine) -> None:
 
 
 def write_ahead(url: str) -> None:
-    """Make a new SQLite file in WAL mode, with small caches, for a library that asks for neither; the file keeps both."""
+    """Make a new SQLite file in WAL mode, with small caches, which it keeps, for a library that asks for neither."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
