@@ -39,12 +39,17 @@ def told(write: Callable[[], object]) -> list[str]:
     return ["", ""]
 
 
+def opened() -> int:
+    """How many files this process has open, the one it looks with included."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 @contextmanager
 def few_files(left: int) -> Iterator[None]:
     """This process may open so many more files while the block lasts."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-    taken = [os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC) for _ in range(256 - len(os.listdir("/proc/self/fd")) + 1)]
+    taken = [os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC) for _ in range(256 - opened() + 1)]
     for one in taken[:left]:
         os.close(one)
     try:
@@ -78,7 +83,7 @@ def main(state: Path, source: Path) -> None:
         "file": lambda: write_whole(state / "launch.json", b"{}"),
         "anchor": receipts.anchor,
     }
-    opened = len(os.listdir("/proc/self/fd"))
+    before = opened()
     found: dict[int, dict[str, list[str]]] = {}
     whole: list[str] = []
     for left in _LEFT:
@@ -95,8 +100,10 @@ def main(state: Path, source: Path) -> None:
     again = {kind: told(write) for kind, write in writes.items()}
     files = sorted(path.name for path in (state / "tree").rglob("*") if path.is_file())
     gc.collect()
-    leaked = len(os.listdir("/proc/self/fd")) - opened
-    sys.stdout.write(json.dumps({"few": found, "whole": whole, "again": again, "files": files, "leaked": leaked}) + "\n")
+    leaked = opened() - before
+    sys.stdout.write(
+        json.dumps({"few": found, "whole": whole, "again": again, "files": files, "leaked": leaked}) + "\n"
+    )
 
 
 if __name__ == "__main__":

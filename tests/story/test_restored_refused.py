@@ -38,13 +38,13 @@ def test_a_forge_that_is_down_or_refuses_the_token_has_each_start_say_so_and_do_
     run_id = up_to_an_agent_and_on(house, github, tmp_path / "backup", lambda *_: None)
     before = writings(github)
     github.double.fail("GET", r"/repos/.*", How.ERROR_BEFORE, status=503, times=1000)
-    with pytest.raises(ForgeDown, match=rf"^{UNASKED} \(GitHub answered 503\); .*start again when it answers\.$"):
-        with github.daemon(house):
-            pass
+    down = rf"^{UNASKED} \(GitHub answered 503\); .*start again when it answers\.$"
+    with pytest.raises(ForgeDown, match=down), github.daemon(house):
+        pass
     github.double.clear_failures()
-    with expired(github), pytest.raises(ForgeDown, match=rf"^{UNASKED} \({RENEW}.*start again when it answers\.$"):
-        with github.daemon(house):
-            pass
+    refused = rf"^{UNASKED} \({RENEW}.*start again when it answers\.$"
+    with expired(github), pytest.raises(ForgeDown, match=refused), github.daemon(house):
+        pass
     assert was_restored(state)
     assert house.containers.started == []
     assert writings(github) == before

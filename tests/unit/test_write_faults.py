@@ -461,9 +461,10 @@ def test_anchors_that_no_file_is_left_for_pass_and_those_of_somebody_else_do_not
         def refuse(*_args: object, why: int = number, **_options: object) -> str:
             raise OSError(why, os.strerror(why))
 
-        with monkeypatch.context() as patched, pytest.raises(RecordsFault, match=cure) as caught:
+        with monkeypatch.context() as patched:
             patched.setattr(Path, "read_text", refuse)
-            receipts.anchors()
+            with pytest.raises(RecordsFault, match=cure) as caught:
+                receipts.anchors()
         assert isinstance(caught.value, RecordsDown) is (number == errno.EMFILE)
 
 
@@ -476,9 +477,10 @@ def test_an_anchor_that_no_file_is_left_for_names_its_cure_and_is_owed(
     def refuse(*_args: object, **_options: object) -> int:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    with monkeypatch.context() as patched, pytest.raises(RecordsDown, match="raise the daemon's LimitNOFILE"):
+    with monkeypatch.context() as patched:
         patched.setattr(os, "open", refuse)
-        receipts.anchor()
+        with pytest.raises(RecordsDown, match="raise the daemon's LimitNOFILE"):
+            receipts.anchor()
     assert receipts.anchors() == ()
     receipts.anchor()
     assert [head.number for head in receipts.anchors()] == [1]
