@@ -16,7 +16,7 @@ from runner.model import Phase, Pull, PullState
 from runner.ports import Forge
 from runner.reconciling import Reconciler
 from runner.records import RunRecord
-from runner.rounds import Rounds
+from runner.rounds import Rounds, RoundState
 from runner.taking_over import TakeOver
 from tests.contract.test_records import a_round, run
 from tests.fakes.clocks import HandClock
@@ -110,3 +110,17 @@ def test_a_repository_that_is_gone_keeps_no_start_and_a_run_under_review_as_it_i
     reviewed = SqlRecords(engine).run("r-3")
     assert reviewed is not None
     assert (reviewed.phase, reviewed.round) == (Phase.AWAITING_REVIEW, 1)
+
+
+def test_a_round_that_ends_while_a_start_looks_is_not_started_again(engine: Engine, tmp_path: Path) -> None:
+    three_runs(engine)
+
+    class Ending(Line):
+        def state(self, run_id: str, number: int) -> RoundState:
+            # Whoever ends a round writes the record first.
+            SqlRecords(engine).change(run_id, {"phase": Phase.AWAITING_REVIEW}, 2.0)
+            return RoundState.DONE if number == 1 else RoundState.ABSENT
+
+    rounds = Ending()
+    take_over(engine, rounds, Asked(), tmp_path).take_over(restored=False)
+    assert rounds.submitted == []
