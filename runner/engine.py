@@ -44,6 +44,7 @@ from runner.facts import (
     Unworkable,
 )
 from runner.gate_run import GateRunner, Question
+from runner.host_words import refusal
 from runner.keeping import Keeper
 from runner.model import WORKING_PHASES, Candidate, Phase, RoundInput
 from runner.planning import Planner
@@ -117,7 +118,7 @@ class Engine:
             return Trouble(detail=str(exc), retry_after_s=60.0)
         except OSError as exc:
             _LOG.exception("the host refused a step", extra={"run": round_input.run_id})
-            return Trouble(detail=f"The host refused: {exc.strerror or exc}.", retry_after_s=_DISK_RETRY_S)
+            return Trouble(detail=refusal(exc), retry_after_s=_DISK_RETRY_S)
 
     def _unless_unwanted(self, round_input: RoundInput, step: Step) -> Fact:
         """Do the step, unless a later round has taken over, or the run was cancelled or has ended by its record."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from runner.allowed import Policy
-from runner.model import LIVE_PHASES, WORKING_PHASES
+from runner.errors import ForgeDown
+from runner.model import LIVE_PHASES, WORKING_PHASES, RoundInput
 from runner.reconciling import Reconciler
-from runner.records import Records
+from runner.records import Records, RunRecord
 from runner.restarting import Restarter, stranded
 from runner.round_after import first_round
 from runner.rounds import Rounds
@@ -40,7 +41,7 @@ class TakeOver:
             if last is None:
                 last = first_round(run, self.policy.ladder, self.policy.bounds)
             if restored:
-                self.reconciler.reconcile(run, last)
+                self._ask(run, last)
                 continue
             state = self.rounds.state(run.run_id, run.round)
             # Read after the engine was asked: whoever ends a round writes the record first.
@@ -49,3 +50,15 @@ class TakeOver:
             if at_work and stranded(state, last, began=self.restarter.began(now)):
                 _LOG.warning("a round that cannot go on is started again", extra={"run": run.run_id})
                 self.restarter.again(now, last)
+
+    def _ask(self, run: RunRecord, last: RoundInput) -> None:
+        try:
+            self.reconciler.reconcile(run, last)
+        except ForgeDown as exc:
+            # "It is tried again later" is not true of a process that ends now.
+            why = str(exc).removesuffix(".").removesuffix("; it is tried again later")
+            raise ForgeDown(
+                f"The forge cannot be asked what became of the runs since the backup ({why}); "
+                "nothing is done before, so start again when it answers.",
+                exc.retry_after_s,
+            ) from exc

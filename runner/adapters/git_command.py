@@ -140,7 +140,8 @@ class GitCommand:
                 self._argv(task, config), istream=stdin, as_process=True, start_new_session=True, pass_fds=tuple(fds)
             )
         except (GitError, OSError, ValueError) as exc:
-            raise task.fault("its process could not be started") from exc
+            said = exc.strerror if isinstance(exc, OSError) else None
+            raise task.fault("its process could not be started", said or "") from exc
         # Closes the pipes; GitPython would leave that to the garbage collector.
         stack.callback(handle._terminate)  # noqa: SLF001
         if handle.proc is None:

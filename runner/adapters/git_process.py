@@ -15,12 +15,13 @@ from subprocess import Popen
 from typing import IO, Final
 
 from runner.errors import CheckoutFault, DiskLow, ForgeDown
+from runner.host_words import MORE_FILES, TOO_MANY
 from runner.model import Remote
 
 _MAX_STDERR: Final = 64 * 1024
 _MAX_DETAIL: Final = 200
 _FULL: Final = re.compile("No space left on device|Out of diskspace|Disk quota exceeded")
-_HOST: Final = re.compile("Too many open files|Read-only file system|Input/output error|File too large")
+_HOST: Final = re.compile("Read-only file system|Input/output error|File too large")
 """What the kernel says of this host's disk (strerror in the C locale), whatever remote takes part."""
 _LEADING: Final = ("fatal:", "error:", "remote:", "!")
 
@@ -46,6 +47,8 @@ class GitTask:
         ours = [line for line in said.splitlines() if not line.startswith("remote:")]
         if any(_FULL.search(line) for line in ours):
             return DiskLow(f"Git could not {self.deed}: the host's disk is full; free some space")
+        if any(TOO_MANY in line for line in ours):
+            return CheckoutFault(f"Git could not {self.deed}: no more files can be opened here; {MORE_FILES}.")
         if any(_HOST.search(line) for line in ours):
             return CheckoutFault(f"Git could not {self.deed}: {why}; look at the host's disk and its log.")
         if self.remote is None:

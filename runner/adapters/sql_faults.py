@@ -19,7 +19,7 @@ _CURES: Final = MappingProxyType(
         sqlite3.SQLITE_FULL: "the disk is full; free some space",
         sqlite3.SQLITE_IOERR: "the disk fails or lets nothing be written; look at the host's log",
         sqlite3.SQLITE_READONLY: "its file may only be read; make it writable, or mount its file system so",
-        sqlite3.SQLITE_CANTOPEN: "its file cannot be opened; check its URL, its disk and its rights",
+        sqlite3.SQLITE_CANTOPEN: "its file cannot be opened; check its URL, its disk, its rights and LimitNOFILE",
         sqlite3.SQLITE_BUSY: "another program holds its file; see who does",
         sqlite3.SQLITE_LOCKED: "another program holds its file; see who does",
         sqlite3.SQLITE_NOMEM: "the host has no memory left; free some",

@@ -18,6 +18,7 @@ from runner.adapters.sql_records import SqlRecords
 from runner.adapters.sql_schema import receipts
 from runner.adapters.sql_turns import reading, writing
 from runner.errors import RecordsDown, RecordsFault
+from runner.host_words import MORE_FILES, NO_FILES
 from runner.ports import Clock
 from runner.receipts import (
     ANCHOR_EVERY,
@@ -135,6 +136,8 @@ class SqlReceipts:
         except FileNotFoundError:
             return ()
         except OSError as exc:
+            if exc.errno in NO_FILES:
+                raise RecordsDown(f"{self._anchors} cannot be read ({exc.strerror}); {MORE_FILES}.") from exc
             raise RecordsFault(f"{self._anchors} cannot be read; correct its rights.") from exc
 
     # --- appending ---
@@ -203,8 +206,8 @@ class SqlReceipts:
                 file.write(anchor_line(head).encode("ascii"))
                 os.fsync(file.fileno())
         except OSError as exc:
-            why = f"The receipts' anchors cannot be written ({exc.strerror}); correct their rights or their disk."
-            raise RecordsDown(why) from exc
+            cure = MORE_FILES if exc.errno in NO_FILES else "correct their rights or their disk"
+            raise RecordsDown(f"The receipts' anchors cannot be written ({exc.strerror}); {cure}.") from exc
         self._owed = False
 
 

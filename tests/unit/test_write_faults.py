@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import podman.errors
 import pytest
@@ -384,13 +385,10 @@ def own_disk() -> tuple[str, ...]:
     return ()
 
 
-def test_every_kind_of_write_says_that_the_disk_is_full_and_works_when_it_is_not(tmp_path: Path) -> None:
-    source = repository(tmp_path / "source", {"total.py": "total = 0\n"})
-    (tmp_path / "disk").mkdir()
-    prefix = own_disk()
-    arguments = (str(tmp_path / "disk"), str(source), "mount" if prefix else "limit")
+def lived_through(prefix: tuple[str, ...], program: str, *arguments: str) -> dict[str, Any]:
+    """What a process came to of which things are taken away that a test cannot lack."""
     done = subprocess.run(
-        [*prefix, sys.executable, "-m", "tests.fakes.small_disk_program", *arguments],
+        [*prefix, sys.executable, "-m", f"tests.fakes.{program}", *arguments],
         cwd=PROJECT,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
@@ -399,7 +397,16 @@ def test_every_kind_of_write_says_that_the_disk_is_full_and_works_when_it_is_not
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    told = json.loads(done.stdout)
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_every_kind_of_write_says_that_the_disk_is_full_and_works_when_it_is_not(tmp_path: Path) -> None:
+    source = repository(tmp_path / "source", {"total.py": "total = 0\n"})
+    (tmp_path / "disk").mkdir()
+    prefix = own_disk()
+    how = "mount" if prefix else "limit"
+    told = lived_through(prefix, "small_disk_program", str(tmp_path / "disk"), str(source), how)
     assert set(map(tuple, told["freed"].values())) == {("", "")}
     assert "" not in {name for name, _ in told["full"].values()}
     if prefix:
@@ -415,3 +422,65 @@ def test_every_kind_of_write_says_that_the_disk_is_full_and_works_when_it_is_not
             "file": ("OSError", True),
             "anchor": ("RecordsDown", True),
         }
+
+
+# --- no more files -------------------------------------------------------------------------------------------
+
+CURES = ("raise the daemon's LimitNOFILE.", "its rights and LimitNOFILE. It goes on by itself after that.")
+
+
+def test_every_kind_of_write_says_that_no_more_files_can_be_opened_and_works_when_they_can(tmp_path: Path) -> None:
+    source = repository(tmp_path / "source", {"total.py": "total = 0\n"})
+    (tmp_path / "state").mkdir()
+    told = lived_through((), "few_files_program", str(tmp_path / "state"), str(source))
+    none_left = {kind: name for kind, (name, _) in told["few"]["0"].items()}
+    assert none_left == {
+        "records": "RecordsDown",
+        "mirror": "OSError",
+        "clone": "OSError",
+        "export": "CheckoutFault",
+        "commit": "OSError",
+        "file": "OSError",
+        "anchor": "RecordsDown",
+    }
+    said = [text for few in told["few"].values() for name, text in few.values() if name]
+    assert [text for text in said if not text.endswith(CURES)] == []
+    # Between the two there are faults in the middle of a deed, too: nothing is half there, nothing is left open.
+    assert {name for name, _ in told["few"]["8"].values()} == {"", "CheckoutFault"}
+    assert told["whole"] == ["old", *["{}"] * 4]
+    assert set(map(tuple, told["again"].values())) == {("", "")}
+    assert (told["files"], told["leaked"]) == (["total.py"], 0)
+
+
+def test_anchors_that_no_file_is_left_for_pass_and_those_of_somebody_else_do_not(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receipts = SqlReceipts(engine, SystemClock(), host="here", anchors=tmp_path / "anchors")
+    for number, cure in ((errno.EMFILE, "raise the daemon's LimitNOFILE"), (errno.EACCES, "correct its rights")):
+
+        def refuse(*_args: object, why: int = number, **_options: object) -> str:
+            raise OSError(why, os.strerror(why))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "read_text", refuse)
+            with pytest.raises(RecordsFault, match=cure) as caught:
+                receipts.anchors()
+        assert isinstance(caught.value, RecordsDown) is (number == errno.EMFILE)
+
+
+def test_an_anchor_that_no_file_is_left_for_names_its_cure_and_is_owed(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receipts = SqlReceipts(engine, SystemClock(), host="here", anchors=tmp_path / "anchors")
+    receipts.record(Deed(kind=Kind.VERDICT, key="k", run_id="r-1", detail={}))
+
+    def refuse(*_args: object, **_options: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        with pytest.raises(RecordsDown, match="raise the daemon's LimitNOFILE"):
+            receipts.anchor()
+    assert receipts.anchors() == ()
+    receipts.anchor()
+    assert [head.number for head in receipts.anchors()] == [1]
