@@ -152,7 +152,7 @@ class SqlSpending(SqlFollowing):
 
     def _run_account(self, db: Connection, run_id: str, bound: int) -> tuple[Account, ...]:
         spent = db.execute(sa.select(sa.func.sum(attempts.c.micro_usd)).where(attempts.c.run_id == run_id)).scalar()
-        held = _held(db, reservations.c.run_id == run_id)
+        held = _number(db, _promised(reservations.c.run_id == run_id))
         return (Account(barrier=Barrier.RUN, bound=bound, spent=int(spent or 0), held=held),)
 
     def _day_accounts(self, db: Connection, repo: str, day: int) -> tuple[Account, ...]:
@@ -176,24 +176,29 @@ def _halt(db: Connection, *, lock: bool = False) -> Halt | None:
     return Halt(reason=row["reason"] or "", at=row["halted_at"])
 
 
-def _held(db: Connection, *which: sa.ColumnElement[bool]) -> int:
-    return int(db.execute(sa.select(sa.func.sum(reservations.c.micro_usd)).where(*which)).scalar() or 0)
+def _promised(*which: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    """What is promised to questions that have no bill yet."""
+    return sa.select(sa.func.sum(reservations.c.micro_usd)).where(*which).scalar_subquery()
+
+
+def _number(db: Connection, column: sa.ColumnElement[int]) -> int:
+    return int(db.execute(sa.select(column)).scalar() or 0)
 
 
 def _of_day(db: Connection, day: int, repo: str | None = None) -> tuple[int, int]:
     """What is settled and what is held of a day, of one repository or of all."""
-    settled, held = db.execute(sa.select(*_sums_of_day(day, repo))).one()
-    return int(settled or 0), int(held or 0)
+    settled, held = _sums_of_day(day, repo)
+    return _number(db, settled), _number(db, held)
 
 
-def _sums_of_day(day: int, repo: str | None = None) -> tuple[sa.ScalarSelect[int], sa.ScalarSelect[int]]:
+def _sums_of_day(day: int, repo: str | None = None) -> tuple[sa.ColumnElement[int], sa.ColumnElement[int]]:
     """The same as two columns of a query."""
     settled = sa.select(sa.func.sum(day_bills.c.micro_usd)).where(day_bills.c.day == day)
-    held = sa.select(sa.func.sum(reservations.c.micro_usd)).where(reservations.c.day == day)
+    held = [reservations.c.day == day]
     if repo is not None:
         settled = settled.where(day_bills.c.repo == repo)
-        held = held.where(reservations.c.repo == repo)
-    return settled.scalar_subquery(), held.scalar_subquery()
+        held.append(reservations.c.repo == repo)
+    return settled.scalar_subquery(), _promised(*held)
 
 
 def _bill(db: Connection, row: sa.RowMapping, micro_usd: int, at: float) -> None:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 import httpx
+import sqlalchemy as sa
 
 from runner import ladder
 from runner.adapters import sql_spending
@@ -135,7 +136,7 @@ _DEFENCES = (
     Defence(
         name="promised-once",
         sentence="Money that is promised to a question is promised to no other, and a crash frees none.",
-        without=out(sql_spending, "_held", answering(0)),
+        without=out(sql_spending, "_promised", answering(sa.literal(0))),
     ),
     Defence(
         name="no-answer-for-nothing",

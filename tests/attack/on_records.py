@@ -33,7 +33,7 @@ def _claimed(repos: Sequence[str], ground: Ground) -> Outcome:
 
 
 def _unclaimed(self: SqlRecords, run: RunRecord) -> RunRecord:
-    with self._transaction() as db:
+    with self._writing() as db:
         db.execute(runs.insert().values(**asdict(run)))
     return run
 

@@ -483,7 +483,7 @@ def test_a_database_that_is_not_there_is_a_fault_with_a_cure(tmp_path: Path) -> 
     engine = open_engine(f"sqlite:///{tmp_path}/ashigaru.db")
     with pytest.raises(RecordsFault, match="check its URL"):
         migrate(engine)
-    with pytest.raises(RecordsFault, match="its disk and its rights"):
+    with pytest.raises(RecordsFault, match="its disk, its rights"):
         SqlRecords(engine).runs()
     engine.dispose()
 
