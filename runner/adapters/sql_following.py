@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection
 
 from runner.adapters.sql_rows import check_of, notice_of, run_of, taken_up_of
 from runner.adapters.sql_schema import checks, notices, receipts, remarks, runs
-from runner.adapters.sql_turns import one_look, reading, writing
+from runner.adapters.sql_turns import SqlBook, one_look
 from runner.ci import AWAITED
 from runner.model import DONE_PHASES, REVIEW_PHASES, Check, ReviewedHead
 from runner.receipts import Kind, Stage
@@ -23,22 +23,12 @@ _IN_REVIEW = runs.c.phase.in_(sorted(REVIEW_PHASES))
 _IN_PIPELINE = sa.and_(runs.c.phase.in_(sorted(DONE_PHASES)), runs.c.pipeline.in_(sorted(AWAITED)))
 
 
-class SqlFollowing:
+class SqlFollowing(SqlBook):
     """Transactions, and what the follower of pull requests keeps."""
-
-    def __init__(self, engine: Engine) -> None:
-        """Use the pool; opens nothing yet."""
-        self._engine = engine
 
     def one_look(self) -> AbstractContextManager[None]:
         """See `Records.one_look`."""
         return one_look(self._engine)
-
-    def _writing(self) -> AbstractContextManager[Connection]:
-        return writing(self._engine)
-
-    def _reading(self) -> AbstractContextManager[Connection]:
-        return reading(self._engine)
 
     def save_checks(self, run_id: str, seen: tuple[Check, ...], at: float) -> None:
         """See `Records.save_checks`."""

@@ -33,12 +33,10 @@ class SqlLedger(SqlFollowing):
             query = query.where(sa.func.lower(runs.c.repo) == repo.lower())
         if owner is not None:
             query = query.where(runs.c.owner == owner)
+        told: dict[str, list[AttemptLine]] = {}
         with self._reading() as db:
             found = db.execute(query).all()
-        told: dict[str, list[AttemptLine]] = {}
-        for first in range(0, len(found), _AT_ONCE):
-            # A transaction for each page: a writer waits for one page at most.
-            with self._reading() as db:
+            for first in range(0, len(found), _AT_ONCE):
                 told |= _attempts(db, [row.run_id for row in found[first : first + _AT_ONCE]])
         return [
             RunLine(

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine, RowMapping
+from sqlalchemy.engine import Engine, RowMapping
 
 from runner.adapters.sql_schema import moments
-from runner.adapters.sql_turns import reading, writing
+from runner.adapters.sql_turns import SqlBook
 from runner.moments import Moment
 from runner.timeline import Kept
 
 
-class SqlMoments:
+class SqlMoments(SqlBook):
     """The moments of one host in a SQL database that `migrate` has brought up to date."""
 
     def __init__(self, engine: Engine, host: str) -> None:
         """Use the pool; opens nothing yet."""
-        self._engine = engine
+        super().__init__(engine)
         self._host = host
 
     def keep(self, kept: Kept) -> None:
@@ -44,12 +42,6 @@ class SqlMoments:
 
     def _which(self, name: str) -> tuple[sa.ColumnElement[bool], ...]:
         return (moments.c.host == self._host, moments.c.name == name)
-
-    def _writing(self) -> AbstractContextManager[Connection]:
-        return writing(self._engine)
-
-    def _reading(self) -> AbstractContextManager[Connection]:
-        return reading(self._engine)
 
 
 def _kept(row: RowMapping) -> Kept:

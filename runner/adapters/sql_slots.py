@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Final
 
 import sqlalchemy as sa
@@ -11,7 +10,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
 from runner.adapters.sql_schema import rounds, runs, slots, turns
-from runner.adapters.sql_turns import reading, writing
+from runner.adapters.sql_turns import SqlBook
 from runner.estimate import Lengths
 from runner.fair_queue import Held, Priority, Queued
 from runner.model import LIVE_PHASES, WORKING_PHASES, Phase
@@ -24,19 +23,13 @@ _SINCE: Final = sa.func.coalesce(runs.c.queued_at, runs.c.updated_at)
 _REPO: Final = sa.func.lower(runs.c.repo)
 
 
-class SqlSlots:
+class SqlSlots(SqlBook):
     """The book of one host's slots; the line is shared by all hosts of the database."""
 
     def __init__(self, engine: Engine, *, host: str) -> None:
         """Use the pool; opens nothing yet."""
-        self._engine = engine
+        super().__init__(engine)
         self._host = host
-
-    def _writing(self) -> AbstractContextManager[Connection]:
-        return writing(self._engine)
-
-    def _reading(self) -> AbstractContextManager[Connection]:
-        return reading(self._engine)
 
     def ready(self, run_id: str, number: int, at: float) -> bool:
         """See `SlotBook.ready`."""

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine, RowMapping
+from sqlalchemy.engine import RowMapping
 
 from runner.adapters.sql_schema import tokens
-from runner.adapters.sql_turns import reading, writing
+from runner.adapters.sql_turns import SqlBook
 from runner.callers import MAX_TOKENS, Scope, Token
 from runner.errors import NotPossible
 
 
-class SqlTokens:
+class SqlTokens(SqlBook):
     """Tokens in a SQL database that `migrate` has brought up to date."""
-
-    def __init__(self, engine: Engine) -> None:
-        """Use the pool; opens nothing yet."""
-        self._engine = engine
 
     def add(self, token: Token) -> None:
         """See `Tokens.add`."""
@@ -64,12 +58,6 @@ class SqlTokens:
             )
             row = db.execute(_which(token_id)).mappings().first()
         return None if row is None else _token(row)
-
-    def _writing(self) -> AbstractContextManager[Connection]:
-        return writing(self._engine)
-
-    def _reading(self) -> AbstractContextManager[Connection]:
-        return reading(self._engine)
 
 
 def _which(token_id: str) -> sa.Select[tuple[object, ...]]:

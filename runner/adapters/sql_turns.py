@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Final
 
@@ -75,6 +75,20 @@ def writing(engine: Engine, otherwise: str = _CURE) -> Iterator[Connection]:
     turn = turns.turn() if turns is not None else nullcontext()
     with _translated(otherwise), turn, engine.begin() as connection:
         yield connection
+
+
+class SqlBook:
+    """A book in a SQL database that `migrate` has brought up to date."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Use the pool; opens nothing yet."""
+        self._engine = engine
+
+    def _writing(self) -> AbstractContextManager[Connection]:
+        return writing(self._engine)
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return reading(self._engine)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What many runs cost the daemon: 100 live at once, 5,000 queued behind them, and 1,000 one after the other.
+"""What many runs cost the daemon: 100 live at once, 5,000 queued behind them, and 1,000 eight at a time.
 
 The sandboxes are fakes in the daemon's own process (`tests.bench.live_daemon`), so their threads count against it.
 """
@@ -62,7 +62,7 @@ class Told:
 
 
 def measure(scratch: Path, *, live: int = LIVE, queued: int = QUEUED, runs: int = RUNS) -> Told:
-    """Measure it all; some ten minutes."""
+    """Measure it all; some eleven minutes."""
     with _house(scratch / "l", slots=live) as house:
         (house.state / "hold").touch()
         first = asyncio.run(_dispatch(house, range(1)))[0]
