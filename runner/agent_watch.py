@@ -71,14 +71,15 @@ class AgentWatch:
 
         Without that, whoever never falls silent would never be stopped.
         """
-        now = self._heard = self._clock.monotonic()
+        # What it said is on record with the time, so that this is a heartbeat too.
+        now = self._heard = self._beat = self._clock.monotonic()
         if now - self._looked < _LOOK_S:
             return False
         self._looked = now
         return True
 
     def heartbeat_due(self) -> bool:
-        """Whether it is time to say that it is being watched; True once every few seconds."""
+        """Whether it is time to say that it is being watched; True a few seconds after that or a word of it was."""
         now = self._clock.monotonic()
         if now - self._beat < _HEARTBEAT_S:
             return False
@@ -108,6 +109,6 @@ class AgentWatch:
         if now - self._heard <= self._tier.idle_s:
             return None
         if self._lively():
-            self.heard()
+            self._heard = now
             return None
         return Stopped.IDLE
