@@ -20,9 +20,9 @@ from runner.transcript import Transcript
 # does. The longest tick leaves a cancel its two seconds.
 _REST_SHARE: Final = 1 / 20
 _REST_S: Final = (0.15, 1.0)
-_TICK_SHARE: Final = 1 / 200
+_TICK_SHARE: Final = 1 / 100
 _TICK_S: Final = (0.005, 0.25)
-_BESIDE_S: Final = 0.1
+_BESIDE_S: Final = 0.25
 _HEARTBEAT_S: Final = 5.0
 _LOOK_S: Final = 0.5
 # The entrypoint stops a process that stays; this is for one that the entrypoint cannot stop.

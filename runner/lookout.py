@@ -34,6 +34,7 @@ class Lookout:
         self._clock = clock
         self._guard = threading.Lock()
         self._led = False
+        self._looked = 0.0
         self._line: list[_Waiting] = []
 
     def wait(self, come: Callable[[], bool], *, every_s: float, at_most_s: float) -> None:
@@ -50,6 +51,7 @@ class Lookout:
                 self._line.append(me)
             else:
                 self._led = me.leads = True
+                self._looked = self._clock.monotonic()
         if not me.leads:
             me.called.wait(at_most_s)
             with self._guard:
@@ -61,22 +63,28 @@ class Lookout:
 
     def _lead(self, me: _Waiting) -> None:
         try:
-            while (left := me.until - self._clock.monotonic()) > 0:
+            while (left := me.until - (now := self._clock.monotonic())) > 0:
                 with self._guard:
-                    every_s = min(one.every_s for one in (me, *self._line))
-                self._clock.sleep(min(every_s, left))
-                with self._guard:
-                    beside = tuple(self._line)
-                for one in beside:
-                    if one.over():
-                        one.called.set()
+                    due_s = self._looked + min(one.every_s for one in (me, *self._line)) - now
+                self._clock.sleep(min(max(0.0, due_s), left))
+                if due_s <= left:
+                    self._look()
                 if me.over():
                     break
         finally:
             with self._guard:
                 if self._line:
-                    heir = self._line.pop(0)
+                    # Whoever came last stays longest: each time it is handed on costs a thread its sleep.
+                    heir = self._line.pop()
                     heir.leads = True
                     heir.called.set()
                 else:
                     self._led = False
+
+    def _look(self) -> None:
+        with self._guard:
+            self._looked = self._clock.monotonic()
+            beside = tuple(self._line)
+        for one in beside:
+            if one.over():
+                one.called.set()

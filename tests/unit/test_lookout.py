@@ -94,7 +94,7 @@ def test_an_agent_that_has_just_begun_does_not_wait_for_the_slow_looks_of_others
     with looked_for_by_somebody_stuck() as others:
         clock = Counting()
         AgentWatch(clock, _TIER, 0.0, lambda: False, beside=others).rest(tmp_path / "exit.json", lambda: False)
-        assert max(clock.slept) == 0.005
+        assert max(clock.slept) == pytest.approx(0.005)
 
 
 def test_one_that_has_worked_for_long_is_looked_for_by_others(tmp_path: Path) -> None:
