@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -13,7 +14,6 @@ from sqlalchemy.engine import Engine
 from runner.adapters import sql_schema
 from runner.adapters.sql_engine import open_engine
 from runner.adapters.sql_records import SqlRecords
-from runner.allowed import Policy
 from runner.closing import Closing
 from runner.facts import Collect, Collected
 from runner.facts_json import input_to_json
@@ -25,8 +25,10 @@ from runner.records import RunRecord
 from runner.restarting import Restarter
 from runner.rounds import Rounds, RoundState
 from runner.taking_over import TakeOver
+from runner.unasked import Unasked
 from tests.contract.test_records import a_round, attempt, run
 from tests.fakes.clocks import HandClock
+from tests.fakes.moments import FakeMoments
 from tests.fakes.records_file import laid_down
 
 LEFT = Candidate(commit="c" * 40, tree="d" * 40)
@@ -84,6 +86,28 @@ def restarter(engine: Engine, rounds: Line, state_dir: Path) -> Restarter:
     )
 
 
+def last_of(records: SqlRecords) -> Callable[[RunRecord], RoundInput]:
+    return lambda run: records.round_input(run.run_id, run.round) or a_round(run.run_id)
+
+
+def unasked(
+    records: SqlRecords,
+    reconciler: Reconciler,
+    clock: HandClock | None = None,
+    book: FakeMoments | None = None,
+    every_s: float = 20.0,
+) -> Unasked:
+    return Unasked(
+        records=records,
+        reconciler=reconciler,
+        book=book or FakeMoments(),
+        timeline=(clock or HandClock()).timeline(),
+        last_of=last_of(records),
+        alone=lambda _: nullcontext(),
+        every_s=every_s,
+    )
+
+
 @pytest.mark.parametrize(
     ("ending", "candidate", "start_commit", "diff"),
     [
@@ -136,7 +160,8 @@ def test_of_more_than_a_thousand_queued_runs_the_take_over_leaves_none_out(engin
         rounds=cast("Rounds", rounds),
         restarter=restarter(engine, rounds, tmp_path),
         reconciler=cast("Reconciler", None),
-        policy=cast("Policy", None),
+        unasked=unasked(SqlRecords(engine), cast("Reconciler", None)),
+        last_of=last_of(SqlRecords(engine)),
     )
     take_over.take_over(restored=False)
     assert sorted(rounds.fenced) == sorted(fenced)
