@@ -132,7 +132,6 @@ def comeback_of(
     policy: Policy,
     slots: Pool,
     *,
-    records: Records,
     closing: Closing,
     keeper: Keeper,
     forge: Forge,
@@ -142,7 +141,7 @@ def comeback_of(
     every_s: float,
 ) -> Comeback:
     """Of the daemon's parts; does nothing yet. every_s: see `Unasked`."""
-    clock = timeline.clock
+    records, clock = closing.records, timeline.clock
 
     def last_of(run: RunRecord) -> RoundInput:
         return records.round_input(run.run_id, run.round) or first_round(run, policy.ladder, policy.bounds)

@@ -177,7 +177,6 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         comeback = comeback_of(
             policy,
             slots,
-            records=records,
             closing=built.closing,
             keeper=built.keeper,
             forge=forge,
