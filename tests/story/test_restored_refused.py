@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -68,17 +68,6 @@ def test_a_forge_that_is_down_or_refuses_the_token_has_each_start_say_so_and_do_
     assert github.double.count("PUT", MERGES, landed=True) == 1
 
 
-def hide(world: GithubWorld) -> Callable[[], None]:
-    """From now on GitHub says of the repository what it says of one that is not there; what has it shown again."""
-    repos, known = world.double.state.world.repos, world.double.repo(world.repo)
-    del repos[known.id]
-
-    def show() -> None:
-        repos[known.id] = known
-
-    return show
-
-
 def set_aside(foreman: Foreman, run_id: str) -> Told:
     told = foreman.call("status", run_id=run_id)
     assert told["phase"] == "waiting", told
@@ -93,7 +82,8 @@ def test_a_run_whose_repository_is_hidden_after_a_restore_goes_on_by_itself_when
     house = house_of(state, {}, passes_when("total = 1"), **SETTLED)
     run_id = up_to_an_agent_and_on(house, github, tmp_path / "backup", lambda *_: None)
     branch, before = f"ashigaru/1-{run_id.rsplit('-', 1)[1]}", writings(github)
-    pushed, show = tip(github, branch), hide(github)
+    pushed = tip(github, branch)
+    github.hide()
     for _ in range(restarts):
         with github.daemon(house) as foreman:
             set_aside(foreman, run_id)
@@ -102,7 +92,7 @@ def test_a_run_whose_repository_is_hidden_after_a_restore_goes_on_by_itself_when
     with github.daemon(house) as foreman:
         set_aside(foreman, run_id)
         assert (house.containers.started, writings(github)) == ([], before)
-        show()
+        github.show()
         told = foreman.until(run_id, under_review)
         assert [one["kind"] for one in told["notices"]].count("restored") == 1
         assert told["head_sha"] == pushed == tip(github, branch)
@@ -122,13 +112,13 @@ def test_one_that_had_shown_nothing_yet_begins_again_when_its_repository_is_seen
         assert agent.reached.wait(20)
         back_up(house.settings(8020), tmp_path / "backup")
     lose_and_put_back(house, tmp_path / "backup")
-    show = hide(github)
+    github.hide()
     with github.daemon(house) as foreman:
         set_aside(foreman, run_id)
     with github.daemon(house) as foreman:
         set_aside(foreman, run_id)
         # The issue is its own meanwhile.
-        show()
+        github.show()
         told = foreman.until(run_id, under_review)
         assert foreman.work(repo=github.repo) == run_id
         merge(foreman, github, told)
