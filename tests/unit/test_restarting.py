@@ -133,6 +133,35 @@ def test_what_an_agent_finished_is_judged_as_it_is_and_what_it_was_in_the_middle
     assert (again.candidate, again.start_commit, again.diff) == (candidate, start_commit, diff)
 
 
+@pytest.mark.parametrize(("ends", "there"), [("save_round", True), ("change", True), ("submit", False)])
+def test_what_an_agent_left_goes_only_once_the_round_that_goes_on_from_it_is_on_record(
+    engine: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ends: str,
+    there: bool,  # noqa: FBT001 - a case
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    records = SqlRecords(engine)
+    stranded = records.claim(run(phase=Phase.AGENT, attempt=1))
+    last = a_round(stranded.run_id)
+    records.save_round(last, 1.0)
+    records.begin_attempt(attempt())
+    left = Layout(state_dir=tmp_path).run(stranded.run_id)
+    left.mkdir(parents=True)
+    monkeypatch.setattr(Line if ends == "submit" else SqlRecords, ends, killed)
+    with pytest.raises(Killed):
+        restarter(engine, Line(), tmp_path).again(stranded, last)
+    assert left.exists() == there
+    kept = records.round_input(stranded.run_id, 2)
+    assert there or (kept is not None and kept.start_commit == LEFT.commit)
+
+
 def test_of_more_than_a_thousand_queued_runs_the_take_over_leaves_none_out(engine: Engine, tmp_path: Path) -> None:
     queued = [
         run(f"widgets-{n}-aaaaaa", issue=n, created_at=float(n), cursor=1, phase=Phase.QUEUED) for n in range(1, 1101)
