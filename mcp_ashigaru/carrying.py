@@ -16,16 +16,18 @@ from runner.fleet import Fleet
 from runner.keeping import Keeper
 from runner.model import RoundInput
 from runner.pool import Pool
-from runner.ports import Clock, Forge
+from runner.ports import Forge
 from runner.reconciling import Reconciler
-from runner.records import Records
+from runner.records import Records, RunRecord
 from runner.recovering import Recovery
 from runner.restarting import Restarter
+from runner.round_after import first_round
 from runner.rounds import Carrier
 from runner.service import Service
 from runner.slots import SlotBook
 from runner.taking_over import TakeOver
 from runner.timeline import MomentBook, Timeline
+from runner.unasked import Unasked
 from runner.waits import PatientRounds
 
 
@@ -113,6 +115,7 @@ class Comeback:
     slots: Pool
     recovery: Recovery
     take_over: TakeOver
+    unasked: Unasked
 
     def begin(self, *, restored: bool) -> None:
         """What a start begins with (restored: `runner.taking_over`). Raises RecordsFault, and ForgeDown if restored."""
@@ -129,20 +132,44 @@ def comeback_of(
     policy: Policy,
     slots: Pool,
     *,
-    records: Records,
     closing: Closing,
     keeper: Keeper,
     forge: Forge,
-    clock: Clock,
+    timeline: Timeline,
+    moments: MomentBook,
     service: Service,
+    every_s: float,
 ) -> Comeback:
-    """Of the daemon's parts; does nothing yet."""
+    """Of the daemon's parts; does nothing yet. every_s: see `Unasked`."""
+    records, clock = closing.records, timeline.clock
+
+    def last_of(run: RunRecord) -> RoundInput:
+        return records.round_input(run.run_id, run.round) or first_round(run, policy.ladder, policy.bounds)
+
     restarter = Restarter(records=records, rounds=slots, clock=clock, closing=closing, keeper=keeper)
     back = Reconciler(records=records, forge=forge, clock=clock, restarter=restarter, merged=service.promoter.landed)
+    unasked = Unasked(
+        records=records,
+        reconciler=back,
+        book=moments,
+        timeline=timeline,
+        last_of=last_of,
+        alone=service.follower.alone,
+        every_s=every_s,
+    )
     return Comeback(
         slots=slots,
         recovery=Recovery(
-            records=records, pool=slots, closing=closing, clock=clock, ladder=policy.ladder, bounds=policy.bounds
+            records=records,
+            pool=slots,
+            closing=closing,
+            clock=clock,
+            ladder=policy.ladder,
+            bounds=policy.bounds,
+            held=unasked.holds,
         ),
-        take_over=TakeOver(records=records, rounds=slots, restarter=restarter, reconciler=back, policy=policy),
+        take_over=TakeOver(
+            records=records, rounds=slots, restarter=restarter, reconciler=back, unasked=unasked, last_of=last_of
+        ),
+        unasked=unasked,
     )

@@ -177,16 +177,17 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         comeback = comeback_of(
             policy,
             slots,
-            records=records,
             closing=built.closing,
             keeper=built.keeper,
             forge=forge,
-            clock=clock,
+            timeline=timeline,
+            moments=books.moments,
             service=service,
+            every_s=settings.watch_s,
         )
         late.recovery, late.pool = comeback.recovery, slots
         server = build_server(service, stopping)
-        watch = Watch(records, service.follower.look, clock, every_s=settings.watch_s)
+        watch = Watch(records, comeback.unasked.followed(service.follower.look), clock, every_s=settings.watch_s)
         shown = books.local if settings.forge == "local" else None
         app = _asgi(settings, server, shown, layout, watch, service, standstill)
         slots.launch()
@@ -197,7 +198,8 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         slots.open()
         stack.enter_context(mending(standstill, books.try_to_write, comeback.mend))
         halts = HaltWatch(records=records, rounds=slots, spending=books.spending)
-        for watching in (Sweep(look=comeback.mend), watch, halts, house):
+        asking = Sweep(look=comeback.unasked.look, every_s=settings.watch_s)
+        for watching in (Sweep(look=comeback.mend), asking, watch, halts, house):
             stack.callback(watching.close, _THREAD_S)
             watching.start()
         yield Daemon(

@@ -56,6 +56,17 @@ def unseen(detail: str) -> str:
     return _told(f"{UNSEEN} {_quote(detail)}. It is asked again by itself.")
 
 
+def unasked(detail: str) -> str:
+    """Why a run of a restored backup does not go on: what became of it since then cannot be seen."""
+    return _told(f"Restored, and its repository does not show what became of it: {_quote(detail)}. It is asked again.")
+
+
+def unasked_in_vain(detail: str) -> str:
+    """Why nobody asks any more."""
+    what = f"Restored, and its repository was not shown for a month: {_quote(detail)}"
+    return _told(f"{what}. Put that right, see what became of its branch, then say retry.")
+
+
 def watchdog(tier: Tier, ended: AgentEnded) -> str | None:
     """What is told of an agent that a watchdog stopped, in one sentence; None of any other."""
     if ended.ending not in WATCHDOGS:

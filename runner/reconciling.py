@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, assert_never
 
-from runner.errors import Rejected
 from runner.model import REVIEW_PHASES, WORKING_PHASES, Cause, Phase, Pull, PullState, RoundInput
 from runner.ports import Clock, Forge
 from runner.records import NoticeKind, Records, RunChange, RunRecord
 from runner.restarting import Restarter
 from runner.round_after import round_after
 
-_LOG: Final = logging.getLogger(__name__)
+_MAX_KEY: Final = 160
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,22 +78,21 @@ class Reconciler:
     merged: Callable[[RunRecord, str], object]
 
     def reconcile(self, run: RunRecord, last: RoundInput) -> None:
-        """Have the run go on from where the forge shows it to be; a round of it starts again. Raises ForgeDown."""
-        try:
-            pull = self.forge.pull_of(run.repo, run.branch)
-            tip = self.forge.tip(run.repo, run.branch) if pull is None else None
-        except Rejected:
-            # The repository is gone or barred: its round, or whoever follows it, says so.
-            _LOG.warning("a repository cannot be asked what became of a run", exc_info=True, extra={"run": run.run_id})
-            pull, tip = None, None
+        """Have the run go on from where the forge shows it to be; a round of it starts again.
+
+        Raises ForgeDown, and Rejected where the forge does not show the repository; then nothing is done. To be cut
+        off anywhere and done again comes to the same.
+        """
+        pull = self.forge.pull_of(run.repo, run.branch)
+        tip = self.forge.tip(run.repo, run.branch) if pull is None else None
         match compare(run, pull, tip):
             case AsRecorded():
                 if run.phase in WORKING_PHASES:
                     self.restarter.again(run, last)
             case TakeUp(commit=commit):
                 self._tell(run, f"Its branch holds work that was not on record ({commit[:12]}); it goes on from there.")
-                self.records.change(run.run_id, {"head_sha": commit, "head_tree": None}, self.clock.now())
-                self.restarter.again(self._now(run), last, start_commit=commit)
+                # With the round and not before it: a head that is on record has nothing more to be taken up.
+                self.restarter.again(run, last, start_commit=commit, also={"head_sha": commit, "head_tree": None})
             case Landed(pull=found, sha=sha):
                 self._tell(run, f"Pull request #{found.number} was merged as {sha[:12]}, which was not on record.")
                 self._show(run, found)
@@ -114,8 +111,7 @@ class Reconciler:
     def _adopt(self, run: RunRecord, last: RoundInput, found: Pull) -> None:
         """The head there is has no verdict on record: the gates judge it, without an agent."""
         self._tell(run, f"The head of pull request #{found.number} was not on record; the gates judge it again.")
-        self._show(run, found)
-        seen = self._now(run)
+        seen = replace(run, pull=found.number, head_sha=found.head_sha)
         rejudged = round_after(
             last,
             seen,
@@ -125,9 +121,12 @@ class Reconciler:
             feedback=None,
             start_tier=last.start_tier,
         )
-        self.restarter.again(seen, rejudged)
+        self.restarter.again(run, rejudged, also=self._shown(run, found))
 
     def _show(self, run: RunRecord, found: Pull) -> None:
+        self.records.change(run.run_id, self._shown(run, found), self.clock.now())
+
+    def _shown(self, run: RunRecord, found: Pull) -> RunChange:
         change: RunChange = {
             "pull": found.number,
             "pull_url": found.url,
@@ -136,7 +135,7 @@ class Reconciler:
         }
         if found.head_sha != run.head_sha:
             change |= {"head_tree": None}
-        self.records.change(run.run_id, change, self.clock.now())
+        return change
 
     def _end(self, run: RunRecord) -> None:
         """No round of the run goes on."""
@@ -148,4 +147,5 @@ class Reconciler:
         return self.records.run(run.run_id) or run
 
     def _tell(self, run: RunRecord, text: str) -> None:
-        self.records.notify(run.run_id, f"restored:{run.cursor}", NoticeKind.RESTORED, text, self.clock.now())
+        # By what is told: whoever was cut off tells it again.
+        self.records.notify(run.run_id, f"restored:{text}"[:_MAX_KEY], NoticeKind.RESTORED, text, self.clock.now())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +28,10 @@ _LOST: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Recovery:
-    """Has every run that is at work carried on by somebody, or says that it is lost. All of it is safe to repeat."""
+    """Has every run that is at work carried on by somebody, or says that it is lost. All of it is safe to repeat.
+
+    held: whether a run is to wait whatever the engine says (`runner.unasked`).
+    """
 
     records: Records
     pool: Pool
@@ -35,6 +39,7 @@ class Recovery:
     clock: Clock
     ladder: tuple[Tier, ...]
     bounds: Bounds
+    held: Callable[[RunRecord], bool]
 
     def recover(self) -> None:
         """What a start begins with. Raises RecordsFault."""
@@ -75,6 +80,8 @@ class Recovery:
         # Read after the engine was asked: whoever ends a round writes the record first.
         run = self.records.run(seen.run_id)
         if run is None or run.round != seen.round or run.phase not in WORKING_PHASES - {Phase.QUEUED}:
+            return
+        if self.held(run):
             return
         due_s = 0.0 if run.retry_at is None else run.retry_at - self.clock.now()
         known = self.records.round_input(run.run_id, run.round)

@@ -47,10 +47,13 @@ class Restarter:
         """Whether an agent of the run's round is on record."""
         return any(one.round == run.round for one in self.records.attempts(run.run_id))
 
-    def again(self, run: RunRecord, last: RoundInput, *, start_commit: str | None = None) -> RoundInput:
+    def again(
+        self, run: RunRecord, last: RoundInput, *, start_commit: str | None = None, also: RunChange | None = None
+    ) -> RoundInput:
         """Have another round take the place of the run's last one, from what that left. Raises RecordsFault.
 
-        start_commit: what to go on from in its place. A run that was to be cancelled still is; one that waits waits on.
+        start_commit: what to go on from in its place. also: what else changes of the run, in the moment in which the
+        round is its own. A run that was to be cancelled still is; one that waits waits on.
         """
         self.rounds.fence(run.run_id, run.round)
         following = self._following(run, last, start_commit)
@@ -62,7 +65,7 @@ class Restarter:
             self.records.take_up(run.run_id, following.number, told)
         now = self.clock.now()
         waits = run.phase is Phase.WAITING and run.retry_at is not None and run.retry_at > now
-        change: RunChange = {"round": following.number}
+        change: RunChange = {"round": following.number} | (also or {})
         if not waits:
             change |= {"phase": Phase.QUEUED, "reason": None, "retry_at": None}
         self.records.change(run.run_id, change, now)

@@ -80,7 +80,7 @@ def main() -> int:
         (one.name, forge)
         for one in SCENARIOS
         for forge in FORGES
-        if asked.scenario in one.name and asked.forge in forge
+        if asked.scenario in one.name and asked.forge in forge and forge in one.forges
     ]
     with scratch() as home, nursery() as made, templates_in(Path(home), made) as ready:
         for forge in FORGES:

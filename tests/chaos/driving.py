@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mcp_ashigaru.client import CallRefused
@@ -69,6 +70,13 @@ class Driver:
     victim: Victim | None = None
     line: Line | None = None
     deadline: float = field(default_factory=lambda: time.monotonic() + RUN_S)
+    armed: Arm | None = None
+    since: int = 0
+    carried: int | None = None
+    fired: int = 0
+    """since: the byte of the journal from which on the passages of the process that is armed count. carried: the same
+    of the one that is to be armed as one before it was. fired: kills before the process began.
+    """
 
     @property
     def world(self) -> World:
@@ -76,6 +84,17 @@ class Driver:
 
     def once(self, key: str, deed: Any) -> None:
         self.ground.once(key, deed)
+
+    def apart(self, key: str, deed: Callable[[Path], None]) -> None:
+        """See `Asking.apart`; what the daemon was armed with is the next one's. Raises _Died."""
+        if key in self.ground.done or self.victim is None:
+            return
+        self.victim.kill()
+        if self.armed is not None and len(kills(self.ground.journal)) == self.fired:
+            self.arms.insert(0, self.armed)
+            self.carried = self.since
+        self.ground.once(key, lambda: deed(self.ground.state))
+        raise _Died
 
     def hand(self) -> Any:
         return self.ground.hand()
@@ -114,9 +133,12 @@ class Driver:
             self.lives += 1
             if self.lives > _MOST_LIVES:
                 raise Stuck("it dies at every start")
-            arm = self.arms.pop(0) if self.arms else None
+            self.armed = self.arms.pop(0) if self.arms else None
+            self.fired = len(kills(self.ground.journal))
+            self.since = _size(self.ground.journal) if self.carried is None else self.carried
+            self.carried = None
             before = port_told(self.ground.journal), self._ups()
-            self.victim = self.nursery.begin(self.ground.order(arm))
+            self.victim = self.nursery.begin(self.ground.order(self.armed, self.since))
             ends = time.monotonic() + _UP_S
             while time.monotonic() < ends:
                 if self._ups() > before[1]:
@@ -190,6 +212,10 @@ class Driver:
             if over or time.monotonic() > ends:
                 return seen, difference
             time.sleep(0.02)  # the world is looked at again: nothing tells when a daemon is idle
+
+
+def _size(journal: Path) -> int:
+    return journal.stat().st_size if journal.exists() else 0
 
 
 def run(

@@ -68,8 +68,8 @@ class Ground:
     def log(self) -> Path:
         return self.home / "log"
 
-    def order(self, arm: Arm | None) -> Order:
-        """The next process of this run."""
+    def order(self, arm: Arm | None, since: int | None = None) -> Order:
+        """The next process of this run. since: see `Points`."""
         return Order(
             settings=self.settings,
             journal=self.journal,
@@ -79,6 +79,7 @@ class Ground:
             exhausted=self.scenario.exhausted,
             without=self.without,
             drain=self.drain,
+            since=since,
         )
 
     def once(self, key: str, deed: Callable[[], None]) -> None:

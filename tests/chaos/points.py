@@ -17,6 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+FRAMES = frozenset({"restarting.again", "unasked.set_aside", "unasked._ask"})
+"""Deeds that only an emergency sees: whatever is done within one is a point of its own, `<frame> > <deed> …`."""
+
 KILLED = "killed at "
 UP = "up at "
 
@@ -38,15 +41,21 @@ class _Stack(threading.local):
 
 @dataclass(kw_only=True)
 class Points:
-    """Counts passages, writes each down in `journal`, and kills at `arm`."""
+    """Counts passages, writes each down in `journal`, and kills at `arm`.
+
+    since: the byte of the journal from which on passages count: those of a process that the harness itself ended do.
+    """
 
     journal: Path
     arm: Arm | None = None
+    since: int | None = None
     _hits: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stack: _Stack = field(default_factory=_Stack)
 
     def __post_init__(self) -> None:
+        if self.since is not None:
+            self._hits = passages(self.journal, self.since)
         self._file = os.open(self.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def passed(self, point: str) -> None:
@@ -65,6 +74,9 @@ class Points:
     @contextmanager
     def deed(self, name: str) -> Iterator[None]:
         """Around a deed; one that raised has no `after`."""
+        frame = next((one for one in self._stack.deeds if one in FRAMES), None)
+        if frame is not None:
+            name = f"{frame} > {name}"
         self.passed(f"{name} before")
         self._stack.deeds.append(name)
         try:
@@ -97,9 +109,9 @@ class Points:
         setattr(owner, name, wrapped)
 
 
-def passages(journal: Path) -> Counter[str]:
-    """How often each point was passed, as the journal has it."""
-    return Counter(line for line in _lines(journal) if not line.startswith((KILLED, UP)))
+def passages(journal: Path, since: int = 0) -> Counter[str]:
+    """How often each point was passed, as the journal has it from that byte on."""
+    return Counter(line for line in _lines(journal, since) if not line.startswith((KILLED, UP)))
 
 
 def kills(journal: Path) -> list[str]:
@@ -113,5 +125,5 @@ def port_told(journal: Path) -> int | None:
     return int(told[-1]) if told else None
 
 
-def _lines(journal: Path) -> list[str]:
-    return journal.read_text(encoding="utf-8").splitlines() if journal.exists() else []
+def _lines(journal: Path, since: int = 0) -> list[str]:
+    return journal.read_bytes()[since:].decode("utf-8").splitlines() if journal.exists() else []

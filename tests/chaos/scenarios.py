@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from mcp_ashigaru.state_dir import mark_restored
 from runner.model import CheckState
 from runner.remarks import Stance
 from tests.fakes.behaviours import AgentAtWork, Behaviour, Ended, Inside, works
 from tests.story.house import git
 from tests.story.scenes import RIGHT, WRONG, passes_when, says_hello, writes
-from tests.story.worlds import World
+from tests.story.worlds import GithubWorld, World
 
 BETTER = "total = 1  # better\n"
 Told = dict[str, Any]
@@ -29,6 +30,9 @@ class Asking(Protocol):
 
     def once(self, key: str, deed: Callable[[], None]) -> None:
         """Done the first time that it is asked for under this key, and never again: the world is not killed."""
+
+    def apart(self, key: str, deed: Callable[[Path], None]) -> None:
+        """The daemon is killed, and the deed done to its state directory before the next start, the first time."""
 
     def hand(self) -> Path:
         """A new directory for a person's own clone."""
@@ -55,8 +59,9 @@ class Goal:
 class Scenario:
     """A story from a ticket to its end. agents: by attempt. exhausted: attempts whose quota is used up.
 
-    raced: deeds that are done once or twice, crash or no crash: a round that ends early rightly stops the judgement of
-    the base beside it, unless that was done first, and the next round judges it anew.
+    forges: on which of them it can be. raced: deeds that are done once or twice, crash or no crash: a round that ends
+    early rightly stops the judgement of the base beside it, unless that was done first, and the next round judges it
+    anew.
     """
 
     name: str
@@ -66,14 +71,15 @@ class Scenario:
     exhausted: tuple[int, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     raced: frozenset[str] = frozenset()
+    forges: tuple[str, ...] = ("local", "github")
 
 
-def waits_to_be_stopped(text: str) -> Behaviour:
+def waits_to_be_stopped(text: str, name: str = "total.py") -> Behaviour:
     """An agent that writes `text` and then goes on until it is stopped."""
 
     def work(agent: AgentAtWork) -> int:
         says_hello(agent)
-        (agent.tree / "total.py").write_text(text, encoding="utf-8")
+        (agent.tree / name).write_text(text, encoding="utf-8")
         agent.inside.stopping.wait(60)
         return 143
 
@@ -141,6 +147,35 @@ def _remark(asking: Asking, told: Told) -> None:
     )
 
 
+def _without_engine(state: Path) -> None:
+    for one in state.glob("engine.db*"):
+        one.unlink()
+
+
+def _lose_engine(asking: Asking, _: Told) -> None:
+    asking.apart("engine lost", _without_engine)
+
+
+def _put_back_hidden(asking: Asking, _: Told) -> None:
+    """As a backup is put back: no engine's database, and the mark. The forge says that there is no such repository."""
+
+    def put_back(state: Path) -> None:
+        _without_engine(state)
+        mark_restored(state)
+        assert isinstance(asking.world, GithubWorld)
+        asking.world.hide()
+
+    asking.apart("put back", put_back)
+
+
+def _show(asking: Asking, _: Told) -> None:
+    assert isinstance(asking.world, GithubWorld)
+    asking.once("shown", asking.world.show)
+
+
+LEFT_BEHIND = {1: waits_to_be_stopped("x = 1\n", "beside.py"), 2: writes(RIGHT)}
+"""What the first leaves is in the merge only if it was kept."""
+AT_WORK = Goal(name="at work", done=lambda told: told["phase"] == "agent" and bool(told["recent_actions"]))
 REVIEWED = Goal(name="review", done=in_phase("awaiting_review"))
 PROMOTED = Goal(name="promote", done=in_phase(*MERGED), deed=_promote, due=in_phase("awaiting_review"))
 
@@ -169,7 +204,7 @@ SCENARIOS = (
         agents={1: waits_to_be_stopped(WRONG), 2: writes(RIGHT)},
         raced=BASE_BESIDE,
         goals=(
-            Goal(name="at work", done=lambda told: told["phase"] == "agent" and bool(told["recent_actions"])),
+            AT_WORK,
             Goal(
                 name="cancel",
                 done=in_phase("cancelled"),
@@ -236,6 +271,24 @@ SCENARIOS = (
             Goal(
                 name="promote", done=in_phase(*MERGED), deed=_promote_moved, due=in_phase("awaiting_review"), again=True
             ),
+        ),
+    ),
+    Scenario(
+        name="lost",
+        agents=LEFT_BEHIND,
+        raced=BASE_BESIDE,
+        goals=(AT_WORK, Goal(name="engine lost", done=_tried(2), deed=_lose_engine), PROMOTED),
+    ),
+    Scenario(
+        name="hidden",
+        forges=("github",),
+        agents=LEFT_BEHIND,
+        raced=BASE_BESIDE,
+        goals=(
+            AT_WORK,
+            Goal(name="put back", done=lambda told: told["phase"] == "waiting", deed=_put_back_hidden),
+            Goal(name="shown", done=_tried(2), deed=_show),
+            PROMOTED,
         ),
     ),
 )

@@ -34,6 +34,7 @@ from runner.recovering import Recovery
 from runner.restarting import Restarter
 from runner.service import Service
 from runner.taking_over import TakeOver
+from runner.unasked import Unasked
 from runner.waits import PatientRounds
 from tests.chaos.points import Points
 
@@ -90,6 +91,7 @@ def _deeds(points: Points) -> None:
         (Recovery, "recovery", ("recover", "look")),
         (TakeOver, "taking over", ("take_over",)),
         (Restarter, "restarting", ("again",)),
+        (Unasked, "unasked", ("set_aside", "_ask", "told")),
         (Service, "service", _SERVICE),
         (Closing, "closing", ("remove_sandboxes", "clear", "close", "go_on", "sweep")),
     ):

@@ -24,6 +24,8 @@ FIXED = (
     ("quota", "local", Arm(point="waits._over before", hit=1)),
     ("climb", "local", Arm(point="records.release before", hit=1)),
     ("climb", "local", Arm(point="forge.merge: git update-ref before", hit=3)),
+    ("lost", "local", Arm(point="restarting.again > records.change: commit of update runs after", hit=1)),
+    ("hidden", "github", Arm(point="unasked._ask > records.change: commit of update runs after", hit=1)),
 )
 
 

@@ -43,6 +43,7 @@ class Order:
 
     engine: the socket of the harness's sandboxes; "" for real podman. exhausted: attempts whose model says that the
     quota is used up. without: names of defences to take out. log: where its standard error goes. drain: `--drain`.
+    since: see `Points`.
     """
 
     settings: dict[str, Any]
@@ -53,6 +54,7 @@ class Order:
     exhausted: tuple[int, ...] = ()
     without: tuple[str, ...] = ()
     drain: bool = False
+    since: int | None = None
 
 
 ORDER = TypeAdapter(Order)
@@ -72,7 +74,7 @@ class ScriptedModel(FakeModel):
 
 def be(order: Order) -> None:
     """Serve as that order says, until killed or told to stop."""
-    points = Points(journal=order.journal, arm=order.arm)
+    points = Points(journal=order.journal, arm=order.arm, since=order.since)
     seams.install(points)
     for name in order.without:
         defences.take_out(name)

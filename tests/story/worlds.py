@@ -199,6 +199,16 @@ class GithubWorld:
     def labels(self, number: int) -> tuple[str, ...]:
         return tuple(sorted(self.double.repo(self.repo).issues[number].labels))
 
+    def hide(self) -> None:
+        """To the machine user the repository is not there any more."""
+        self.double.repo(self.repo).private = True
+        del self.double.repo(self.repo).collaborators[BOT]
+
+    def show(self) -> None:
+        """It is there again."""
+        self.double.repo(self.repo).private = False
+        self.double.collaborator(self.repo, BOT, "write")
+
     @property
     def bare(self) -> Path:
         return self.double.path(self.repo)

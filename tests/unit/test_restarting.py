@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -13,7 +14,6 @@ from sqlalchemy.engine import Engine
 from runner.adapters import sql_schema
 from runner.adapters.sql_engine import open_engine
 from runner.adapters.sql_records import SqlRecords
-from runner.allowed import Policy
 from runner.closing import Closing
 from runner.facts import Collect, Collected
 from runner.facts_json import input_to_json
@@ -25,8 +25,10 @@ from runner.records import RunRecord
 from runner.restarting import Restarter
 from runner.rounds import Rounds, RoundState
 from runner.taking_over import TakeOver
+from runner.unasked import Unasked
 from tests.contract.test_records import a_round, attempt, run
 from tests.fakes.clocks import HandClock
+from tests.fakes.moments import FakeMoments
 from tests.fakes.records_file import laid_down
 
 LEFT = Candidate(commit="c" * 40, tree="d" * 40)
@@ -84,6 +86,28 @@ def restarter(engine: Engine, rounds: Line, state_dir: Path) -> Restarter:
     )
 
 
+def last_of(records: SqlRecords) -> Callable[[RunRecord], RoundInput]:
+    return lambda run: records.round_input(run.run_id, run.round) or a_round(run.run_id)
+
+
+def unasked(
+    records: SqlRecords,
+    reconciler: Reconciler,
+    clock: HandClock | None = None,
+    book: FakeMoments | None = None,
+    every_s: float = 20.0,
+) -> Unasked:
+    return Unasked(
+        records=records,
+        reconciler=reconciler,
+        book=book or FakeMoments(),
+        timeline=(clock or HandClock()).timeline(),
+        last_of=last_of(records),
+        alone=lambda _: nullcontext(),
+        every_s=every_s,
+    )
+
+
 @pytest.mark.parametrize(
     ("ending", "candidate", "start_commit", "diff"),
     [
@@ -107,6 +131,35 @@ def test_what_an_agent_finished_is_judged_as_it_is_and_what_it_was_in_the_middle
     assert rounds.submitted == [again]
     assert (again.number, again.first_attempt) == (2, 2)
     assert (again.candidate, again.start_commit, again.diff) == (candidate, start_commit, diff)
+
+
+@pytest.mark.parametrize(("ends", "there"), [("save_round", True), ("change", True), ("submit", False)])
+def test_what_an_agent_left_goes_only_once_the_round_that_goes_on_from_it_is_on_record(
+    engine: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ends: str,
+    there: bool,  # noqa: FBT001 - a case
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    records = SqlRecords(engine)
+    stranded = records.claim(run(phase=Phase.AGENT, attempt=1))
+    last = a_round(stranded.run_id)
+    records.save_round(last, 1.0)
+    records.begin_attempt(attempt())
+    left = Layout(state_dir=tmp_path).run(stranded.run_id)
+    left.mkdir(parents=True)
+    monkeypatch.setattr(Line if ends == "submit" else SqlRecords, ends, killed)
+    with pytest.raises(Killed):
+        restarter(engine, Line(), tmp_path).again(stranded, last)
+    assert left.exists() == there
+    kept = records.round_input(stranded.run_id, 2)
+    assert there or (kept is not None and kept.start_commit == LEFT.commit)
 
 
 def test_of_more_than_a_thousand_queued_runs_the_take_over_leaves_none_out(engine: Engine, tmp_path: Path) -> None:
@@ -136,7 +189,8 @@ def test_of_more_than_a_thousand_queued_runs_the_take_over_leaves_none_out(engin
         rounds=cast("Rounds", rounds),
         restarter=restarter(engine, rounds, tmp_path),
         reconciler=cast("Reconciler", None),
-        policy=cast("Policy", None),
+        unasked=unasked(SqlRecords(engine), cast("Reconciler", None)),
+        last_of=last_of(SqlRecords(engine)),
     )
     take_over.take_over(restored=False)
     assert sorted(rounds.fenced) == sorted(fenced)
