@@ -16,28 +16,16 @@ from runner.allowed import FollowPolicy
 from runner.ci import CiPolicy
 from runner.follower import Follower
 from runner.following import MOST_FRUITLESS
-from runner.model import Bounds, Check, Phase, Pull, PullState, RequiredCheck, RoundInput
+from runner.model import Bounds, Check, Phase, Pull, RequiredCheck, RoundInput
 from runner.ports import Checkouts, Forge
 from runner.remarks import Remark, RemarkKind
 from tests.contract.test_records import TIER, a_round, run
 from tests.fakes.clocks import HandClock
+from tests.fakes.pulls import a_pull
 from tests.fakes.records_file import laid_down
 
 HEAD = "h" * 40
-PULL = Pull(
-    repo="widgets",
-    number=1,
-    url="u",
-    title="t",
-    body="b",
-    state=PullState.OPEN,
-    draft=False,
-    head_branch="ashigaru/1-aaaaaa",
-    head_sha=HEAD,
-    base_branch="main",
-    base_sha="b" * 40,
-    mergeable=True,
-)
+PULL = a_pull(head_branch="ashigaru/1-aaaaaa", head_sha=HEAD)
 
 
 @dataclass(frozen=True, kw_only=True)
