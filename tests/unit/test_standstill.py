@@ -1,0 +1,70 @@
+"""Where nothing can be written down the work stands still, and goes on when it can be."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from runner.errors import RecordsDown, RecordsFault
+from runner.facts import CancelSeen, Fact, Prepare, Step
+from runner.model import RoundInput
+from runner.rounds import Interrupted
+from runner.standstill import Standstill, mending, standing
+from tests.unit.test_ladder import INPUT
+
+
+def test_a_step_that_could_not_be_written_down_is_done_again_when_it_can_be() -> None:
+    standstill, stopping, done = Standstill(), threading.Event(), [0]
+    seen: list[str | None] = []
+
+    def carry_out(_round: RoundInput, _step: Step) -> Fact:
+        done[0] += 1
+        if done[0] < 3:
+            raise RecordsDown("The disk is full.")
+        return CancelSeen()
+
+    def probe_it() -> None:
+        seen.append(standstill.why)
+        if len(seen) == 1:
+            raise RecordsDown("The disk is still full.")
+
+    mended: list[str | None] = []
+    with mending(standstill, probe_it, lambda: mended.append(standstill.why), first_s=0.01):
+        fact = standing(carry_out, standstill, stopping)(INPUT, Prepare())
+    assert fact == CancelSeen()
+    assert done == [3]
+    assert seen[:2] == ["The disk is full.", "The disk is still full."]
+    assert mended
+    assert standstill.why is None
+
+
+def test_a_daemon_that_leaves_does_not_wait_for_its_disk() -> None:
+    stopping = threading.Event()
+    stopping.set()
+
+    def carry_out(_round: RoundInput, _step: Step) -> Fact:
+        raise RecordsDown("The disk is full.")
+
+    with pytest.raises(Interrupted):
+        standing(carry_out, Standstill(), stopping)(INPUT, Prepare())
+
+
+@pytest.mark.parametrize(
+    "fault", [RecordsFault("The engine's database cannot be used."), ZeroDivisionError()], ids=["away", "ours"]
+)
+def test_what_cannot_be_mended_yet_keeps_it_standing(fault: Exception) -> None:
+    standstill, over = Standstill(), threading.Event()
+    tries: list[None] = []
+
+    def mend() -> None:
+        tries.append(None)
+        if len(tries) < 3:
+            raise fault
+        over.set()
+
+    standstill.begin("The disk is full.")
+    with mending(standstill, lambda: None, mend, first_s=0.01):
+        assert over.wait(20)
+        assert standstill.wait_for(begun=False, timeout_s=20)
+    assert len(tries) == 3
