@@ -11,7 +11,7 @@ from runner.facts import CancelSeen, Fact, Prepare, Step
 from runner.model import RoundInput
 from runner.rounds import Interrupted
 from runner.standstill import Standstill, mending, standing
-from tests.unit.test_ladder import INPUT
+from tests.fakes.a_round import INPUT
 
 
 def test_a_step_that_could_not_be_written_down_is_done_again_when_it_can_be() -> None:

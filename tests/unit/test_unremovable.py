@@ -18,10 +18,10 @@ from runner.files import remove_tree
 from runner.layout import Layout
 from runner.model import Phase
 from runner.records import RunChange, RunRecord
+from tests.fakes.a_round import INPUT
 from tests.fakes.behaviours import exits
 from tests.fakes.containers import FakeContainers
 from tests.story.house import FakeModel
-from tests.unit.test_ladder import INPUT
 from tests.unit.test_promotion import RUN
 
 
