@@ -68,3 +68,51 @@ def test_what_cannot_be_mended_yet_keeps_it_standing(fault: Exception) -> None:
         assert over.wait(20)
         assert standstill.wait_for(begun=False, timeout_s=20)
     assert len(tries) == 3
+
+
+class Hurried(threading.Event):
+    """What a thread sleeps on; it does not, and each pause is written down."""
+
+    def __init__(self, pauses: list[float]) -> None:
+        super().__init__()
+        self._pauses = pauses
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._pauses.append(timeout or 0.0)
+        return self.is_set()
+
+
+def pauses_of(failures: list[int], times: list[float]) -> list[list[float]]:
+    """The pauses in each of some standstills. failures: tries that fail in each; times: when each begins and ends."""
+    standstill, pauses, left = Standstill(), list[float](), [0]
+
+    def probe_it() -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise RecordsDown("The disk is still full.")
+
+    seen: list[list[float]] = []
+    with mending(
+        standstill,
+        probe_it,
+        lambda: None,
+        first_s=0.2,
+        monotonic=iter(times).__next__,
+        leaving=lambda: Hurried(pauses),
+    ):
+        for number in failures:
+            left[0] = number
+            standstill.begin("The disk is full.")
+            assert standstill.wait_for(begun=False, timeout_s=20)
+            seen.append(pauses[sum(map(len, seen)) :])
+    return seen
+
+
+def test_pauses_between_tries_grow_up_to_a_quarter_of_a_minute() -> None:
+    (seen,) = pauses_of([13], [0.0, 100.0])
+    assert seen == pytest.approx([0.2 * 1.5**tries for tries in range(11)] + [15.0] * 3)
+
+
+def test_a_standstill_soon_after_another_is_tried_less_often_and_one_after_a_good_minute_as_the_first() -> None:
+    seen = pauses_of([1, 0, 0, 0], [0.0, 10.0, 11.0, 12.0, 72.0, 73.0, 133.5, 134.0])
+    assert [pause for one in seen for pause in one] == pytest.approx([0.2, 0.3, 0.36, 0.432, 0.2])
