@@ -22,11 +22,6 @@ from runner.transcript import Transcript
 TIER = Tier(name="small", model="sonnet", effort="low", max_turns=1, max_micro_usd=1, wall_s=1, idle_s=1)
 
 
-@pytest.fixture
-def records(engine: Engine) -> Records:
-    return SqlRecords(engine)
-
-
 def run(run_id: str = "widgets-1-aaaaaa", **changes: object) -> RunRecord:
     fresh = RunRecord(
         run_id=run_id,

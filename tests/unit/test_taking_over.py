@@ -21,9 +21,7 @@ from runner.taking_over import TakeOver
 from tests.contract.test_records import a_round, run
 from tests.fakes.clocks import HandClock
 from tests.unit.test_reconciling import PULL
-from tests.unit.test_restarting import Line, engine, restarter
-
-__all__ = ["engine"]
+from tests.unit.test_restarting import Line, restarter
 
 
 @dataclass(kw_only=True)
