@@ -9,6 +9,7 @@ from dataclasses import asdict
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from runner.adapters import sql_statements
 from runner.adapters.sql_rows import check_of, notice_of, run_of, taken_up_of
 from runner.adapters.sql_schema import checks, notices, receipts, remarks, runs
 from runner.adapters.sql_turns import SqlBook, one_look
@@ -71,10 +72,8 @@ class SqlFollowing(SqlBook):
 
     def checks(self, run_id: str) -> tuple[Check, ...]:
         """See `Records.checks`."""
-        order = (checks.c.name, checks.c.source, checks.c.workflow)
-        query = sa.select(checks).where(checks.c.run_id == run_id).order_by(*order)
         with self._reading() as db:
-            return tuple(check_of(row) for row in db.execute(query).mappings())
+            return tuple(check_of(row) for row in db.execute(sql_statements.CHECKS, {"run": run_id}).mappings())
 
     def watched(self, limit: int) -> list[RunRecord]:
         """See `Records.watched`."""
@@ -94,9 +93,8 @@ class SqlFollowing(SqlBook):
 
     def notices(self, run_id: str, *, limit: int = 20) -> list[Notice]:
         """See `Records.notices`."""
-        query = sa.select(notices).where(notices.c.run_id == run_id).order_by(notices.c.id.desc()).limit(limit)
         with self._reading() as db:
-            rows = list(db.execute(query).mappings())
+            rows = list(db.execute(sql_statements.NOTICES, {"run": run_id, "most": limit}).mappings())
         return [notice_of(row) for row in reversed(rows)]
 
     def take_up(self, run_id: str, number: int, remarks_told: tuple[tuple[str, float], ...]) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from gates.verdict import Inconclusive
+from runner.adapters import sql_statements
 from runner.adapters.sql_following import SqlFollowing
 from runner.adapters.sql_rows import (
     COUNTS,
@@ -27,7 +28,7 @@ from runner.adapters.sql_rows import (
 from runner.adapters.sql_schema import attempts, claims, events, judgements, reservations, rounds, runs
 from runner.errors import RecordsFault
 from runner.facts_json import input_from_json, input_to_json
-from runner.model import LIVE_PHASES, WORKING_PHASES, Phase, RoundInput
+from runner.model import LIVE_PHASES, Phase, RoundInput
 from runner.records import AttemptRecord, Judgement, RunChange, RunRecord, SeenEvent
 from runner.transcript import Event, Kinds, Transcript
 
@@ -68,15 +69,13 @@ class SqlRecords(SqlFollowing):
     def run(self, run_id: str) -> RunRecord | None:
         """See `Records.run`."""
         with self._reading() as db:
-            row = db.execute(sa.select(runs).where(runs.c.run_id == run_id)).mappings().first()
+            row = db.execute(sql_statements.RUN, {"run": run_id}).mappings().first()
         return None if row is None else run_of(row)
 
     def cancelling(self) -> frozenset[str]:
         """See `CancelBook.cancelling`."""
-        # The phases are few and have an index, the flag has none.
-        at_work = runs.c.phase.in_(sorted(WORKING_PHASES))
         with self._reading() as db:
-            return frozenset(db.execute(sa.select(runs.c.run_id).where(at_work, runs.c.cancel_requested)).scalars())
+            return frozenset(db.execute(sql_statements.CANCELLING).scalars())
 
     def run_of_pull(self, repo: str, pull: int) -> RunRecord | None:
         """See `Records.run_of_pull`."""
@@ -117,7 +116,7 @@ class SqlRecords(SqlFollowing):
     def touch(self, run_id: str, at: float) -> None:
         """See `Records.touch`."""
         with self._writing() as db:
-            db.execute(runs.update().where(runs.c.run_id == run_id).values(harness_at=at))
+            db.execute(sql_statements.TOUCH, {"run": run_id, "at": at})
 
     # --- rounds and attempts ---
 
@@ -161,27 +160,23 @@ class SqlRecords(SqlFollowing):
 
     def attempts(self, run_id: str) -> list[AttemptRecord]:
         """See `Records.attempts`."""
-        query = sa.select(attempts).where(attempts.c.run_id == run_id).order_by(attempts.c.attempt)
         with self._reading() as db:
-            return [attempt_of(row) for row in db.execute(query).mappings()]
+            return [attempt_of(row) for row in db.execute(sql_statements.ATTEMPTS, {"run": run_id}).mappings()]
 
     def append_events(
         self, run_id: str, attempt: int, new: tuple[Event, ...], offset: int, transcript: Transcript, at: float
     ) -> None:
         """See `Records.append_events`."""
+        its = {"run": run_id, "number": attempt}
         with self._writing() as db:
-            known = db.execute(sa.select(attempts.c.offset).where(*which(run_id, attempt))).scalar_one()
+            known = db.execute(sql_statements.READ_UP_TO, its).scalar_one()
             fresh = [event_row(event, run_id, attempt, at) for event in new if event.offset >= known]
             if fresh:
                 db.execute(events.insert(), fresh)
-                db.execute(
-                    runs.update()
-                    .where(runs.c.run_id == run_id)
-                    .values(agent_at=at, harness_at=at, cursor=runs.c.cursor + 1)
-                )
+                db.execute(sql_statements.SPOKE, {"run": run_id, "at": at})
             if offset > known:
                 dumped = TRANSCRIPT.dump_python(transcript, mode="json")
-                db.execute(attempts.update().where(*which(run_id, attempt)).values(offset=offset, transcript=dumped))
+                db.execute(sql_statements.READ, its | {"upto": offset, "said": dumped})
 
     def end_attempt(
         self, run_id: str, attempt: int, *, ending: str, detail: str, retry_at: float | None, at: float
@@ -199,16 +194,10 @@ class SqlRecords(SqlFollowing):
         self, run_id: str, *, attempt: int | None = None, after: int | None = None, kinds: Kinds = (), limit: int = 20
     ) -> list[SeenEvent]:
         """See `Records.events`."""
-        query = sa.select(events).where(events.c.run_id == run_id).limit(limit)
-        if attempt is not None:
-            query = query.where(events.c.attempt == attempt)
-        if kinds:
-            query = query.where(events.c.kind.in_(sorted(kinds)))
-        if after is not None:
-            query = query.where(events.c.id > after)
-        query = query.order_by(events.c.id.desc() if after is None else events.c.id)
+        query = sql_statements.events_of_run(attempt=attempt is not None, kinds=bool(kinds), after=after is not None)
+        asked = {"run": run_id, "most": limit, "number": attempt, "kinds": sorted(kinds), "after": after}
         with self._reading() as db:
-            rows = [event_of(row) for row in db.execute(query).mappings()]
+            rows = [event_of(row) for row in db.execute(query, asked).mappings()]
         return rows[::-1] if after is None else rows
 
     # --- money ---
@@ -248,9 +237,8 @@ class SqlRecords(SqlFollowing):
 
     def judgements(self, run_id: str) -> list[Judgement]:
         """See `Records.judgements`."""
-        query = sa.select(judgements).where(judgements.c.run_id == run_id).order_by(judgements.c.at)
         with self._reading() as db:
-            rows = list(db.execute(query).mappings())
+            rows = list(db.execute(sql_statements.JUDGEMENTS, {"run": run_id}).mappings())
         return [judgement_of(row) for row in rows]
 
 

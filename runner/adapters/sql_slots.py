@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
 from runner.adapters.sql_schema import rounds, runs, slots, turns
+from runner.adapters.sql_statements import HELD, HELD_BY
 from runner.adapters.sql_turns import SqlBook
 from runner.estimate import Lengths
 from runner.fair_queue import Held, Priority, Queued
@@ -108,18 +109,11 @@ class SqlSlots(SqlBook):
 
     def held(self, run_ids: Sequence[str] | None = None) -> list[Held]:
         """See `SlotBook.held`."""
-        query = (
-            sa.select(slots.c.slot, slots.c.run_id, slots.c.number, _REPO, slots.c.since)
-            .join(runs, runs.c.run_id == slots.c.run_id)
-            .where(slots.c.host == self._host)
-            .order_by(slots.c.slot)
-        )
-        if run_ids is not None:
-            query = query.where(slots.c.run_id.in_(run_ids))
+        query, wanted = (HELD, {}) if run_ids is None else (HELD_BY, {"ids": list(run_ids)})
         with self._reading() as db:
             return [
                 Held(slot=slot, run_id=run_id, number=number, repo=repo, since=since)
-                for slot, run_id, number, repo, since in db.execute(query)
+                for slot, run_id, number, repo, since in db.execute(query, {"host": self._host} | wanted)
             ]
 
     def leave(self, run_id: str, number: int, at: float) -> bool:

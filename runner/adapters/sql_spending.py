@@ -31,6 +31,7 @@ from runner.spending import (
 
 _ONE: Final = 1
 _MAX_REASON: Final = 300
+_SWITCH: Final = sa.select(spending).where(spending.c.id == _ONE)
 
 
 class SqlSpending(SqlFollowing):
@@ -111,9 +112,9 @@ class SqlSpending(SqlFollowing):
     def today(self, repo: str | None = None) -> Today:
         """See `Spending.today`."""
         day, name = day_of(self._clock.now()), None if repo is None else repo.lower()
-        sums = [*_sums_of_day(day), *(() if name is None else _sums_of_day(day, name))]
+        query, asked = (_TODAY, {"of": day}) if name is None else (_TODAY_IN, {"of": day, "name": name})
         with self._reading() as db:
-            spent, held, *of_repo = (int(one or 0) for one in db.execute(sa.select(*sums)).one())
+            spent, held, *of_repo = (int(one or 0) for one in db.execute(query, asked).one())
             return Today(
                 spent=spent + held,
                 bound=self._budgets.all_micro_usd,
@@ -169,8 +170,7 @@ class SqlSpending(SqlFollowing):
 
 def _halt(db: Connection, *, lock: bool = False) -> Halt | None:
     """The halt there is. lock: until the transaction's end nobody else reserves, settles or halts."""
-    query = sa.select(spending).where(spending.c.id == _ONE)
-    row = db.execute(query.with_for_update() if lock else query).mappings().first()
+    row = db.execute(_SWITCH.with_for_update() if lock else _SWITCH).mappings().first()
     if row is None or row["halted_at"] is None:
         return None
     return Halt(reason=row["reason"] or "", at=row["halted_at"])
@@ -191,7 +191,9 @@ def _of_day(db: Connection, day: int, repo: str | None = None) -> tuple[int, int
     return _number(db, settled), _number(db, held)
 
 
-def _sums_of_day(day: int, repo: str | None = None) -> tuple[sa.ColumnElement[int], sa.ColumnElement[int]]:
+def _sums_of_day(
+    day: int | sa.BindParameter[int], repo: str | sa.BindParameter[str] | None = None
+) -> tuple[sa.ColumnElement[int], sa.ColumnElement[int]]:
     """The same as two columns of a query."""
     settled = sa.select(sa.func.sum(day_bills.c.micro_usd)).where(day_bills.c.day == day)
     held = [reservations.c.day == day]
@@ -213,3 +215,9 @@ def _bill(db: Connection, row: sa.RowMapping, micro_usd: int, at: float) -> None
     grown = db.execute(day_bills.update().where(*of_day).values(micro_usd=day_bills.c.micro_usd + micro_usd))
     if not grown.rowcount:
         db.execute(day_bills.insert().values(day=row["day"], repo=row["repo"], micro_usd=micro_usd))
+
+
+# Asked at every status, so made once.
+_THAT_DAY: Final = sa.bindparam("of", type_=sa.Integer)
+_TODAY: Final = sa.select(*_sums_of_day(_THAT_DAY))
+_TODAY_IN: Final = sa.select(*_sums_of_day(_THAT_DAY), *_sums_of_day(_THAT_DAY, sa.bindparam("name", type_=sa.String)))

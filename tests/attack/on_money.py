@@ -68,10 +68,10 @@ def _promised_at_once(ground: Ground) -> Outcome:
 
 
 def _forgotten_by_a_crash(ground: Ground) -> Outcome:
-    with gateway_world(ground.directory()) as world:
+    with gateway_world(ground.directory(), everything=100) as world:
         world.books.reserve(_asking("r1"))
-        after = world.daemon("here").today().spent
-    return Stopped(by=f"{after} micro-dollars count") if after else Through(what="the question costs nothing")
+        after = world.daemon("here").reserve(_asking("r2"))
+    return Through(what="its money is had again") if isinstance(after, Reserved) else Stopped(by="its money counts")
 
 
 def _asking(run_id: str) -> Asking:
