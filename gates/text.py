@@ -25,6 +25,9 @@ def plain(text: str, *, keep_newlines: bool) -> str:
 
     Every kind of line break becomes a newline; without `keep_newlines` every run of white space becomes one space.
     """
+    if text.isascii() and text.isprintable():
+        # Nothing to find: nearly all there is, and looked at many times a second.
+        return text if keep_newlines else _LINE_SPACE.sub(" ", text).strip()
     broken = _BREAKS.sub("\n", _ESCAPES.sub("", text))
     seen = "".join(ch for ch in broken if ch in _KEPT or not _hidden(ch))
     return seen if keep_newlines else _LINE_SPACE.sub(" ", seen).strip()

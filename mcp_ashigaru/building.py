@@ -26,6 +26,7 @@ from runner.guard import Guard
 from runner.judging import TreeJudge
 from runner.keeping import Keeper
 from runner.layout import Layout
+from runner.lookout import Lookout
 from runner.model import RoundInput
 from runner.model_access import ModelAccess
 from runner.planning import Planner
@@ -189,6 +190,7 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
             limits=world.fleet.limits,
             early=judging.early,
             reader=EventReader(records=records, clock=clock, guard=guard),
+            lookout=Lookout(clock),
         ),
         gates=judging.gates,
         base=BaseJudge(judging.gates, pool),

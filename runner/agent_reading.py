@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from runner.files import read_untrusted
+from runner.files import longer_than, read_untrusted
 from runner.guard import Guard
 from runner.layout import AttemptDirs
 from runner.ports import Clock
@@ -44,6 +44,8 @@ class AttemptReader:
     def read(self, transcript: Transcript, *, final: bool) -> tuple[bool, Transcript]:
         """Take in what was written since: whether anything was, and the transcript with it. Raises Leaked."""
         run_id, attempt = self._run_id, self._attempt
+        if not longer_than(self._path, transcript.offset):
+            return False, transcript
         chunk = read_untrusted(self._path, offset=transcript.offset, limit=_CHUNK_BYTES)
         if not chunk:
             return False, transcript

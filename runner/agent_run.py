@@ -22,6 +22,7 @@ from runner.facts import AgentEnded, RunAgent
 from runner.files import read_untrusted, remove_tree, write_whole
 from runner.launch import SYSTEM_PROMPT, claude_argv, claude_environment, launch_file, read_exit
 from runner.layout import AttemptDirs, Layout
+from runner.lookout import Lookout
 from runner.model import Ending, RoundInput, Tier
 from runner.model_access import Allowance, ModelAccess
 from runner.moments import Moment, worked_s
@@ -55,6 +56,7 @@ class AgentRunner:
     limits: Callable[[str], ChangeLimits]
     early: Ahead
     reader: EventReader
+    lookout: Lookout
 
     def ahead(self, run_id: str, attempt: int) -> None:
         """Begin to make the attempt's sandbox, beside what comes before it; `settle` when it will not come."""
@@ -213,7 +215,8 @@ class AgentRunner:
         name = agent_name(round_input.run_id, step.attempt)
         lively = partial(self.model.lively, attempt.run_id, attempt.attempt)
         reader = self.reader.of(round_input.run_id, step.attempt, dirs)
-        watch = AgentWatch(self.clock, tier, worked_s(since, self.sandboxes.moment()), lively)
+        worked = worked_s(since, self.sandboxes.moment())
+        watch = AgentWatch(self.clock, tier, worked, lively, beside=self.lookout)
         transcript = attempt.transcript or Transcript()
         disk = self.sandboxes.disk.watch((dirs.tree, dirs.out))
         stopped: Stopped | None = None

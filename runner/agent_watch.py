@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from runner.conclusion import Stopped
+from runner.lookout import Lookout
 from runner.model import Tier
 from runner.ports import Clock
 from runner.sandbox_run import pause_s
@@ -21,6 +22,7 @@ _REST_SHARE: Final = 1 / 20
 _REST_S: Final = (0.15, 1.0)
 _TICK_SHARE: Final = 1 / 200
 _TICK_S: Final = (0.005, 0.25)
+_BESIDE_S: Final = 0.1
 _HEARTBEAT_S: Final = 5.0
 _LOOK_S: Final = 0.5
 # The entrypoint stops a process that stays; this is for one that the entrypoint cannot stop.
@@ -34,12 +36,23 @@ def _within(bounds: tuple[float, float], seconds: float) -> float:
 class AgentWatch:
     """Every clock of one attempt. They all run on the host's monotonic seconds: setting the wall clock moves none."""
 
-    def __init__(self, clock: Clock, tier: Tier, elapsed_s: float, lively: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        tier: Tier,
+        elapsed_s: float,
+        lively: Callable[[], bool],
+        *,
+        beside: Lookout | None = None,
+    ) -> None:
         """Begin now, for an attempt that has been at work for `elapsed_s` already.
 
         lively: whether an answer of the model is on its way to it; it says nothing until a part of it is whole.
+        beside: where those who watch others wait too.
         """
         self._clock = clock
+        self._alone = Lookout(clock)
+        self._beside = beside or self._alone
         self._tier = tier
         self._lively = lively
         self._heard = self._beat = self._looked = self._edited = clock.monotonic()
@@ -55,30 +68,33 @@ class AgentWatch:
         """
         worked_s = self._clock.monotonic() - self._begun
         tick_s = _within(_TICK_S, worked_s * _TICK_SHARE)
-        for _ in range(round(_within(_REST_S, worked_s * _REST_SHARE) / tick_s)):
-            if os.path.lexists(last_word):
-                now = self._clock.monotonic()
-                self._last_word = now if self._last_word is None else self._last_word
-                # Longer and longer: the agent itself could have left the file.
-                self._clock.sleep(pause_s(now - self._last_word))
-                return
-            self._clock.sleep(tick_s)
-            if wanted():
-                return
+        # One that may end at any moment does not wait for the slower looks of others.
+        lookout = self._alone if tick_s < _BESIDE_S else self._beside
+        lookout.wait(
+            lambda: os.path.lexists(last_word) or wanted(),
+            every_s=tick_s,
+            at_most_s=_within(_REST_S, worked_s * _REST_SHARE),
+        )
+        if os.path.lexists(last_word):
+            now = self._clock.monotonic()
+            self._last_word = now if self._last_word is None else self._last_word
+            # Longer and longer: the agent itself could have left the file.
+            self._clock.sleep(pause_s(now - self._last_word))
 
     def heard(self) -> bool:
         """It said something; True now and then, when clocks and flags are to be looked at although it goes on speaking.
 
         Without that, whoever never falls silent would never be stopped.
         """
-        now = self._heard = self._clock.monotonic()
+        # What it said is on record with the time, so that this is a heartbeat too.
+        now = self._heard = self._beat = self._clock.monotonic()
         if now - self._looked < _LOOK_S:
             return False
         self._looked = now
         return True
 
     def heartbeat_due(self) -> bool:
-        """Whether it is time to say that it is being watched; True once every few seconds."""
+        """Whether it is time to say that it is being watched; True a few seconds after that or a word of it was."""
         now = self._clock.monotonic()
         if now - self._beat < _HEARTBEAT_S:
             return False
@@ -108,6 +124,6 @@ class AgentWatch:
         if now - self._heard <= self._tier.idle_s:
             return None
         if self._lively():
-            self.heard()
+            self._heard = now
             return None
         return Stopped.IDLE

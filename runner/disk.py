@@ -60,8 +60,10 @@ class Use:
 
 def room_at(path: Path) -> Room:
     """The room where `path` lies, or its nearest parent that is there. Raises OSError."""
-    there = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
-    found = os.statvfs(there)
+    try:
+        found = os.statvfs(path)
+    except (FileNotFoundError, NotADirectoryError):
+        found = os.statvfs(next(parent for parent in path.absolute().parents if parent.exists()))
     return Room(free=found.f_bavail * found.f_frsize, files=found.f_favail if found.f_files else None)
 
 

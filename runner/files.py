@@ -37,6 +37,14 @@ def read_untrusted(path: Path, *, offset: int = 0, limit: int) -> bytes | None:
         return handle.read(limit)
 
 
+def longer_than(path: Path, size: int) -> bool:
+    """Whether what is at `path` may have more than `size` bytes; it is not opened for that, so may be anything."""
+    try:
+        return os.lstat(path).st_size > size
+    except OSError:
+        return False
+
+
 def tail_untrusted(path: Path, *, limit: int) -> bytes | None:
     """The last `limit` bytes of such a file; None as for `read_untrusted`."""
     try:

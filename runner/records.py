@@ -247,7 +247,7 @@ class Records(CancelBook, Protocol):
     def append_events(
         self, run_id: str, attempt: int, new: tuple[Event, ...], offset: int, transcript: Transcript, at: float
     ) -> None:
-        """Remember events read up to byte `offset`, each once however often it is given."""
+        """Remember events read up to byte `offset`, each once however often it is given; the harness did so at `at`."""
 
     def end_attempt(
         self, run_id: str, attempt: int, *, ending: str, detail: str, retry_at: float | None, at: float

@@ -1,6 +1,21 @@
-"""How rounds and hosts are called in the engine's tables."""
+"""How rounds, hosts and states are called in the engine's tables."""
 
 from __future__ import annotations
+
+from typing import Final
+
+from runner.rounds import RoundState
+
+IN_FLIGHT: Final = "PENDING"
+STATES: Final = {  # of a workflow
+    "ENQUEUED": RoundState.QUEUED,
+    "DELAYED": RoundState.DELAYED,
+    IN_FLIGHT: RoundState.RUNNING,
+    "SUCCESS": RoundState.DONE,
+    "ERROR": RoundState.FAILED,
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": RoundState.FAILED,
+    "CANCELLED": RoundState.FAILED,
+}
 
 
 def round_id(run_id: str, number: int) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from runner.adapters.dbos_calls import DATABASE, outside, translated, workflow
 from runner.adapters.dbos_doorbell import Doorbells
 from runner.adapters.dbos_json import JsonOnly, refuse_pickle
-from runner.adapters.dbos_names import host_queue, intake_id, round_id
+from runner.adapters.dbos_names import IN_FLIGHT, STATES, host_queue, intake_id, round_id
 from runner.adapters.sql_engine import write_ahead
 from runner.adapters.sql_faults import trouble
 from runner.errors import RecordsFault, UnknownRun
@@ -29,17 +29,10 @@ from runner.rounds import Interrupted, RoundState
 _LOG: Final = logging.getLogger(__name__)
 _INTAKE: Final = "intake"
 _INTAKES_AT_ONCE: Final = 16
+# Between two looks for work, of which nobody may tell us; where we alone enqueue, a bell tells of all but what is due.
+_POLL_S: Final = 0.5
+_ALONE_POLL_S: Final = 2.0
 _LISTENER_S: Final = 0.1  # nobody is told anything that way, but closing waits for it
-_IN_FLIGHT: Final = "PENDING"
-_STATES: Final = {
-    "ENQUEUED": RoundState.QUEUED,
-    "DELAYED": RoundState.DELAYED,
-    _IN_FLIGHT: RoundState.RUNNING,
-    "SUCCESS": RoundState.DONE,
-    "ERROR": RoundState.FAILED,
-    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": RoundState.FAILED,
-    "CANCELLED": RoundState.FAILED,
-}
 # How much of close's time is kept for the engine's own threads.
 _ENGINE_SHARE: Final = 0.4
 
@@ -64,7 +57,7 @@ class DbosRounds:
         choose_host: Callable[[RoundInput], str] | None = None,
         on_stuck: Callable[[str], None] | None = None,
         due: Callable[[RoundInput], None] | None = None,
-        polling_s: float = 0.5,
+        polling_s: float | None = None,
         protocol: int = ENGINE_PROTOCOL,
     ) -> None:
         """Configure; nothing is opened before `launch`.
@@ -89,7 +82,7 @@ class DbosRounds:
         self._alone = choose_host is None and make_url(database_url).get_backend_name() == "sqlite"
         self._choose_host = choose_host or (lambda _: host_id)
         self._due = due
-        self._polling_s = polling_s
+        self._polling_s = polling_s or (_ALONE_POLL_S if self._alone else _POLL_S)
         self._protocol = protocol
         self._bells = Doorbells()
         self._at_work = 0
@@ -164,7 +157,7 @@ class DbosRounds:
             if known is not None and known.status in {"PENDING", "SUCCESS"}:
                 # It is being assigned to a host, or was between the two questions: it waits for a slot there.
                 return RoundState.QUEUED
-        return RoundState.ABSENT if known is None else _STATES[known.status]
+        return RoundState.ABSENT if known is None else STATES[known.status]
 
     def revive(self) -> None:
         """See `Rounds.revive`."""
@@ -173,7 +166,7 @@ class DbosRounds:
             self._let_go.pop(one, None)
             try:
                 known = outside(partial(DBOS.get_workflow_status, one))
-                if known is not None and known.status == _IN_FLIGHT:  # and not fenced meanwhile
+                if known is not None and known.status == IN_FLIGHT:  # and not fenced meanwhile
                     outside(partial(DBOS.resume_workflow, one, queue_name=queue))
             except RecordsFault:
                 self._let_go[one] = queue

@@ -92,15 +92,10 @@ class SqlRecords(SqlFollowing):
         limit: int = 50,
     ) -> list[RunRecord]:
         """See `Records.runs`."""
-        query = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.run_id).limit(limit)
-        if repo is not None:
-            query = query.where(_named(repo))
-        if phases is not None:
-            query = query.where(runs.c.phase.in_(sorted(phases)))
-        if owner is not None:
-            query = query.where(runs.c.owner == owner)
+        query = sql_statements.newest_runs(repo=repo is not None, phases=phases is not None, owner=owner is not None)
+        asked = {"repo": (repo or "").lower(), "phases": sorted(phases or ()), "owner": owner, "most": limit}
         with self._reading() as db:
-            return [run_of(row) for row in db.execute(query).mappings()]
+            return [run_of(row) for row in db.execute(query, asked).mappings()]
 
     def change(self, run_id: str, change: RunChange, at: float) -> None:
         """See `Records.change`."""
@@ -175,6 +170,8 @@ class SqlRecords(SqlFollowing):
                 db.execute(events.insert(), fresh)
                 db.execute(sql_statements.SPOKE, {"run": run_id, "at": at})
             if offset > known:
+                if not fresh:
+                    db.execute(sql_statements.TOUCH, {"run": run_id, "at": at})
                 dumped = TRANSCRIPT.dump_python(transcript, mode="json")
                 db.execute(sql_statements.READ, its | {"upto": offset, "said": dumped})
 

@@ -63,3 +63,16 @@ def events_of_run(*, attempt: bool, kinds: bool, after: bool) -> sa.Select[Any]:
     if after:
         query = query.where(events.c.id > sa.bindparam("after"))
     return query.order_by(events.c.id if after else events.c.id.desc())
+
+
+@lru_cache(maxsize=8)
+def newest_runs(*, repo: bool, phases: bool, owner: bool) -> sa.Select[Any]:
+    """The newest runs, `most` of them: of a `repo` (in lower case), in some `phases`, of one `owner`."""
+    query = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.run_id).limit(_most)
+    if repo:
+        query = query.where(sa.func.lower(runs.c.repo) == sa.bindparam("repo"))
+    if phases:
+        query = query.where(runs.c.phase.in_(sa.bindparam("phases", expanding=True)))
+    if owner:
+        query = query.where(runs.c.owner == sa.bindparam("owner"))
+    return query

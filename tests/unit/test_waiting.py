@@ -68,5 +68,5 @@ def test_the_longer_an_agent_has_worked_the_less_often_it_is_looked_at(tmp_path:
 
 def test_a_cancel_ends_the_wait_at_its_next_tick(tmp_path: Path) -> None:
     clock = Told()
-    AgentWatch(clock, TIER, 3600.0, lambda: False).rest(tmp_path / "exit.json", lambda: True)
+    AgentWatch(clock, TIER, 3600.0, lambda: False).rest(tmp_path / "exit.json", lambda: bool(clock.slept))
     assert clock.slept == [0.25]
