@@ -19,6 +19,7 @@ from runner.disk import Disk, DiskLimits
 from runner.facts import RunAgent
 from runner.guard import Guard
 from runner.layout import Layout
+from runner.lookout import Lookout
 from runner.recipes import Recipes
 from runner.rounds import Interrupted
 from runner.sandbox import Limits, agent_name
@@ -94,6 +95,7 @@ def watching(
         limits=nothing,
         early=Ahead(containers=containers),
         reader=EventReader(records=records, clock=clock, guard=guard),
+        lookout=Lookout(clock),
     )
 
 
