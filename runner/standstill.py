@@ -83,26 +83,33 @@ def standing(
 
 @contextmanager
 def mending(
-    standstill: Standstill, probe: Callable[[], None], mend: Callable[[], None], *, first_s: float = _FIRST_S
+    standstill: Standstill,
+    probe: Callable[[], None],
+    mend: Callable[[], None],
+    *,
+    first_s: float = _FIRST_S,
+    monotonic: Callable[[], float] = time.monotonic,
+    leaving: Callable[[], threading.Event] = threading.Event,
 ) -> Iterator[None]:
     """A thread, until the block ends, that tries whether a standstill is over, and then has the work go on.
 
     probe: writes something and takes it back. mend: what the standstill left undone is done. Both raise RecordsFault.
-    first_s: until the first try; the pause grows up to a quarter of a minute.
+    first_s: until the first try; the pause grows up to a quarter of a minute, and is as short again after a minute in
+    which all was well. leaving: makes what ends the thread, on which it sleeps.
     """
-    stopping = threading.Event()
+    stopping = leaving()
 
     def watch() -> None:
         pause, ended = first_s, float("-inf")
         while not stopping.is_set():
             if not standstill.wait_for(begun=True, timeout_s=_LOOK_S):
                 continue
-            if time.monotonic() - ended > _WELL_S:
+            if monotonic() - ended > _WELL_S:
                 pause = first_s
             while not stopping.wait(pause) and not _over(standstill, probe, mend):
                 pause = min(pause * _GROWTH, _MOST_S)
             # Where little can be written and much cannot, the steps are not done again in quick succession.
-            pause, ended = min(pause * _GROWTH_AFTER, _MOST_S), time.monotonic()
+            pause, ended = min(pause * _GROWTH_AFTER, _MOST_S), monotonic()
 
     thread = threading.Thread(target=watch, name="mending", daemon=True)
     thread.start()

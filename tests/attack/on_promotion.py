@@ -16,6 +16,7 @@ from runner.records import Judgement, RunRecord
 from tests.attack.case import Attempt, Case, Chapter, Defence, Outcome, Stopped, Through
 from tests.attack.ground import Ground
 from tests.attack.taking_out import answering, out, replaced
+from tests.fakes.pulls import a_pull
 
 
 def _case(group: str, defence: str, vector: str, tried: str, attempt: Attempt) -> Case:
@@ -69,20 +70,7 @@ _RUN = RunRecord(
 )
 
 
-_PULL = Pull(
-    repo="w",
-    number=1,
-    url="u",
-    title="t",
-    body="b",
-    state=PullState.OPEN,
-    draft=False,
-    head_branch="ashigaru/1-a",
-    head_sha=_HEAD,
-    base_branch="main",
-    base_sha=_BASE_SHA,
-    mergeable=True,
-)
+_PULL = a_pull(repo="w", head_sha=_HEAD, base_sha=_BASE_SHA)
 
 
 _JUDGED = Judgement(

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from sqlalchemy.engine import Engine
 
 from gates.observed import Counts
 from gates.verdict import Failed, Inconclusive, NeedsHuman, Passed, Verdict
-from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_records import SqlRecords
-from runner.adapters.sql_schema import metadata
 from runner.agent_events import Event, EventKind
 from runner.errors import RecordsFault
 from runner.model import Bounds, Check, CheckState, Phase, RoundInput, Tier
@@ -27,19 +20,6 @@ from runner.records import AttemptRecord, Judgement, Records, RunRecord
 from runner.transcript import Transcript
 
 TIER = Tier(name="small", model="sonnet", effort="low", max_turns=1, max_micro_usd=1, wall_s=1, idle_s=1)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = open_engine(database_url)
-    migrate(engine)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def records(engine: Engine) -> Records:
-    return SqlRecords(engine)
 
 
 def run(run_id: str = "widgets-1-aaaaaa", **changes: object) -> RunRecord:
@@ -440,52 +420,6 @@ def test_the_last_word_on_checks_replaces_the_one_before(records: Records) -> No
     told = records.run("widgets-1-aaaaaa")
     assert told is not None
     assert told.checks_as_of == 2.0
-
-
-# --- the database ---
-
-
-def test_what_the_migrations_make_is_what_the_schema_says(engine: Engine) -> None:
-    def same_default(_context: object, _there: object, wanted: sa.Column[object], *told: str | None) -> bool | None:
-        # PostgreSQL has no "=" for JSON, by which defaults are compared otherwise.
-        return (
-            told[0] != f"'{told[2]}'::json" if isinstance(wanted.type, sa.JSON) and "::json" in str(told[0]) else None
-        )
-
-    with engine.connect() as connection:
-        context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": same_default}
-        )
-        assert compare_metadata(context, metadata) == []
-
-
-def test_migrating_again_changes_nothing_and_keeps_everything(engine: Engine) -> None:
-    records = SqlRecords(engine)
-    records.claim(run())
-    migrate(engine)
-    assert records.run("widgets-1-aaaaaa") == run()
-
-
-def test_sqlite_writes_ahead_from_its_first_page(tmp_path: Path) -> None:
-    file = tmp_path / "new" / "ashigaru.db"
-    engine = open_engine(f"sqlite:///{file}")
-    with engine.connect() as connection:
-        connection.exec_driver_sql("CREATE TABLE t (x)")
-        connection.commit()
-    engine.dispose()
-    with sqlite3.connect(file) as plain:
-        assert plain.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    plain.close()
-
-
-def test_a_database_that_is_not_there_is_a_fault_with_a_cure(tmp_path: Path) -> None:
-    (tmp_path / "ashigaru.db").mkdir()
-    engine = open_engine(f"sqlite:///{tmp_path}/ashigaru.db")
-    with pytest.raises(RecordsFault, match="check its URL"):
-        migrate(engine)
-    with pytest.raises(RecordsFault, match="its disk, its rights"):
-        SqlRecords(engine).runs()
-    engine.dispose()
 
 
 def test_what_breaks_the_schema_is_a_fault_and_nothing_of_it_is_written(records: Records) -> None:

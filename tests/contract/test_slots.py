@@ -13,9 +13,7 @@ from runner.fair_queue import Priority, Queued
 from runner.model import Phase
 from runner.records import Records
 from runner.slots import Counted, SlotBook
-from tests.contract.test_records import a_round, engine, records, run
-
-__all__ = ["engine", "records"]
+from tests.contract.test_records import a_round, run
 
 
 @pytest.fixture

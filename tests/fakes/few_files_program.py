@@ -12,32 +12,14 @@ import os
 import resource
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from runner.adapters.git_checkouts import GitCheckouts
-from runner.adapters.sql_engine import migrate, open_engine, probe
-from runner.adapters.sql_receipts import SqlReceipts
-from runner.adapters.system_clock import SystemClock
-from runner.errors import RunnerError
-from runner.files import write_whole
-from runner.host_words import refusal
-from runner.model import Remote
-from runner.receipts import Deed, Kind
+from runner.adapters.sql_engine import probe
+from tests.fakes.every_write import every_write, told
 
 _LEFT = (0, 1, 2, 4, 8)
-
-
-def told(write: Callable[[], object]) -> list[str]:
-    """The fault that the write ends with, in the words that a run is told of it in."""
-    try:
-        write()
-    except RunnerError as exc:
-        return [type(exc).__name__, str(exc)]
-    except OSError as exc:
-        return [type(exc).__name__, refusal(exc)]
-    return ["", ""]
 
 
 def opened() -> int:
@@ -74,43 +56,23 @@ def _left_open(before: int) -> int:
 
 def main(state: Path, source: Path) -> None:
     """See the module."""
-    engine = open_engine(f"sqlite:///{state}/ashigaru.db")
-    migrate(engine)
-    checkouts = GitCheckouts(state / "git", name="t", email="t@localhost")
-    remote = Remote(url=f"file://{source}")
-    checkouts.refresh("widgets", remote)
-    head = checkouts.branch_head("widgets", "main") or ""
-    checkouts.clone("r-1", "widgets")
-    receipts = SqlReceipts(engine, SystemClock(), host="here", anchors=state / "anchors")
-    receipts.record(Deed(kind=Kind.VERDICT, key="k", run_id="r-1", detail={}))
-    (state / "tree").mkdir()
-    write_whole(state / "launch.json", b"old")
-
-    writes: dict[str, Callable[[], object]] = {
-        "records": lambda: probe(engine),
-        "mirror": lambda: checkouts.refresh("gadgets", remote),
-        "clone": lambda: checkouts.clone("r-2", "widgets"),
-        "export": lambda: checkouts.export("r-1", head, state / "tree"),
-        "commit": lambda: checkouts.commit("r-1", head, head, (), "more"),
-        "file": lambda: write_whole(state / "launch.json", b"{}"),
-        "anchor": receipts.anchor,
-    }
+    all_of = every_write(state, source)
     before = opened()
-    found: dict[int, dict[str, list[str]]] = {}
+    found: dict[int, dict[str, tuple[str, str]]] = {}
     whole: list[str] = []
     for left in _LEFT:
         found[left] = {}
-        for kind, write in writes.items():
+        for kind, write in all_of.writes.items():
             # The records as whenever the pool opens another connection; everything else with one that is open.
             if kind == "records":
-                engine.dispose()
+                all_of.engine.dispose()
             else:
-                probe(engine)
+                probe(all_of.engine)
             with few_files(left):
                 found[left][kind] = told(write)
-        whole.append((state / "launch.json").read_text(encoding="utf-8"))
-    again = {kind: told(write) for kind, write in writes.items()}
-    files = sorted(path.name for path in (state / "tree").rglob("*") if path.is_file())
+        whole.append(all_of.file.read_text(encoding="utf-8"))
+    again = {kind: told(write) for kind, write in all_of.writes.items()}
+    files = sorted(path.name for path in all_of.tree.rglob("*") if path.is_file())
     leaked = _left_open(before)
     sys.stdout.write(
         json.dumps({"few": found, "whole": whole, "again": again, "files": files, "leaked": leaked}) + "\n"

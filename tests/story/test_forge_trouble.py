@@ -63,6 +63,12 @@ def expired(world: GithubWorld) -> Iterator[None]:
         world.double.state.tokens[world.token] = kept
 
 
+def waits_s(foreman: Foreman, run_id: str) -> float:
+    """How long the run that waits does so, in seconds."""
+    run = foreman.daemon.service._known(run_id)
+    return (run.retry_at or 0.0) - run.updated_at
+
+
 def agents(house: House) -> int:
     return len(started(house, Role.AGENT))
 
@@ -97,6 +103,7 @@ def test_a_credential_that_expires_before_the_clone_is_waited_for(state: Path, g
         told = foreman.at_rest(run_id)
         assert told["phase"] == "waiting"
         assert RENEW in told["reason"]
+        assert waits_s(foreman, run_id) == 1800
         assert "It tries again by itself at" in told["next"]
         assert agents(house) == 1
         github.double.clear_failures()
@@ -114,6 +121,7 @@ def test_a_credential_that_expires_before_publishing_costs_no_agent(state: Path,
         told = foreman.at_rest(run_id)
         assert told["phase"] == "waiting"
         assert RENEW in told["reason"]
+        assert waits_s(foreman, run_id) == 1800
         assert told["verdicts"][-1]["outcome"] == "passed"
         github.double.state.tokens[github.token] = kept
         hasten(foreman, run_id)

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 from tests.fakes.behaviours import exits
 from tests.fakes.containers import FakeContainers
+from tests.fakes.lived_through import lived_through
 from tests.story.house import House, free_port
-
-PROJECT = Path(__file__).parents[2]
-
-
-def lived_through(program: str, *arguments: str) -> dict[str, Any]:
-    """What a whole daemon in a process of its own came to: only there can the right to write be taken away."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"tests.fakes.{program}", *arguments],
-        cwd=PROJECT,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
 
 
 def test_whenever_the_disk_fails_nothing_is_lost_or_done_twice_and_it_is_told_why(state: Path, source: Path) -> None:

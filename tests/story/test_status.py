@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
 
 from mcp_ashigaru.client import CallRefused, connect
 from mcp_ashigaru.settings import ConfigError
@@ -92,6 +94,27 @@ def test_the_clocks_move_with_the_agent_and_a_look_at_a_run_touches_no_forge(sta
         (state / "away").rename(state / "forge")
         agent.release()
         foreman.at_rest(run_id)
+
+
+def test_a_look_is_one_transaction_of_the_records(state: Path, source: Path) -> None:
+    agent, here, begun = held(RIGHT), threading.get_ident(), list[str]()
+
+    def begins(connection: sa.Connection) -> None:
+        if threading.get_ident() == here and str(connection.engine.url).endswith("/ashigaru.db"):
+            begun.append("a transaction")
+
+    house = house_of(state, {1: agent}, passes_when(RIGHT))
+    with house.daemon() as foreman:
+        foreman.daemon.forge.add(str(source), "widgets")
+        run_id = foreman.work()
+        foreman.until(run_id, lambda told: told["recent_actions"])
+        sa.event.listen(Engine, "begin", begins)
+        try:
+            foreman.daemon.service.status(run_id)
+        finally:
+            sa.event.remove(Engine, "begin", begins)
+        agent.release()
+    assert begun == ["a transaction"]
 
 
 @pytest.mark.parametrize(

@@ -173,8 +173,10 @@ def test_a_missing_image_is_waited_for_with_a_sentence(state: Path, source: Path
     with house.daemon() as foreman:
         foreman.daemon.forge.add(str(source), "widgets")
         told = foreman.at_rest(foreman.work())
+        run = foreman.daemon.service._known(told["run_id"])
     assert told["phase"] == "waiting"
     assert "image is not on this host" in told["reason"]
+    assert run.retry_at == run.updated_at + 300
 
 
 def test_a_forge_whose_repository_is_out_of_reach_is_waited_for(state: Path, source: Path) -> None:

@@ -145,15 +145,15 @@ def refusing(house: House, role: Role, fault: Callable[[], RunnerError]) -> None
 
 @pytest.mark.parametrize("role", [Role.AGENT, Role.GATE])
 @pytest.mark.parametrize(
-    ("fault", "sentence"),
+    ("fault", "sentence", "after_s"),
     [
-        (lambda: DiskLow(FULL), "Podman's storage is full; free some space"),
-        (lambda: SandboxFault("Podman refused to do its work; its reason was: boom"), "its reason was: boom"),
+        (lambda: DiskLow(FULL), "Podman's storage is full; free some space", 300),
+        (lambda: SandboxFault("Podman refused to do its work; its reason was: boom"), "its reason was: boom", 60),
     ],
     ids=["full", "500"],
 )
 def test_a_podman_that_refuses_a_sandbox_is_waited_for_with_its_reason(
-    state: Path, source: Path, role: Role, fault: Callable[[], RunnerError], sentence: str
+    state: Path, source: Path, role: Role, fault: Callable[[], RunnerError], sentence: str, after_s: float
 ) -> None:
     house = house_of(state, {1: writes(RIGHT), 2: writes(RIGHT)}, passes_when(RIGHT))
     refusing(house, role, fault)
@@ -163,6 +163,8 @@ def test_a_podman_that_refuses_a_sandbox_is_waited_for_with_its_reason(
         told = foreman.at_rest(run_id)
         assert told["phase"] == "waiting"
         assert sentence in told["reason"]
+        run = foreman.daemon.service._known(run_id)
+        assert run.retry_at == run.updated_at + after_s
         hasten(foreman, run_id)
         told = foreman.until(run_id, lambda told: told["phase"] == "awaiting_review")
     assert told["tier"] == "small"

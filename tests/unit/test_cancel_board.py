@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runner.cancel_board import CancelBoard
+from tests.fakes.clocks import HandClock
 
 
 class Book:
@@ -19,35 +20,19 @@ class Book:
         return self.there
 
 
-class Hands:
-    """A clock that stands until it is set."""
-
-    def __init__(self) -> None:
-        self.at = 100.0
-
-    def now(self) -> float:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at
-
-    def sleep(self, seconds: float) -> None:
-        self.at += seconds
-
-
 def test_many_questions_of_one_moment_are_one_look() -> None:
     book = Book()
-    asked: Callable[[str], bool] = CancelBoard(book, Hands()).asked
+    asked: Callable[[str], bool] = CancelBoard(book, HandClock()).asked
     assert [asked(f"r{number}") for number in range(100)] == [False] * 100
     assert book.looks == 1
 
 
 def test_a_cancel_is_seen_a_fifth_of_a_second_later_and_by_its_run_alone() -> None:
-    book, clock = Book(), Hands()
+    book, clock = Book(), HandClock()
     board = CancelBoard(book, clock)
     assert not board.asked("r1")
     book.there = frozenset({"r1"})
-    clock.at += 0.2
+    clock.passes(0.2)
     assert board.asked("r1")
     assert not board.asked("r2")
     assert book.looks == 2

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import cast
 
 import pytest
 
-from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_records import SqlRecords
 from runner.adapters.system_clock import SystemClock
 from runner.cancelling import Canceller
@@ -31,14 +28,6 @@ class Engine:
 
     def save_start(self, _round: RoundInput) -> bool:
         return False
-
-
-@pytest.fixture
-def records(tmp_path: Path) -> Iterator[SqlRecords]:
-    engine = open_engine(f"sqlite:///{tmp_path}/ashigaru.db")
-    migrate(engine)
-    yield SqlRecords(engine)
-    engine.dispose()
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,9 @@ from mcp_ashigaru.web.pages import PullPages, render, routes
 from runner.adapters.git_http import git_http_app
 from runner.callers import OPERATOR, Caller, Scope
 from runner.errors import RecordsFault, UnknownRepo
-from runner.model import Pull, PullState
+from runner.model import Pull
 from runner.talk import Talk
+from tests.fakes.pulls import a_pull
 
 PATHS = (
     "/mcp",
@@ -38,21 +39,6 @@ PATHS = (
 )
 TOKEN = "tok-n"
 SCRIPT = "<script>alert(1)</script>"
-
-
-def pull(**changes: str) -> Pull:
-    told = {"title": "A title", "body": "A body", "head_branch": "b", "base_branch": "main"} | changes
-    return Pull(
-        repo="a/b",
-        number=1,
-        state=PullState.OPEN,
-        draft=False,
-        head_sha="c" * 40,
-        url="http://x",
-        base_sha="d" * 40,
-        mergeable=True,
-        **told,
-    )
 
 
 KNOWN = {
@@ -79,7 +65,7 @@ def house(door: Door, tmp_path: Path) -> Doorkeeper:
     def found(repo: str, number: int) -> Pull | None:
         if repo != "a/b":
             raise UnknownRepo(f"There is no repository {repo}; see `mcp-ashigaru forge add`.")
-        return pull(title=SCRIPT, body=SCRIPT) if number == 1 else None
+        return a_pull(repo="a/b", title=SCRIPT, body=SCRIPT) if number == 1 else None
 
     pages = routes(
         PullPages(
@@ -226,7 +212,7 @@ def test_a_pull_request_with_a_script_in_every_field_is_shown_as_text(here: Door
 @pytest.mark.parametrize("field", ["title", "body", "head_branch", "base_branch"])
 def test_every_word_of_a_pull_request_is_escaped(field: str) -> None:
     hostile = "\"'><img src=x onerror=alert(1)>{title}"
-    page = render(pull(**{field: hostile}), hostile, Talk())
+    page = render(a_pull(repo="a/b", **{field: hostile}), hostile, Talk())
     assert "<img" not in page
     assert page.count("{title}") >= 2
 

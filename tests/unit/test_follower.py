@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from runner.adapters.sql_engine import open_engine
 from runner.adapters.sql_records import SqlRecords
 from runner.allowed import FollowPolicy
 from runner.ci import CiPolicy
 from runner.follower import Follower
 from runner.following import MOST_FRUITLESS
-from runner.model import Bounds, Check, Phase, Pull, PullState, RequiredCheck, RoundInput
+from runner.model import Bounds, Check, Phase, Pull, RequiredCheck, RoundInput
 from runner.ports import Checkouts, Forge
 from runner.remarks import Remark, RemarkKind
 from tests.contract.test_records import TIER, a_round, run
 from tests.fakes.clocks import HandClock
-from tests.fakes.records_file import laid_down
+from tests.fakes.pulls import a_pull
 
 HEAD = "h" * 40
-PULL = Pull(
-    repo="widgets",
-    number=1,
-    url="u",
-    title="t",
-    body="b",
-    state=PullState.OPEN,
-    draft=False,
-    head_branch="ashigaru/1-aaaaaa",
-    head_sha=HEAD,
-    base_branch="main",
-    base_sha="b" * 40,
-    mergeable=True,
-)
+PULL = a_pull(head_branch="ashigaru/1-aaaaaa", head_sha=HEAD)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +58,6 @@ class Lenient:
 
     def leaving(self, _run_id: str, *_parts: str) -> None:
         pass
-
-
-@pytest.fixture
-def records(tmp_path: Path) -> Iterator[SqlRecords]:
-    engine = open_engine(f"sqlite:///{laid_down(tmp_path / 'ashigaru.db')}")
-    yield SqlRecords(engine)
-    engine.dispose()
 
 
 def remark(name: str) -> Remark:

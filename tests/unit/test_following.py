@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from runner.ci import Ci, CiState
 from runner.following import Deed, Landed, Repair, Rest, Revise, Show, Shut, Sight, decide, may_ask
-from runner.model import Bounds, Check, CheckState, Phase, Pull, PullState
+from runner.model import Bounds, Check, CheckState, Phase, PullState
 from runner.records import RunRecord
 from runner.remarks import Remark, RemarkKind
+from tests.fakes.pulls import a_pull
 
 HEAD = "h" * 40
 RUN = RunRecord(
@@ -29,20 +30,7 @@ RUN = RunRecord(
     head_sha=HEAD,
     pull=1,
 )
-PULL = Pull(
-    repo="w",
-    number=1,
-    url="u",
-    title="t",
-    body="b",
-    state=PullState.OPEN,
-    draft=False,
-    head_branch="ashigaru/1-a",
-    head_sha=HEAD,
-    base_branch="main",
-    base_sha="b" * 40,
-    mergeable=True,
-)
+PULL = a_pull(repo="w", head_sha=HEAD)
 GREEN = Ci(state=CiState.GREEN, summary="2 checks passed.", counted=2)
 FAILED = Check(name="build", state=CheckState.FAILED, source="github-actions")
 RED = Ci(state=CiState.RED, summary="1 of 2 checks failed: build.", failed=(FAILED,), counted=2)

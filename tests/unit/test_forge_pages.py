@@ -9,23 +9,21 @@ import pytest
 
 from mcp_ashigaru.commands.forge_page import page
 from mcp_ashigaru.web.pages import render
-from runner.model import Check, CheckState, Pull, PullState
+from runner.model import Check, CheckState, Pull
 from runner.remarks import Remark, RemarkKind, Stance
 from runner.talk import Said, Talk
+from tests.fakes.pulls import a_pull
 
-PULL = Pull(
+PULL = a_pull(
     repo="acme/widgets",
     number=7,
     url="http://forge.test/forge/acme/widgets/pulls/7",
     title="Fix the total",
     body="Why it was wrong.",
-    state=PullState.OPEN,
     draft=True,
     head_branch="ashigaru/1",
     head_sha="c" * 40,
-    base_branch="main",
     base_sha="d" * 40,
-    mergeable=True,
 )
 CHECK = Check(name="test", state=CheckState.FAILED, summary="2 of 9 failed", source="local-ci", ref="c" * 40)
 REMARK = Remark(

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from runner import layers
-from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_receipts import SqlReceipts
 from runner.adapters.sql_records import SqlRecords
 from runner.disk import Disk, DiskLimits, Room
@@ -72,14 +71,6 @@ class Shelf:
 @pytest.fixture
 def clock() -> Hand:
     return Hand()
-
-
-@pytest.fixture
-def records(tmp_path: Path) -> Iterator[SqlRecords]:
-    engine = open_engine(f"sqlite:///{tmp_path}/ashigaru.db")
-    migrate(engine)
-    yield SqlRecords(engine)
-    engine.dispose()
 
 
 def old(name: str, kind: Kind = Kind.MIRROR, **more: object) -> Thing:

@@ -1,35 +1,44 @@
-"""The model gateway, driven over its Unix sockets."""
+"""The model gateway, driven over its Unix sockets: who may ask what, and what comes back."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import stat
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from runner.errors import BadIntent, SandboxFault
+from runner.errors import BadIntent
 from runner.gateway import exchange, passing
 from runner.gateway.access import GatewayAccess, gateways
 from runner.gateway.cassette import parse_cassette
 from runner.gateway.egress import Egress
-from runner.gateway.exchange import BUDGET_WORDS, Credential, Grant
-from runner.gateway.loop import GatewayLoop, listening_socket
-from runner.gateway.metering import Price, PriceTable
-from runner.gateway.model_gateway import ModelGateway
+from runner.gateway.exchange import Credential
+from runner.gateway.loop import GatewayLoop
 from runner.gateway.passing import Failure
-from runner.gateway.upstream import Anthropic, Replay, Upstream
+from runner.gateway.upstream import Anthropic, Replay
 from runner.model_access import Allowance
-from runner.spending import Admission, Asking, Barrier, Busy, DayBudgets
-from tests.fakes.spending import FailingSpending, MemorySpending
+from tests.fakes.gateway_rig import (
+    BODY,
+    ENDED,
+    KEY,
+    PLACEHOLDER,
+    PRICES,
+    SAID,
+    SHOWN,
+    SSE,
+    START,
+    STREAMED,
+    error_of,
+    house,
+)
+from tests.fakes.spending import MemorySpending
 from tests.fakes.upstream import (
     PATIENCE_S,
     AbsentUpstream,
@@ -37,117 +46,7 @@ from tests.fakes.upstream import (
     HeldUpstream,
     SilentUpstream,
     event,
-    whole,
 )
-
-PRICES = PriceTable(prices={"claude-": Price(input=1_000_000, output=1_000_000, cache_read=0, cache_write=0)})
-KEY = Credential(kind="api_key", value="sk-real")
-PLACEHOLDER = "ashigaru-placeholder"
-SHOWN = {"x-api-key": PLACEHOLDER}
-BODY = json.dumps({"model": "claude-sonnet-5-5", "max_tokens": 10, "stream": False}).encode()
-STREAMED = json.dumps({"model": "claude-sonnet-5-5", "max_tokens": 10, "stream": True}).encode()
-START = event({"type": "message_start", "message": {"model": "claude-x", "usage": {"input_tokens": 40}}})
-SAID = event({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "y" * 80}})
-ENDED = event({"type": "message_delta", "usage": {"output_tokens": 2}})
-SSE = {"content-type": "text/event-stream; charset=utf-8"}
-COSTS_SIX = whole({"input_tokens": 4, "output_tokens": 2})
-
-
-@dataclass(kw_only=True)
-class House:
-    """A gateway with one grant open."""
-
-    loop: GatewayLoop
-    gateway: ModelGateway
-    books: MemorySpending
-    home: Path
-    budget: int = 1_000_000
-    grants: list[Grant] = field(default_factory=list)
-
-    def grant(
-        self,
-        run_id: str = "r",
-        attempt: int = 1,
-        budget: int | None = None,
-        patience_s: float = 60.0,
-        placeholder: str = PLACEHOLDER,
-    ) -> Grant:
-        made = Grant(
-            run_id=run_id,
-            attempt=attempt,
-            repo="widgets",
-            model="sonnet",
-            effort="medium",
-            placeholder=placeholder,
-            socket=self.home / f"{run_id}-{attempt}" / "model.sock",
-            run_micro_usd=self.budget if budget is None else budget,
-            patience_s=patience_s,
-        )
-        self.gateway.open(made)
-        return made
-
-    @contextmanager
-    def client(self, grant: Grant) -> Iterator[httpx.Client]:
-        with httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(grant.socket)), base_url="http://gateway", timeout=PATIENCE_S
-        ) as client:
-            yield client
-
-    def ask(
-        self,
-        grant: Grant,
-        body: bytes = BODY,
-        path: str = "/v1/messages?beta=true",
-        shown: Mapping[str, str] = SHOWN,
-    ) -> httpx.Response:
-        with self.client(grant) as client:
-            return client.post(path, content=body, headers=dict(shown))
-
-    def settled(self) -> int:
-        """What run "r" has spent once everything that was answered is on the books."""
-        self.gateway.close()
-        return self.books.spent("r")
-
-
-@contextmanager
-def house(
-    home: Path,
-    upstream: Upstream,
-    *,
-    credential: Credential | None = KEY,
-    books: MemorySpending | None = None,
-    idle_s: float = 300.0,
-) -> Iterator[House]:
-    loop = GatewayLoop()
-    loop.start()
-    kept = MemorySpending() if books is None else books
-    gateway = ModelGateway(loop, upstream, credential, PRICES, kept, idle_s=idle_s)
-    try:
-        yield House(loop=loop, gateway=gateway, books=kept, home=home)
-    finally:
-        gateway.close()
-        loop.run(upstream.close())
-        loop.close()
-
-
-@dataclass(kw_only=True)
-class WatchedSpending(MemorySpending):
-    """Books that say when somebody had to wait."""
-
-    busy: threading.Event = field(default_factory=threading.Event)
-
-    def reserve(self, asking: Asking) -> Admission:
-        answer = super().reserve(asking)
-        if isinstance(answer, Busy):
-            self.busy.set()
-        return answer
-
-
-def error_of(response: httpx.Response) -> str:
-    told = response.json()
-    assert told["type"] == "error"
-    return str(told["error"]["type"])
-
 
 # --- who may ask what ---
 
@@ -384,83 +283,6 @@ def test_an_error_in_mid_stream_is_remembered_until_a_good_answer(tmp_path: Path
         assert one.gateway.failure("r", 1) is None
 
 
-# --- money ---
-
-
-def test_a_run_without_money_is_refused_for_good(tmp_path: Path) -> None:
-    upstream = AnsweringUpstream(chunks=(COSTS_SIX,))
-    with house(tmp_path, upstream) as one:
-        grant = one.grant(budget=12)
-        assert [one.ask(grant).status_code for _ in range(2)] == [200, 200]
-        assert len(upstream.asked) == 2
-        response = one.ask(grant)
-        assert (response.status_code, error_of(response)) == (400, "invalid_request_error")
-        assert BUDGET_WORDS in response.text
-        assert len(upstream.asked) == 2
-        assert one.gateway.refused("r", 1) is Barrier.RUN
-        assert one.gateway.refused("other", 1) is None
-        assert one.settled() == 12
-
-
-def test_a_new_grant_with_more_money_is_not_exhausted(tmp_path: Path) -> None:
-    with house(tmp_path, AnsweringUpstream(chunks=(COSTS_SIX,))) as one:
-        grant = one.grant(budget=6)
-        assert [one.ask(grant).status_code for _ in range(2)] == [200, 400]
-        one.grant(attempt=2, budget=100)
-        assert one.gateway.refused("r", 2) is None
-
-
-def test_a_gateway_that_was_restarted_still_knows_that_the_money_is_used_up(tmp_path: Path) -> None:
-    books = MemorySpending()
-    books.add("r", 50)
-    with house(tmp_path, AnsweringUpstream(), books=books) as one:
-        one.grant(budget=50)
-        assert one.gateway.refused("r", 1) is Barrier.RUN
-
-
-def test_near_the_end_of_the_money_one_question_waits_for_the_other(tmp_path: Path) -> None:
-    upstream = HeldUpstream(chunks=(b" ", COSTS_SIX))
-    with house(tmp_path, upstream) as one, ThreadPoolExecutor(4) as pool:
-        grants = [one.grant(attempt=number, budget=13) for number in (1, 2, 3, 4)]
-        answers = [pool.submit(one.ask, grant) for grant in grants]
-        assert upstream.begun.acquire(timeout=PATIENCE_S)
-        upstream.go_on.set()
-        told = sorted(answer.result(PATIENCE_S).status_code for answer in answers)
-        assert told == [200, 200, 200, 400]
-        assert upstream.most_at_once == 1
-        assert one.settled() == 18
-
-
-def test_with_money_enough_questions_are_asked_side_by_side(tmp_path: Path) -> None:
-    upstream = HeldUpstream(chunks=(b" ", COSTS_SIX))
-    with house(tmp_path, upstream) as one, ThreadPoolExecutor(2) as pool:
-        grant = one.grant()
-        answers = [pool.submit(one.ask, grant) for _ in range(2)]
-        assert upstream.begun.acquire(timeout=PATIENCE_S)
-        assert upstream.begun.acquire(timeout=PATIENCE_S)
-        upstream.go_on.set()
-        assert [answer.result(PATIENCE_S).status_code for answer in answers] == [200, 200]
-
-
-def test_what_the_books_would_not_take_is_offered_again(tmp_path: Path) -> None:
-    books = FailingSpending()
-    with house(tmp_path, AnsweringUpstream(chunks=(COSTS_SIX,)), books=books) as one:
-        grant = one.grant()
-        assert one.ask(grant).status_code == 200
-        refused = one.ask(grant)
-        assert (refused.status_code, error_of(refused)) == (529, "overloaded_error")
-        books.out_of_order = False
-        assert one.ask(grant).status_code == 200
-        assert one.settled() == 12
-
-
-def test_a_budget_that_cannot_be_read_lets_nothing_through(tmp_path: Path) -> None:
-    upstream = AnsweringUpstream()
-    with house(tmp_path, upstream, books=FailingSpending(unreadable=True)) as one:
-        assert one.ask(one.grant()).status_code == 529
-    assert upstream.asked == []
-
-
 def test_a_question_that_is_silent_for_too_long_is_the_upstreams_failure(tmp_path: Path) -> None:
     upstream = HeldUpstream(chunks=(START, SAID, ENDED), headers=SSE)
     with house(tmp_path, upstream) as one, ThreadPoolExecutor(1) as pool:
@@ -491,45 +313,6 @@ def test_an_error_that_never_ends_is_cut(tmp_path: Path) -> None:
         assert (response.status_code, len(response.content)) == (500, 64 * 1024)
 
 
-@pytest.mark.parametrize(
-    ("barrier", "words"),
-    [(Barrier.HALTED, "halted"), (Barrier.REPO_DAY, "repository's budget"), (Barrier.DAY, "budget of the day")],
-)
-def test_a_halt_and_a_budget_of_the_day_refuse_the_next_question(tmp_path: Path, barrier: Barrier, words: str) -> None:
-    upstream = AnsweringUpstream(chunks=(COSTS_SIX,))
-    bounds = DayBudgets(
-        repo_micro_usd=6 if barrier is Barrier.REPO_DAY else 0, all_micro_usd=6 if barrier is Barrier.DAY else 0
-    )
-    with house(tmp_path, upstream, books=MemorySpending(budgets=bounds)) as one:
-        grant = one.grant()
-        assert one.gateway.closed("widgets") is None
-        assert one.ask(grant).status_code == 200
-        if barrier is Barrier.HALTED:
-            one.books.halt("")
-        response = one.ask(grant)
-        assert (response.status_code, error_of(response)) == (400, "invalid_request_error")
-        assert words in response.text
-        assert one.gateway.refused("r", 1) is one.gateway.closed("widgets") is barrier
-        one.books.resume()
-        one.books.budgets = DayBudgets()
-        assert one.ask(grant).status_code == 200
-        assert one.gateway.refused("r", 1) is None
-    assert len(upstream.asked) == 2
-
-
-def test_what_a_dead_gateway_left_is_counted_when_the_next_one_starts() -> None:
-    books = MemorySpending()
-    books.reserve(Asking(run_id="r", attempt=1, repo="widgets", run_bound=100, estimate=40))
-    with gateways(
-        upstream=AnsweringUpstream(),
-        credential=None,
-        prices=PRICES,
-        spending=books,
-        egress=Egress(allowed=frozenset(), private_hosts=frozenset()),
-    ):
-        assert (books.spent("r"), books.held) == (40, {})
-
-
 def test_who_gives_up_on_a_silent_upstream_leaves_its_failure_behind(tmp_path: Path) -> None:
     upstream = HeldUpstream(chunks=(START,), headers=SSE)
     with house(tmp_path, upstream) as one:
@@ -542,85 +325,6 @@ def test_who_gives_up_on_a_silent_upstream_leaves_its_failure_behind(tmp_path: P
         one.gateway.close()
         assert one.gateway.failure("r", 1) == Failure(status=None, type="", retry_at=None)
         assert one.gateway.failure("r", 2) is None
-
-
-# --- sockets ---
-
-
-def test_opening_twice_changes_nothing_and_an_old_socket_is_replaced(tmp_path: Path) -> None:
-    with house(tmp_path, AnsweringUpstream()) as one:
-        listening_socket(tmp_path / "r-1" / "model.sock").close()
-        grant = one.grant()
-        inode = grant.socket.stat().st_ino
-        assert one.grant() == grant
-        assert grant.socket.stat().st_ino == inode
-        assert one.ask(grant).status_code == 200
-
-
-def test_only_this_account_may_connect(tmp_path: Path) -> None:
-    with house(tmp_path, AnsweringUpstream()) as one:
-        grant = one.grant()
-        assert stat.S_IMODE(grant.socket.stat().st_mode) == 0o600
-        assert stat.S_IMODE(grant.socket.parent.stat().st_mode) == 0o700
-
-
-def test_after_shut_the_placeholder_is_worth_nothing(tmp_path: Path) -> None:
-    upstream = AnsweringUpstream()
-    with house(tmp_path, upstream) as one:
-        grant = one.grant()
-        with one.client(grant) as client:
-            assert client.post("/v1/messages", content=BODY, headers={"x-api-key": PLACEHOLDER}).status_code == 200
-            one.gateway.shut("r", 1)
-            one.gateway.shut("r", 1)
-            assert not grant.socket.exists()
-            try:
-                again = client.post("/v1/messages", content=BODY, headers={"x-api-key": PLACEHOLDER}).status_code
-            except httpx.TransportError:
-                again = 401
-        assert again == 401
-        assert len(upstream.asked) == 1
-        assert one.ask(one.grant()).status_code == 200
-
-
-def test_a_question_that_waited_for_its_turn_is_not_asked_when_the_attempt_is_over(tmp_path: Path) -> None:
-    upstream = HeldUpstream(chunks=(b" ", COSTS_SIX))
-    waiting = WatchedSpending(budgets=DayBudgets(all_micro_usd=13))
-    with house(tmp_path, upstream, books=waiting) as one, ThreadPoolExecutor(2) as pool:
-        first, second = one.grant(), one.grant(run_id="s")
-        answer = pool.submit(one.ask, first)
-        assert upstream.begun.acquire(timeout=PATIENCE_S)
-        late = pool.submit(one.ask, second)
-        assert waiting.busy.wait(PATIENCE_S)
-        one.gateway.shut("s", 1)
-        upstream.go_on.set()
-        assert answer.result(PATIENCE_S).status_code == 200
-        try:
-            told = late.result(PATIENCE_S).status_code
-        except httpx.TransportError:
-            told = 401
-        assert told == 401
-        one.gateway.close()
-        assert (len(upstream.asked), waiting.held, waiting.spent("s")) == (1, {}, 0)
-
-
-def test_a_path_longer_than_an_address_can_be_served(tmp_path: Path) -> None:
-    deep = tmp_path / ("d" * 60) / ("e" * 60)
-    with house(deep, AnsweringUpstream()) as one:
-        grant = one.grant()
-        assert len(str(grant.socket)) > 108
-        (tmp_path / "near").symlink_to(grant.socket.parent)
-        near = replace(grant, socket=tmp_path / "near" / "model.sock")
-        assert len(str(near.socket)) < 108
-        assert one.ask(near).status_code == 200
-
-
-def test_a_socket_that_cannot_be_made_is_a_fault_and_harms_no_other(tmp_path: Path) -> None:
-    (tmp_path / "r-2").write_bytes(b"")
-    with house(tmp_path, AnsweringUpstream()) as one:
-        grant = one.grant()
-        with pytest.raises(SandboxFault, match="No socket can be made"):
-            one.grant(attempt=2)
-        assert one.ask(grant).status_code == 200
 
 
 # --- over the real client, and as the runner sees it ---

@@ -15,6 +15,7 @@ from runner import ci
 from runner.model import REVIEW_PHASES, Check, CheckState, Phase, Pull, PullState
 from runner.promotion import Already, BaseMoved, NotYet, Ready, review
 from runner.records import Judgement, RunRecord
+from tests.fakes.pulls import a_pull
 
 BASE, MOVED, HEAD, OTHER, TREE, MERGED_TREE = (letter * 40 for letter in "bmhote")
 RUN = RunRecord(
@@ -34,20 +35,7 @@ RUN = RunRecord(
     head_tree=TREE,
     pull=1,
 )
-PULL = Pull(
-    repo="w",
-    number=1,
-    url="u",
-    title="t",
-    body="b",
-    state=PullState.OPEN,
-    draft=False,
-    head_branch="ashigaru/1-a",
-    head_sha=HEAD,
-    base_branch="main",
-    base_sha=BASE,
-    mergeable=True,
-)
+PULL = a_pull(repo="w", head_sha=HEAD, base_sha=BASE)
 GREEN = Check(name="ashigaru/gate", state=CheckState.PASSED)
 
 

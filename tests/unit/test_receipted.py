@@ -8,29 +8,17 @@ from typing import Any
 import pytest
 
 from runner.errors import CheckoutFault, ForgeDown, NotPossible, PushRejected, RecordsFault
-from runner.model import CheckState, Merged, MergeRefused, Pull, PullDraft, PullState, Remote, ReviewedHead
+from runner.model import CheckState, Merged, MergeRefused, PullDraft, Remote, ReviewedHead
 from runner.ports import Checkouts, Forge
 from runner.receipted import Giving, ReceiptedCheckouts, ReceiptedForge
 from runner.receipts import Deed, Detail, Stage
+from tests.fakes.pulls import a_pull
 
 REMOTE = Remote(url="https://forge.example/widgets.git", username="x", password="hunter2-hunter2")
 DRAFT = PullDraft(
     repo="widgets", head_branch="b", base_branch="main", title="T", body="secret body", draft=True, labels=("ashigaru",)
 )
-PULL = Pull(
-    repo="widgets",
-    number=4,
-    url="u",
-    title="T",
-    body="",
-    state=PullState.OPEN,
-    draft=True,
-    head_branch="b",
-    head_sha="c1",
-    base_branch="main",
-    base_sha="c0",
-    mergeable=None,
-)
+PULL = a_pull(number=4, title="T", body="", draft=True, head_branch="b", head_sha="c1", base_sha="c0", mergeable=None)
 REVIEWED = ReviewedHead(repo="widgets", pull=4, head_sha="c1", base_sha="c0", tree="t1")
 DEEDS = {
     "refresh": ("checkouts", ("widgets", REMOTE), None),

@@ -12,6 +12,7 @@ from runner.records import RunRecord
 from runner.restarting import stranded
 from runner.round_after import first_round, round_after, round_again
 from runner.rounds import RoundState
+from tests.fakes.pulls import a_pull
 
 TIERS = tuple(
     Tier(name=name, model="m", effort="low", max_turns=1, max_micro_usd=1, wall_s=1, idle_s=1) for name in ("a", "b")
@@ -31,20 +32,7 @@ RUN = RunRecord(
     tier="b",
     attempt=3,
 )
-PULL = Pull(
-    repo="widgets",
-    number=7,
-    url="u",
-    title="t",
-    body="",
-    state=PullState.OPEN,
-    draft=False,
-    head_branch="ashigaru/1-a",
-    head_sha="h" * 40,
-    base_branch="main",
-    base_sha="b" * 40,
-    mergeable=True,
-)
+PULL = a_pull(number=7, body="")
 KNOWN = replace(RUN, pull=7, head_sha="h" * 40)
 
 

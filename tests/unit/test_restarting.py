@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,7 +12,6 @@ import pytest
 from sqlalchemy.engine import Engine
 
 from runner.adapters import sql_schema
-from runner.adapters.sql_engine import open_engine
 from runner.adapters.sql_records import SqlRecords
 from runner.closing import Closing
 from runner.facts import Collect, Collected
@@ -29,7 +28,6 @@ from runner.unasked import Unasked
 from tests.contract.test_records import a_round, attempt, run
 from tests.fakes.clocks import HandClock
 from tests.fakes.moments import FakeMoments
-from tests.fakes.records_file import laid_down
 
 LEFT = Candidate(commit="c" * 40, tree="d" * 40)
 
@@ -66,13 +64,6 @@ class Floor:
 
     def left_by(self, _round: RoundInput, _run: RunRecord, _step: Collect) -> Collected:
         return Collected(candidate=LEFT, files=1, diff="a line of it")
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    opened = open_engine(f"sqlite:///{laid_down(tmp_path / 'ashigaru.db')}")
-    yield opened
-    opened.dispose()
 
 
 def restarter(engine: Engine, rounds: Line, state_dir: Path) -> Restarter:

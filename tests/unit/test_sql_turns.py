@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import TimeoutError as WaitedTooLong
 
-from runner.adapters.sql_engine import migrate, open_engine
 from runner.adapters.sql_schema import day_bills
 from runner.adapters.sql_turns import Turns, one_look, reading, writing
 from runner.errors import RecordsFault
 
 DEADLINE_S = 20.0
 ROW = {"day": 1, "repo": "widgets", "micro_usd": 5}
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = open_engine(f"sqlite:///{tmp_path}/ashigaru.db")
-    migrate(made)
-    yield made
-    made.dispose()
 
 
 def bills(engine: Engine) -> int:

@@ -24,9 +24,7 @@ from tests.contract.test_records import a_round, run
 from tests.fakes.clocks import HandClock
 from tests.fakes.moments import FakeMoments
 from tests.unit.test_reconciling import PULL
-from tests.unit.test_restarting import Floor, Line, engine, last_of, restarter, unasked
-
-__all__ = ["engine"]
+from tests.unit.test_restarting import Floor, Line, last_of, restarter, unasked
 
 
 @dataclass(kw_only=True)
