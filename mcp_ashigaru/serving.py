@@ -17,6 +17,7 @@ import uvicorn
 
 from mcp_ashigaru.daemon import Daemon, Parts, running
 from mcp_ashigaru.draining import Drain
+from mcp_ashigaru.memory import settled
 from mcp_ashigaru.secrecy import Redacting, marked_of
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import ConfigError, Settings
@@ -61,6 +62,7 @@ def serve(
             for name in (signal.SIGTERM, signal.SIGINT):
                 # uvicorn takes the signals over, and raises them again when it is done: by then they have been heeded.
                 signal.signal(name, _heeded)
+            settled()
             web.run(sockets=[listener])
             daemon.stopping.set()
     _let_go()

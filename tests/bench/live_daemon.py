@@ -9,9 +9,9 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-import uvicorn
-
 from mcp_ashigaru.daemon import Parts, running
+from mcp_ashigaru.memory import settled
+from mcp_ashigaru.serving import web_server
 from mcp_ashigaru.settings import load_settings
 from runner.sandboxes import Role, SandboxSpec
 from tests.fakes.behaviours import AgentAtWork, Behaviour, judges, works
@@ -64,7 +64,8 @@ def main() -> None:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     with listening(port) as listener, running(settings, parts) as daemon:
-        server = uvicorn.Server(uvicorn.Config(daemon.app, log_config=None, access_log=False))
+        server = web_server(daemon, settings)
+        settled()
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         stopping.wait()
