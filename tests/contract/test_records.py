@@ -336,6 +336,19 @@ def test_what_is_read_in_one_look_is_of_one_moment(records: Records) -> None:
     assert len(records.attempts("widgets-1-aaaaaa")) == 1
 
 
+def test_bytes_that_say_nothing_show_that_somebody_reads_and_wake_nobody(records: Records) -> None:
+    records.claim(run())
+    records.begin_attempt(attempt())
+    said = (event(0),)
+    records.append_events("widgets-1-aaaaaa", 1, said, 50, Transcript(offset=50), 12.0)
+    assert (
+        moves(records, lambda: records.append_events("widgets-1-aaaaaa", 1, (), 90, Transcript(offset=90), 20.0)) == 0
+    )
+    told = records.run("widgets-1-aaaaaa")
+    assert told is not None
+    assert (told.agent_at, told.harness_at) == (12.0, 20.0)
+
+
 def test_an_offset_never_goes_back(records: Records) -> None:
     records.claim(run())
     records.begin_attempt(attempt())

@@ -60,6 +60,26 @@ def test_an_agent_that_never_falls_silent_is_looked_at_twice_a_second_and_stoppe
     assert (stopped, looks) == (Stopped.WALL, 2001)
 
 
+def test_a_word_of_an_agent_is_a_heartbeat_and_a_silence_is_told_of_now_and_then() -> None:
+    clock = HandClock()
+    watch = watched(clock)
+    for _ in range(3):
+        clock.passes(4.0)
+        watch.heard()
+        assert not watch.heartbeat_due()
+    clock.passes(5.0)
+    assert watch.heartbeat_due()
+    assert not watch.heartbeat_due()
+
+
+def test_an_answer_that_is_on_its_way_is_no_word_of_the_agent() -> None:
+    clock = HandClock()
+    watch = watched(clock, lively=True)
+    clock.passes(101.0)
+    assert watch.over(NOTHING) is None
+    assert watch.heartbeat_due()
+
+
 def test_the_time_before_a_restart_counts() -> None:
     clock = HandClock()
     watch = watched(clock, elapsed_s=990.0)
