@@ -166,6 +166,7 @@ class Packs:
             if not repository.exists:
                 return False
             repository.clear_stale_locks()
+            repository.clear_halves()
             # What no branch reaches goes into a pack of its own: in files by themselves it would be many pieces again.
             kept = ("--cruft", f"--cruft-expiration={_UNREACHABLE}")
             repository.ask(*_LITTLE, "repack", *kept, "-d", "-l", "-q", deed="pack a repository")

@@ -80,6 +80,15 @@ class BareRepository:
         for stale in (*self.place.glob("*.lock"), *self.place.glob("refs/**/*.lock")):
             stale.unlink(missing_ok=True)
 
+    def clear_halves(self) -> None:
+        """What a packing that was killed had packed and not yet named is gone; git leaves it there for good.
+
+        Only for the one who holds the repository's lock. One that is not quite dead fails then, before it removes
+        what it was to replace.
+        """
+        for half in self.place.glob("objects/pack/.tmp-*"):
+            half.unlink(missing_ok=True)
+
     def head(self, branch: str) -> str | None:
         """Commit of the branch, or None."""
         # A branch that was moved since its repository was packed is a file: reading it spares a process.
