@@ -154,6 +154,9 @@ class DbosRounds:
         known = outside(lambda: DBOS.get_workflow_status(round_id(run_id, number)))
         if known is None:
             known = outside(lambda: DBOS.get_workflow_status(intake_id(run_id, number)))
+            if known is not None and known.status == "SUCCESS" and self._due is not None:
+                # It was said to be due, and whoever heard it has not begun it.
+                return RoundState.ABSENT
             if known is not None and known.status in {"PENDING", "SUCCESS"}:
                 # It is being assigned to a host, or was between the two questions: it waits for a slot there.
                 return RoundState.QUEUED

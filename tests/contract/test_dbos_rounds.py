@@ -295,6 +295,17 @@ def test_a_delay_runs_out_by_itself(fleet: Fleet) -> None:
     assert a.steps("r1") == ALL_STEPS
 
 
+def test_a_round_that_was_said_to_be_due_and_that_nobody_began_is_absent(fleet: Fleet) -> None:
+    a = fleet.start("a", "--heralds")
+    a.ask("submit", run="r1", host="a", delay_s=0.2)
+    a.heard(event="due", run="r1")
+    # Until that is on record it is being told.
+    states = (a.ask("state", run="r1") for _ in range(10_000))
+    assert next((state for state in states if state != "queued"), "queued") == "absent"
+    a.kill()
+    assert fleet.start("a", "--heralds").ask("state", run="r1") == "absent"
+
+
 def test_no_more_rounds_than_slots_are_at_work(fleet: Fleet) -> None:
     a = fleet.start("a", "--slots", "1", "--hold", IN_THE_AGENT)
     a.ask("submit", run="r1", host="a")

@@ -203,6 +203,7 @@ def main() -> None:
     parser.add_argument("--polling-s", type=float, default=0.02)
     parser.add_argument("--deaf", action="store_true")
     parser.add_argument("--follow", action="store_true")
+    parser.add_argument("--heralds", action="store_true", help="say that a round is due, and begin nothing")
     told = parser.parse_args()
     sys.addaudithook(tell_connections)
     stopping = threading.Event()
@@ -225,6 +226,7 @@ def main() -> None:
         stopping=stopping,
         # The toy's brief names the host that is to work on it.
         choose_host=lambda wanted: wanted.brief,
+        due=(lambda one: say(event="due", run=one.run_id, number=one.number)) if told.heralds else None,
         polling_s=told.polling_s,
         protocol=told.protocol,
     )
