@@ -2,100 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import os
-import pickle
-import shutil
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
-from typing import Any
-
-import pytest
-
-from runner.adapters.dbos_json import JsonOnly, RecordedFault
-from tests.fakes.rounds_host import HostProcess
-
-ALL_STEPS = ["prepare", "run_agent", "collect", "save_work", "close"]
-FROM_THE_AGENT = ALL_STEPS[1:]
-IN_THE_AGENT = "r1:run_agent"
-
-
-class Fleet:
-    """The hosts of one test, on one database."""
-
-    def __init__(self, database: Path, url: str | None = None) -> None:
-        self.database = database
-        self.url = url or f"sqlite:///{database}"
-        self._all: list[HostProcess] = []
-
-    def start(self, host: str, *options: str) -> HostProcess:
-        process = HostProcess(self.url, host, *options)
-        self._all.append(process)
-        process.heard(event="launched")
-        return process
-
-    def end(self) -> None:
-        for process in self._all:
-            if not process.gone:
-                process.leave()
-
-    def network(self) -> list[dict[str, Any]]:
-        return [said for process in self._all for said in process.told("network")]
-
-
-def sql(fleet: Fleet, statement: str, *values: str) -> list[Any]:
-    """One statement on the engine's database, from outside."""
-    with closing(sqlite3.connect(fleet.database, timeout=30.0, isolation_level=None)) as connection:
-        return connection.execute(statement, values).fetchall()
-
-
-@pytest.fixture(scope="module")
-def seasoned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database on which both hosts have been: a queue's very first start costs a second."""
-    hosts = Fleet(tmp_path_factory.mktemp("seasoned") / "engine.db")
-    hosts.start("a")
-    hosts.start("b")
-    hosts.end()
-    sql(hosts, "pragma wal_checkpoint(truncate)")
-    return hosts.database
-
-
-@pytest.fixture
-def fleet(tmp_path: Path, seasoned: Path) -> Iterator[Fleet]:
-    hosts = Fleet(tmp_path / "engine.db")
-    shutil.copy(seasoned, hosts.database)
-    try:
-        yield hosts
-    finally:
-        hosts.end()
-    assert hosts.network() == []
-
-
-def run_through(host: HostProcess, run: str, at: str, number: int = 1) -> None:
-    """Have a whole round done, which shows that the host takes work."""
-    host.ask("submit", run=run, host=at, number=number)
-    host.heard(event="ended", run=run, number=number, step="close")
-
-
-def until(host: HostProcess, run: str, state: str) -> None:
-    """A round that has done its last step is on record as done a moment later."""
-    for _ in range(2000):
-        if host.ask("state", run=run) == state:
-            return
-    raise AssertionError(f"{run} never came to be {state}")
-
-
-def killed_in_the_agent(fleet: Fleet, *options: str) -> HostProcess:
-    """A host that was killed in the middle of r1's second step."""
-    host = fleet.start("a", "--hold", IN_THE_AGENT, *options)
-    host.ask("submit", run="r1", host="a")
-    host.heard(event="begun", run="r1", step="run_agent")
-    host.kill()
-    assert host.steps("r1") == ["prepare", "run_agent"]
-    return host
+from tests.contract.rounds_rig import (
+    ALL_STEPS,
+    FROM_THE_AGENT,
+    IN_THE_AGENT,
+    Fleet,
+    killed_in_the_agent,
+    run_through,
+    sql,
+    until,
+)
 
 
 def test_a_round_runs_each_step_once_and_is_done(fleet: Fleet) -> None:
@@ -416,68 +332,6 @@ def test_a_fact_that_cannot_be_written_leaves_the_round_in_flight(fleet: Fleet) 
     again.heard(event="ended", run="r1", step="close")
     assert again.steps("r1") == FROM_THE_AGENT
     assert a.told("fault") == []
-
-
-def test_a_new_database_is_in_wal_mode(tmp_path: Path) -> None:
-    hosts = Fleet(tmp_path / "new" / "engine.db")
-    run_through(hosts.start("a"), "r1", "a")
-    hosts.end()
-    assert sql(hosts, "pragma journal_mode") == [("wal",)]
-
-
-def test_the_database_holds_json_only(fleet: Fleet) -> None:
-    a = fleet.start("a", "--broken", IN_THE_AGENT)
-    a.ask("submit", run="r1", host="a")
-    a.heard(event="fault", run="r1")
-    run_through(a, "r2", "a")
-    a.leave()
-    inputs = sql(fleet, "select inputs from workflow_input")
-    outputs = sql(fleet, "select output from workflow_output union all select error from workflow_output")
-    facts = sql(fleet, "select output from operation_outputs union all select error from operation_outputs")
-    assert len(inputs) == 4
-    values = [json.loads(value) for (value,) in inputs + outputs + facts if value is not None]
-    assert {"kind": "prepared", "base_sha": "b" * 40, "rejudged": None, "unjudged": False} in values
-    assert any("r1:run_agent is broken" in json.dumps(value) for value in values)
-    marks = sql(fleet, "select serialization from workflow_status union select serialization from operation_outputs")
-    assert {mark for (mark,) in marks} <= {"json", None}
-
-
-class Bomb:
-    """Makes a directory when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return os.mkdir, (str(self._path),)
-
-
-def test_a_row_marked_as_a_pickle_is_not_unpickled(fleet: Fleet, tmp_path: Path) -> None:
-    crater = tmp_path / "crater"
-    killed_in_the_agent(fleet)
-    bomb = base64.b64encode(pickle.dumps(Bomb(crater))).decode()
-    sql(fleet, "update workflow_input set inputs = ? where workflow_uuid = 'round:r1:1'", bomb)
-    sql(fleet, "update workflow_status set serialization = 'py_pickle' where workflow_uuid = 'round:r1:1'")
-    # With one slot the tampered round, being older, is read before the next one can be done.
-    again = fleet.start("a", "--slots", "1")
-    run_through(again, "r2", "a")
-    assert not crater.exists()
-    until(again, "r1", "failed")
-
-
-def test_what_is_not_json_is_not_written() -> None:
-    with pytest.raises(TypeError):
-        JsonOnly().serialize({"a": object()})
-
-
-def test_a_fault_that_was_written_down_can_be_raised_again() -> None:
-    written = JsonOnly().serialize(ValueError("no such branch"))
-    with pytest.raises(RecordedFault, match="no such branch"):
-        raise JsonOnly().deserialize(written)
-
-
-def test_a_long_fault_is_cut() -> None:
-    assert len(JsonOnly().serialize(ValueError("x" * 1_000_000))) < 3000
 
 
 def test_a_round_that_is_submitted_does_not_wait_for_the_next_poll(fleet: Fleet) -> None:

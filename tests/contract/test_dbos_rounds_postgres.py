@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.test_dbos_rounds import (
+from tests.contract.rounds_rig import (
     ALL_STEPS,
     FROM_THE_AGENT,
     Fleet,
