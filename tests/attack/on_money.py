@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Final
@@ -21,13 +22,14 @@ from runner.facts import AgentEnded, Close, Prepared
 from runner.facts import Outcome as RoundOutcome
 from runner.gateway.exchange import Exchange
 from runner.gateway.metering import Meter
-from runner.model import Bounds, Ending, RoundInput, Tier
+from runner.model import Ending, Tier
 from runner.spending import Asking, Barrier, Reserved
 from runner.transcript import Result, Transcript
 from tests.attack.case import Case, Chapter, Defence, Outcome, Stopped, Through
 from tests.attack.ground import Ground
 from tests.attack.money_world import PATIENCE_S, SSE, gateway_world, question
 from tests.attack.taking_out import answering, out
+from tests.fakes.a_round import INPUT
 from tests.fakes.upstream import AnsweringUpstream, HeldUpstream, event
 
 _START: Final = event({"type": "message_start", "message": {"model": "claude-x", "usage": {"input_tokens": 40}}})
@@ -36,17 +38,7 @@ _TIERS: Final = tuple(
     Tier(name=name, model=name, effort="medium", max_turns=9, max_micro_usd=1, wall_s=9, idle_s=9)
     for name in ("sonnet", "opus")
 )
-_ROUND: Final = RoundInput(
-    run_id="r1",
-    number=1,
-    repo="widgets",
-    issue=1,
-    brief="Mend it.",
-    base_branch="main",
-    branch="b",
-    ladder=_TIERS,
-    bounds=Bounds(),
-)
+_ROUND: Final = replace(INPUT, run_id="r1", ladder=_TIERS)
 
 
 def _promised_twice(first: str, second: str, ground: Ground, *, other_daemon: bool = False) -> Outcome:

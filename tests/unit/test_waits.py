@@ -9,26 +9,16 @@ from typing import Any
 import pytest
 
 from runner.errors import RecordsFault
-from runner.model import Bounds, Phase, RoundInput
+from runner.model import Phase, RoundInput
 from runner.records import RunChange, RunRecord
 from runner.rounds import RoundState
 from runner.waits import SPARE_S, PatientRounds
+from tests.fakes.a_round import INPUT
 from tests.fakes.clocks import DAY_S, HandClock
 from tests.fakes.moments import FakeMoments
-from tests.story.house import LADDER
 
 RUN = "widgets-1-aaaaaa"
-ROUND = RoundInput(
-    run_id=RUN,
-    number=2,
-    repo="widgets",
-    issue=1,
-    brief="Mend it.",
-    base_branch="main",
-    branch="ashigaru/1",
-    ladder=LADDER,
-    bounds=Bounds(),
-)
+ROUND = replace(INPUT, run_id=RUN, number=2)
 
 
 @dataclass(kw_only=True)
