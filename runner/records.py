@@ -18,6 +18,7 @@ from runner.fair_queue import Priority
 from runner.model import Check, Phase, ReviewedHead, RoundInput
 from runner.remarks import TakenUp
 from runner.transcript import Event, Kinds, Transcript
+from runner.watched import WatchBook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +189,7 @@ class Notice:
     at: float
 
 
-class Records(CancelBook, Protocol):
+class Records(CancelBook, WatchBook, Protocol):
     """The daemon's memory. Every method is one transaction. Raises RecordsFault."""
 
     def one_look(self) -> AbstractContextManager[None]:
@@ -276,9 +277,6 @@ class Records(CancelBook, Protocol):
 
     def checks(self, run_id: str) -> tuple[Check, ...]:
         """The checks as last seen."""
-
-    def watched(self, limit: int) -> list[RunRecord]:
-        """Runs whose pull request or pipeline is still to be followed, the longest untouched first."""
 
     def merge_begun(self, run_id: str) -> ReviewedHead | None:
         """What the last merge that was begun for the run was of, by its receipt; None: none was begun."""

@@ -12,13 +12,13 @@ from typing import Final
 from runner.errors import RecordsFault, RunnerError, Unavailable
 from runner.model import Phase
 from runner.ports import Clock
-from runner.records import Records, RunRecord
+from runner.watched import WatchBook, Watched
 
 _LOG: Final = logging.getLogger(__name__)
 _MOST: Final = 1000
 _AT_ONCE: Final = 4
 _SELDOM: Final = 30
-_LOOK_S: Final = 1.0
+_READ_S: Final = 1.0
 _GROWTH: Final = 1.5
 
 
@@ -32,12 +32,16 @@ class Watch:
     """A thread that has `look` called for each run in its time, a few at once. Nothing that a look raises ends it.
 
     every_s: how often a run is looked at whose checks are running; one that waits for a person is looked at less and
-    less often, down to every thirty such times. A nudge has all runs of a repository looked at now.
+    less often, down to every thirty such times. A nudge has all runs of a repository looked at now. read_s: how often
+    it is read which runs there are, however many looks end meanwhile.
     """
 
-    def __init__(self, records: Records, look: Callable[[str], bool], clock: Clock, *, every_s: float) -> None:
+    def __init__(
+        self, records: WatchBook, look: Callable[[str], bool], clock: Clock, *, every_s: float, read_s: float = _READ_S
+    ) -> None:
         """Take the parts; starts nothing."""
         self._records = records
+        self._read_s = min(every_s, read_s)
         self._look = look
         self._clock = clock
         self._every_s = every_s
@@ -46,6 +50,7 @@ class Watch:
         self._busy: set[str] = set()
         self._nudged: set[str] = set()
         self._again: set[str] = set()
+        self._woken = False
         self._stopping = False
         self._pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="follow")
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -60,36 +65,39 @@ class Watch:
             if len(self._nudged) < _MOST:
                 # However whoever nudges spells it: forges do not tell names apart by case.
                 self._nudged.add(repo.lower())
-            self._changed.notify_all()
+            self._wake()
 
     def close(self, deadline_s: float) -> None:
         """Stop looking; a look under way is left to end by itself, and done again at the next start."""
         with self._changed:
             self._stopping = True
-            self._changed.notify_all()
+            self._wake()
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._thread.ident is not None:
             self._thread.join(deadline_s)
 
     # --- inside ---
 
+    def _wake(self) -> None:
+        self._woken = True
+        self._changed.notify_all()
+
     def _run(self) -> None:
         while True:
             with self._changed:
                 if self._stopping:
                     return
-                nudged, self._nudged = self._nudged, set()
+                self._woken, nudged, self._nudged = False, self._nudged, set()
             try:
                 self._round(nudged)
             except RecordsFault:
                 _LOG.exception("the runs to follow could not be read; trying again")
                 with self._changed:
                     self._nudged |= nudged
-                    self._changed.wait(timeout=_LOOK_S)
+                    self._changed.wait_for(lambda: self._stopping, timeout=self._read_s)
                 continue
             with self._changed:
-                if not self._stopping and not self._nudged:
-                    self._changed.wait(timeout=min(self._every_s, _LOOK_S))
+                self._changed.wait_for(lambda: self._woken, timeout=self._read_s)
 
     def _round(self, nudged: set[str]) -> None:
         now = self._clock.monotonic()
@@ -110,7 +118,7 @@ class Watch:
             for run in ready:
                 self._pool.submit(self._one, run)
 
-    def _one(self, run: RunRecord) -> None:
+    def _one(self, run: Watched) -> None:
         before = self._due.get(run.run_id, _Due(at=0.0, every=self._every_s))
         every, pause = self._every_s, None
         try:
@@ -129,7 +137,9 @@ class Watch:
         finally:
             with self._changed:
                 self._busy.discard(run.run_id)
-                pause = 0.0 if run.run_id in self._again else every if pause is None else pause
-                self._again.discard(run.run_id)
+                pause = every if pause is None else pause
+                if run.run_id in self._again:
+                    self._again.discard(run.run_id)
+                    pause = 0.0
+                    self._wake()
                 self._due[run.run_id] = _Due(at=self._clock.monotonic() + pause, every=every)
-                self._changed.notify_all()

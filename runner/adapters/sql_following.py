@@ -10,18 +10,26 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from runner.adapters import sql_statements
-from runner.adapters.sql_rows import check_of, notice_of, run_of, taken_up_of
+from runner.adapters.sql_rows import check_of, notice_of, taken_up_of
 from runner.adapters.sql_schema import checks, notices, receipts, remarks, runs
 from runner.adapters.sql_turns import SqlBook, one_look
 from runner.ci import AWAITED
-from runner.model import DONE_PHASES, REVIEW_PHASES, Check, ReviewedHead
+from runner.model import DONE_PHASES, REVIEW_PHASES, Check, Phase, ReviewedHead
 from runner.receipts import Kind, Stage
-from runner.records import Notice, NoticeKind, RunRecord
+from runner.records import Notice, NoticeKind
 from runner.remarks import TakenUp
+from runner.watched import Watched
 
 _INTENTS = 100
 _IN_REVIEW = runs.c.phase.in_(sorted(REVIEW_PHASES))
 _IN_PIPELINE = sa.and_(runs.c.phase.in_(sorted(DONE_PHASES)), runs.c.pipeline.in_(sorted(AWAITED)))
+
+_WATCHED = (
+    sa.select(runs.c.run_id, runs.c.repo, runs.c.phase)
+    .where(sa.or_(_IN_REVIEW, _IN_PIPELINE))
+    .order_by(runs.c.updated_at)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
 
 
 class SqlFollowing(SqlBook):
@@ -75,11 +83,11 @@ class SqlFollowing(SqlBook):
         with self._reading() as db:
             return tuple(check_of(row) for row in db.execute(sql_statements.CHECKS, {"run": run_id}).mappings())
 
-    def watched(self, limit: int) -> list[RunRecord]:
+    def watched(self, limit: int) -> list[Watched]:
         """See `Records.watched`."""
-        query = sa.select(runs).where(sa.or_(_IN_REVIEW, _IN_PIPELINE)).order_by(runs.c.updated_at).limit(limit)
         with self._reading() as db:
-            return [run_of(row) for row in db.execute(query).mappings()]
+            told = db.execute(_WATCHED, {"most": limit})
+            return [Watched(run_id=run_id, repo=repo, phase=Phase(phase)) for run_id, repo, phase in told]
 
     def notify(self, run_id: str, key: str, kind: NoticeKind, text: str, at: float) -> bool:
         """See `Records.notify`."""

@@ -10,34 +10,24 @@ from dataclasses import dataclass, field, replace
 from runner.adapters.system_clock import SystemClock
 from runner.errors import ForgeDown, NotPossible, RecordsFault
 from runner.model import Phase
-from runner.records import RunRecord
 from runner.watch import Watch
+from runner.watched import Watched
 
-RUN = RunRecord(
-    run_id="w-1-a",
-    repo="w",
-    issue=1,
-    brief="b",
-    model=None,
-    phase=Phase.AWAITING_REVIEW,
-    base_branch="main",
-    branch="b",
-    created_at=0.0,
-    updated_at=0.0,
-    start_tier=0,
-)
+RUN = Watched(run_id="w-1-a", repo="w", phase=Phase.AWAITING_REVIEW)
 WAIT_S = 10.0
 SELDOM_S = 3600.0
 
 
 @dataclass
-class Watched:
-    """Records of which only the watched runs are asked."""
+class Book:
+    """Says which runs are watched; counts how often it was read."""
 
-    runs: list[RunRecord]
+    runs: list[Watched]
     broken: int = 0
+    reads: int = 0
 
-    def watched(self, limit: int) -> list[RunRecord]:
+    def watched(self, limit: int) -> list[Watched]:
+        self.reads += 1
         if self.broken:
             self.broken -= 1
             raise RecordsFault("The records database did not take part; check its disk.")
@@ -66,8 +56,8 @@ class Looks:
 
 
 @contextmanager
-def watching(records: Watched, looks: Looks, every_s: float) -> Iterator[Watch]:
-    watch = Watch(records, looks, SystemClock(), every_s=every_s)  # type: ignore[arg-type]
+def watching(book: Book, looks: Looks, every_s: float, read_s: float = 1.0) -> Iterator[Watch]:
+    watch = Watch(book, looks, SystemClock(), every_s=every_s, read_s=read_s)
     watch.start()
     try:
         yield watch
@@ -78,7 +68,7 @@ def watching(records: Watched, looks: Looks, every_s: float) -> Iterator[Watch]:
 def test_every_watched_run_is_looked_at_at_once_and_again_and_again() -> None:
     other = replace(RUN, run_id="w-2-b")
     looks = Looks()
-    with watching(Watched([RUN, other]), looks, 0.01):
+    with watching(Book([RUN, other]), looks, 0.01):
         seen = looks.until(6)
     assert set(seen) == {RUN.run_id, other.run_id}
 
@@ -86,7 +76,7 @@ def test_every_watched_run_is_looked_at_at_once_and_again_and_again() -> None:
 def test_a_nudge_looks_at_the_repositorys_runs_now_and_at_no_others() -> None:
     other = replace(RUN, run_id="v-2-b", repo="v")
     looks = Looks()
-    with watching(Watched([RUN, other]), looks, SELDOM_S) as watch:
+    with watching(Book([RUN, other]), looks, SELDOM_S) as watch:
         looks.until(2)
         watch.nudge("w")
         assert looks.until(3)[2] == RUN.run_id
@@ -94,7 +84,7 @@ def test_a_nudge_looks_at_the_repositorys_runs_now_and_at_no_others() -> None:
 
 def test_a_nudge_names_a_repository_in_whatever_letters() -> None:
     looks = Looks()
-    with watching(Watched([replace(RUN, repo="Acme/Widgets")]), looks, SELDOM_S) as watch:
+    with watching(Book([replace(RUN, repo="Acme/Widgets")]), looks, SELDOM_S) as watch:
         looks.until(1)
         watch.nudge("acme/WIDGETS")
         looks.until(2)
@@ -107,7 +97,7 @@ def test_a_run_is_looked_at_by_one_at_a_time() -> None:
         return run_id == RUN.run_id and slow.wait(WAIT_S)
 
     looks = Looks(does=does)
-    with watching(Watched([RUN, other]), looks, 0.001) as watch:
+    with watching(Book([RUN, other]), looks, 0.001) as watch:
         watch.nudge("w")
         seen = looks.until(6)
         slow.set()
@@ -124,11 +114,21 @@ def test_a_nudge_during_a_look_is_not_lost() -> None:
         return False
 
     looks = Looks(does=slowly)
-    with watching(Watched([RUN]), looks, 0.05) as watch:
+    with watching(Book([RUN]), looks, 0.05) as watch:
         assert begun.wait(WAIT_S)
         watch.nudge("w")
         go_on.set()
         looks.until(2)
+
+
+def test_looks_that_end_have_nothing_read_again_however_many_they_are() -> None:
+    first = replace(RUN, run_id="v-1-a", repo="v")
+    book, looks = Book([first, *(replace(RUN, run_id=f"w-{number}-a") for number in range(200))]), Looks()
+    with watching(book, looks, SELDOM_S, SELDOM_S) as watch:
+        looks.until(201)
+        watch.nudge("v")
+        looks.until(202)
+    assert book.reads == 2
 
 
 def test_nothing_that_a_look_raises_ends_the_watch() -> None:
@@ -140,7 +140,7 @@ def test_nothing_that_a_look_raises_ends_the_watch() -> None:
         return False
 
     looks = Looks(does=raises)
-    with watching(Watched([RUN]), looks, SELDOM_S) as watch:
+    with watching(Book([RUN]), looks, SELDOM_S) as watch:
         for count in range(1, 4):
             looks.until(count)
             watch.nudge("w")
@@ -149,13 +149,13 @@ def test_nothing_that_a_look_raises_ends_the_watch() -> None:
 
 def test_records_that_cannot_be_read_are_asked_again() -> None:
     looks = Looks()
-    with watching(Watched([RUN], broken=3), looks, 0.01):
+    with watching(Book([RUN], broken=3), looks, 0.01):
         looks.until(1)
 
 
 def test_a_run_that_waits_for_a_person_is_looked_at_less_and_less_often() -> None:
     looks = Looks()
-    watch = Watch(Watched([RUN]), looks, SystemClock(), every_s=10.0)  # type: ignore[arg-type]
+    watch = Watch(Book([RUN]), looks, SystemClock(), every_s=10.0)
     paces = []
     for _ in range(12):
         watch._one(RUN)
@@ -167,4 +167,4 @@ def test_a_run_that_waits_for_a_person_is_looked_at_less_and_less_often() -> Non
 
 
 def test_a_watch_that_never_started_closes() -> None:
-    Watch(Watched([]), Looks(), SystemClock(), every_s=1.0).close(0.1)  # type: ignore[arg-type]
+    Watch(Book([]), Looks(), SystemClock(), every_s=1.0).close(0.1)
