@@ -7,6 +7,9 @@ import os
 import shutil
 import stat
 from pathlib import Path
+from typing import IO, Final
+
+_PIECE: Final = 64 * 1024
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -34,7 +37,19 @@ def read_untrusted(path: Path, *, offset: int = 0, limit: int) -> bytes | None:
         return None
     with os.fdopen(descriptor, "rb") as handle:
         handle.seek(offset)
-        return handle.read(limit)
+        return read_at_most(handle, limit)
+
+
+def read_at_most(stream: IO[bytes], limit: int) -> bytes:
+    """What is left of the stream, of that at most `limit` bytes.
+
+    `stream.read(limit)` has all of `limit` allocated for whatever there is.
+    """
+    pieces: list[bytes] = []
+    while limit and (piece := stream.read(min(limit, _PIECE))):
+        pieces.append(piece)
+        limit -= len(piece)
+    return b"".join(pieces)
 
 
 def longer_than(path: Path, size: int) -> bool:

@@ -23,6 +23,7 @@ from git.exc import GitError
 
 from runner.adapters.git_process import GitTask, Running
 from runner.errors import CheckoutFault
+from runner.files import read_at_most
 from runner.model import Remote
 
 SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -106,7 +107,7 @@ class GitCommand:
         not expect, after the deadline, and on more than 256 MiB of output.
         """
         with self.streaming(task) as running:
-            out = running.stdout.read(MAX_OUTPUT + 1)
+            out = read_at_most(running.stdout, MAX_OUTPUT + 1)
             if len(out) > MAX_OUTPUT:
                 raise task.fault("the answer is larger than 256 MiB")
             status, said = running.finish()

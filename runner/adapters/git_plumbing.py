@@ -12,6 +12,7 @@ from typing import Final
 from runner.adapters.git_command import GitCommand, Reply, checked_oid
 from runner.adapters.git_process import GitTask
 from runner.errors import CheckoutFault
+from runner.files import read_at_most
 
 _NO: Final = frozenset({0, 1})
 _OID_LINE: Final = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64})\n")
@@ -205,7 +206,7 @@ class BareRepository:
             repository=self.place,
         )
         with self.git.streaming(task) as running:
-            out = running.stdout.read(max_bytes + 1)
+            out = read_at_most(running.stdout, max_bytes + 1)
             if len(out) <= max_bytes:
                 running.finish()
                 return out.decode("utf-8", "replace")

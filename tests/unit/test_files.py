@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from runner.files import read_untrusted, remove_tree, tail_untrusted, write_whole
+from runner.files import read_at_most, read_untrusted, remove_tree, tail_untrusted, write_whole
 
 
 def test_what_is_written_whole_replaces_what_was_there_and_leaves_no_draft(tmp_path: Path) -> None:
@@ -24,6 +26,24 @@ def test_a_plain_file_is_read_from_an_offset_and_never_past_the_limit(tmp_path: 
     assert read_untrusted(tmp_path / "f", offset=10, limit=3) == b""
     assert tail_untrusted(tmp_path / "f", limit=4) == b"6789"
     assert tail_untrusted(tmp_path / "f", limit=40) == b"0123456789"
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 200_000])
+def test_a_stream_is_read_up_to_its_limit(size: int) -> None:
+    whole = os.urandom(200_000)
+    assert read_at_most(io.BytesIO(whole), size) == whole[:size]
+    assert read_at_most(io.BytesIO(whole[:size]), 10**9) == whole[:size]
+
+
+def test_a_high_limit_costs_no_memory_that_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"little")
+    tracemalloc.start()
+    try:
+        assert read_untrusted(tmp_path / "f", limit=256 << 20) == b"little"
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1 << 20
 
 
 @pytest.mark.parametrize("kind", ["symlink", "fifo", "directory", "absent", "socket"])
