@@ -17,7 +17,7 @@ import uvicorn
 
 from mcp_ashigaru.daemon import Daemon, Parts, running
 from mcp_ashigaru.draining import Drain
-from mcp_ashigaru.memory import settled
+from mcp_ashigaru.memory import one_heap, settled
 from mcp_ashigaru.secrecy import Redacting, marked_of
 from mcp_ashigaru.server import build_server
 from mcp_ashigaru.settings import ConfigError, Settings
@@ -42,6 +42,7 @@ def serve(
     Waits where nothing can be written yet; raises ConfigError, RunnerError where it cannot start for another reason.
     Ends the process itself where a thread would hold it.
     """
+    one_heap()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Redacting("%(asctime)s %(levelname)s %(name)s %(message)s", marked_of(settings)))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])

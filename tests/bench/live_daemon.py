@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcp_ashigaru.daemon import Parts, running
-from mcp_ashigaru.memory import settled
+from mcp_ashigaru.memory import one_heap, settled
 from mcp_ashigaru.serving import web_server
 from mcp_ashigaru.settings import load_settings
 from runner.sandboxes import Role, SandboxSpec
@@ -50,6 +50,7 @@ def _agents(state: Path) -> Behaviour:
 
 def main() -> None:
     """Serve until SIGTERM."""
+    one_heap()
     state, port, slots = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     agent = _agents(state)
 
