@@ -8,8 +8,6 @@ from typing import Final
 
 # Python's own threshold is of the size of one request here, so that one in ten is held up by a collection.
 _YOUNG: Final = 10_000
-# What outlived one collection is looked at after so many more; Python's own ten let it grow to a third of all there is.
-_ONCE_OLDER: Final = 3
 _M_ARENA_MAX: Final = -8
 """mallopt(3), as glibc numbers it."""
 
@@ -32,4 +30,4 @@ def settled() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_YOUNG, _ONCE_OLDER)
+    gc.set_threshold(_YOUNG)

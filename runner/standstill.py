@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from runner.errors import RecordsDown, RecordsFault
-from runner.facts import Fact, Step
+from runner.facts import Fact, Step, Trouble
 from runner.model import RoundInput
 from runner.rounds import Interrupted
 
@@ -65,15 +65,20 @@ def standing(
     """The same, which does a step again that could not be written down, when it can be.
 
     However long that takes: such a step has no outcome, and no other would have one either. Raises Interrupted when
-    the daemon leaves meanwhile.
+    the daemon leaves meanwhile; also where a step fails by then, for what it needed may be leaving too: the built-in
+    forge, podman, the host's network. Nobody should wait for that after the next start.
     """
 
     def carried(round_input: RoundInput, step: Step) -> Fact:
         while True:
             try:
-                return carry_out(round_input, step)
+                fact = carry_out(round_input, step)
             except RecordsDown as exc:
                 standstill.begin(str(exc))
+            else:
+                if isinstance(fact, Trouble) and stopping.is_set():
+                    raise Interrupted
+                return fact
             while not standstill.wait_for(begun=False, timeout_s=_LOOK_S):
                 if stopping.is_set():
                     raise Interrupted

@@ -26,7 +26,7 @@ from tests.story.scenes import FILES
 LIVE: Final = 100
 QUEUED: Final = 5_000
 RUNS: Final = 1_000
-_WARM: Final = 200
+_WARM: Final = 400
 _REPOS: Final = 10
 _AT_ONCE: Final = 8
 _LOOK_S: Final = 20.0

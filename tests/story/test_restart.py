@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from runner.adapters.sql_engine import open_engine
 from runner.adapters.sql_records import SqlRecords
-from runner.facts import Close, Publish
+from runner.facts import Close, Fact, Prepare, Publish, Step, Trouble
+from runner.model import RoundInput
 from runner.sandboxes import Role
 from tests.fakes.behaviours import exits
 from tests.story.house import House, git
@@ -56,6 +58,30 @@ def events_of(state: Path, run_id: str) -> list[str]:
         return [f"{event.attempt} {event.summary}" for event in SqlRecords(engine).events(run_id, limit=100)]
     finally:
         engine.dispose()
+
+
+def test_what_fails_while_the_daemon_leaves_is_nothing_to_wait_for_after_its_return(
+    state: Path, source: Path
+) -> None:
+    house = house_of(state, {1: writes(RIGHT)}, passes_when(RIGHT))
+    failed, leaving = threading.Event(), [threading.Event()]
+
+    def fails_as_it_leaves(_number: RoundInput, step: Step, fact: Fact) -> None:
+        house.containers.down = house.containers.down or isinstance(step, Prepare)
+        if isinstance(fact, Trouble):
+            leaving[0].set()
+            failed.set()
+
+    house.witness = fails_as_it_leaves
+    with house.daemon() as foreman:
+        foreman.daemon.forge.add(str(source), "widgets")
+        leaving[0] = foreman.daemon.stopping
+        run_id = foreman.work()
+        assert failed.wait(20)
+    house.witness, house.containers.down = None, False
+    with house.daemon() as foreman:
+        assert foreman.at_rest(run_id)["phase"] == "awaiting_review"
+    assert once_each(house)
 
 
 def test_an_agent_under_way_is_adopted_and_its_events_are_read_once(state: Path, source: Path) -> None:

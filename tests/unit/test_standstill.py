@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from runner.errors import RecordsDown, RecordsFault
-from runner.facts import CancelSeen, Fact, Prepare, Step
+from runner.facts import CancelSeen, Collect, Fact, Prepare, Step, Trouble
 from runner.model import RoundInput
 from runner.rounds import Interrupted
 from runner.standstill import Standstill, mending, standing
@@ -48,6 +48,17 @@ def test_a_daemon_that_leaves_does_not_wait_for_its_disk() -> None:
 
     with pytest.raises(Interrupted):
         standing(carry_out, Standstill(), stopping)(INPUT, Prepare())
+
+
+def test_what_fails_while_the_daemon_leaves_has_no_outcome_and_what_succeeds_has() -> None:
+    stopping = threading.Event()
+    facts: list[Fact] = [Trouble(detail="The forge is gone.", retry_after_s=60.0), CancelSeen()]
+    carried = standing(lambda _round, step: facts[isinstance(step, Collect)], Standstill(), stopping)
+    assert carried(INPUT, Prepare()) == facts[0]
+    stopping.set()
+    with pytest.raises(Interrupted):
+        carried(INPUT, Prepare())
+    assert carried(INPUT, Collect(attempt=1, tier=0)) == facts[1]
 
 
 @pytest.mark.parametrize(
