@@ -60,9 +60,7 @@ def events_of(state: Path, run_id: str) -> list[str]:
         engine.dispose()
 
 
-def test_what_fails_while_the_daemon_leaves_is_nothing_to_wait_for_after_its_return(
-    state: Path, source: Path
-) -> None:
+def test_what_fails_while_the_daemon_leaves_is_nothing_to_wait_for_after_its_return(state: Path, source: Path) -> None:
     house = house_of(state, {1: writes(RIGHT)}, passes_when(RIGHT))
     failed, leaving = threading.Event(), [threading.Event()]
 
