@@ -15,6 +15,7 @@ from runner.retention import Kind, Thing
 
 _ANSWER_S: Final = 60.0
 _MOST: Final = 200
+_NO_TIME: Final = 1 << 63
 _NO_SUCH: Final = 1
 _IN_USE: Final = 2
 """podman-rmi(1): a container, or another image, stands on it."""
@@ -70,10 +71,12 @@ def unused(listed: str, kept: set[str]) -> Iterator[Thing]:
     for image in images if isinstance(images, list) else ():
         if not isinstance(image, dict) or not isinstance(image.get("Id"), str) or found >= _MOST:
             continue
-        names = [name for name in image.get("Names") or () if isinstance(name, str)]
-        created, size = image.get("Created"), image.get("Size")
-        if not isinstance(created, int) or not isinstance(size, int):
+        named, created, size = image.get("Names") or [], image.get("Created"), image.get("Size")
+        if not isinstance(named, list) or not isinstance(created, int) or not isinstance(size, int):
             continue
+        if not 0 <= created < _NO_TIME:
+            continue
+        names = [name for name in named if isinstance(name, str)]
         ours = [name for name in names if name.startswith(f"{REPOSITORY}/") and name not in kept]
         if names and len(ours) < len(names):
             # It has a name that stays, so nothing would be won.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runner.errors import EngineDown
@@ -51,6 +51,8 @@ def test_what_has_no_name_and_old_names_of_ours_go() -> None:
         max_leaves=8,
     )
 )
+@example([{"Id": "a", "Names": 1, "Created": 1, "Size": 1}])
+@example([{"Id": "a", "Names": None, "Created": 10**400, "Size": 1}])
 def test_whatever_podman_says_is_read_without_a_fault(said: object) -> None:
     assert all(one.kind is Kind.IMAGE for one in unused(json.dumps(said), KEPT))
     assert list(unused("no json", KEPT)) == []
