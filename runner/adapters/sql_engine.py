@@ -23,7 +23,8 @@ from runner.errors import NotPossible
 _CANNOT_OPEN: Final = "The records database cannot be opened; check its URL, its disk and its rights."
 _UPGRADING: Final = 0x41736869_0001
 # What is opened beyond the first is closed after each use, which costs more than most of what it is used for.
-_POOL: Final = {"pool_size": 16, "max_overflow": 64}
+# The one that was used last is used next, so that few become warm.
+_POOL: Final = {"pool_size": 16, "max_overflow": 64, "pool_use_lifo": True}
 # Of each connection: the system has the file in memory anyway, once for all of them.
 _CACHE_KIB: Final = 256
 _CACHE_PAGES: Final = 64  # of 4 KiB
@@ -41,8 +42,6 @@ def open_engine(url: str) -> Engine:
     engine = sa.create_engine(
         parsed,
         connect_args={"timeout": 30, "check_same_thread": False, "cached_statements": _STATEMENTS},
-        # The fewest that suffice are the ones used, and kept warm.
-        pool_use_lifo=True,
         execution_options={TURNS: Turns()},
         # One without a file has one connection.
         **(_POOL if parsed.database else {}),

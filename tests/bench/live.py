@@ -62,7 +62,7 @@ class Told:
 
 
 def measure(scratch: Path, *, live: int = LIVE, queued: int = QUEUED, runs: int = RUNS) -> Told:
-    """Measure it all; some eleven minutes."""
+    """Measure it all; some twelve minutes."""
     with _house(scratch / "l", slots=live) as house:
         (house.state / "hold").touch()
         first = asyncio.run(_dispatch(house, range(1)))[0]
