@@ -21,6 +21,9 @@ from runner.sandbox import LABEL_HOST, LABEL_RUN
 
 _LOG: Final = logging.getLogger(__name__)
 MAX_WAITS: Final = 40
+_CARRIED_ON: Final = WORKING_PHASES - {Phase.QUEUED}
+_MOST_AT_WORK: Final = 1000
+"""Read at once; of what is beyond, each run is read by itself."""
 _DEFAULT_RETRY_S: Final = 60.0
 _PHASES: Final = {
     Outcome.PUBLISHED: Phase.CI,
@@ -58,9 +61,14 @@ class Closing:
         One of a run that is not on record goes too, if its label says that this very daemon made it.
         """
         try:
-            for found in self.containers.listing():
+            listed = self.containers.listing()
+            # Read after they were listed: a sandbox is made by what is at work already.
+            at_work = {run.run_id for run in self.records.runs(phases=_CARRIED_ON, limit=_MOST_AT_WORK)}
+            for found in listed:
                 labels = dict(found.labels)
-                run = self.records.run(labels.get(LABEL_RUN, ""))
+                if (run_id := labels.get(LABEL_RUN, "")) in at_work:
+                    continue
+                run = self.records.run(run_id)
                 if labels.get(LABEL_HOST) == self.host if run is None else run.phase not in WORKING_PHASES:
                     self.containers.remove(found.name)
         except (Unavailable, SandboxFault):

@@ -18,7 +18,7 @@ from runner.fair_queue import free_slots, line
 from runner.model import WORKING_PHASES, Phase, RoundInput
 from runner.ports import Clock
 from runner.records import Records, RunRecord
-from runner.rounds import Carrier, RoundState
+from runner.rounds import Carrier, RoundKey, RoundState
 from runner.slots import SlotBook
 
 _LOG: Final = logging.getLogger(__name__)
@@ -88,12 +88,13 @@ class Pool:
 
     def state(self, run_id: str, number: int) -> RoundState:
         """See `Rounds.state`: one that is in the line is queued, though the engine knows nothing of it."""
-        known = self._engine.state(run_id, number)
-        if known is not RoundState.ABSENT:
-            return known
-        run = self._records.run(run_id)
-        waits = run is not None and run.phase is Phase.QUEUED and run.round == number
-        return RoundState.QUEUED if waits and self._records.round_input(run_id, number) else RoundState.ABSENT
+        return self.states([(run_id, number)])[run_id, number]
+
+    def states(self, rounds: Sequence[RoundKey]) -> dict[RoundKey, RoundState]:
+        """See `Rounds.states`."""
+        known = self._engine.states(rounds)
+        absent = [one for one, state in known.items() if state is RoundState.ABSENT]
+        return known | {one: RoundState.QUEUED for one in absent if self._waits(*one)}
 
     def hold(self) -> None:
         """See `Rounds.hold`; no slot is given out any more."""
@@ -134,8 +135,10 @@ class Pool:
 
         Raises RecordsFault.
         """
-        for one in self._book.held():
-            match self._engine.state(one.run_id, one.number):
+        held = self._book.held()
+        states = self._engine.states([(one.run_id, one.number) for one in held])
+        for one in held:
+            match states[one.run_id, one.number]:
                 case RoundState.DONE | RoundState.FAILED:
                     self._book.leave(one.run_id, one.number, self._clock.now())
                 case RoundState.ABSENT:
@@ -152,8 +155,12 @@ class Pool:
             _LOG.warning("a round that is due is left for the sweep", exc_info=True, extra={"run": round_input.run_id})
 
     def unsaved(self) -> list[str]:
-        """Queued runs whose round is not remembered. Raises RecordsFault."""
+        """See `SlotBook.unsaved`. Raises RecordsFault."""
         return self._book.unsaved(_MOST_QUEUED)
+
+    def holders(self) -> set[str]:
+        """The runs that have a slot of this host. Raises RecordsFault."""
+        return {one.run_id for one in self._book.held()}
 
     def give_to(self, run: RunRecord) -> None:
         """The run, at work before there were slots, has one too, past the last where all are held."""
@@ -186,6 +193,12 @@ class Pool:
         return {run.run_id: seen.get(run.run_id, PoolSeen()) for run in runs}
 
     # --- inner ---
+
+    def _waits(self, run_id: str, number: int) -> bool:
+        run = self._records.run(run_id)
+        if run is None or (run.phase, run.round) != (Phase.QUEUED, number):
+            return False
+        return self._records.round_input(run_id, number) is not None
 
     def _begin(self, run_id: str, number: int) -> None:
         round_input = self._records.round_input(run_id, number)

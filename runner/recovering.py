@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 from runner.closing import Closing
 from runner.model import LIVE_PHASES, WORKING_PHASES, Bounds, Phase, RoundInput, Tier
@@ -50,10 +50,17 @@ class Recovery:
 
     def look(self) -> None:
         """Nothing is at work that nobody carries on, and no sandbox is left of what has ended. Raises RecordsFault."""
-        for run_id in self.pool.unsaved():
+        unsaved = set(self.pool.unsaved())
+        for run_id in unsaved:
             self._first(run_id)
-        for run in self.records.runs(phases=WORKING_PHASES - {Phase.QUEUED}, limit=_MOST_AT_WORK):
-            self._compare(run)
+        # Asked of all at once, and most need nothing: a question about each would hold up whoever calls meanwhile.
+        runs = self.records.runs(phases=WORKING_PHASES - {Phase.QUEUED}, limit=_MOST_AT_WORK)
+        states = self.pool.states([(run.run_id, run.round) for run in runs])
+        holders, now = self.pool.holders(), self.clock.now()
+        for run in runs:
+            state = states[run.run_id, run.round]
+            if run.run_id in unsaved or not _in_order(run, state, now, has_slot=run.run_id in holders):
+                self._compare(run, state)
         self.pool.settle()
         self.closing.sweep()
 
@@ -75,37 +82,54 @@ class Recovery:
         self.records.save_round(first, self.clock.now())
         self.pool.submit(first)
 
-    def _compare(self, seen: RunRecord) -> None:
-        state = self.pool.state(seen.run_id, seen.round)
+    def _compare(self, seen: RunRecord, state: RoundState) -> None:
         # Read after the engine was asked: whoever ends a round writes the record first.
         run = self.records.run(seen.run_id)
         if run is None or run.round != seen.round or run.phase not in WORKING_PHASES - {Phase.QUEUED}:
             return
         if self.held(run):
             return
-        due_s = 0.0 if run.retry_at is None else run.retry_at - self.clock.now()
         known = self.records.round_input(run.run_id, run.round)
         if known is None:
             known = first_round(run, self.ladder, self.bounds)
             self.records.save_round(known, self.clock.now())
+        now = self.clock.now()
+        if _in_order(run, state, now, has_slot=False):
+            return
         match state:
             case RoundState.ABSENT:
                 _LOG.info("a round that the engine does not know is enqueued", extra={"run": run.run_id})
-                self.pool.submit(known, delay_s=max(0.0, due_s))
+                self.pool.submit(known, delay_s=max(0.0, _due_s(run, now)))
             case RoundState.FAILED:
                 self.faulted(known, "it failed, and nobody got to say so")
             case RoundState.DONE:
                 _LOG.error("a run is at work on record, and its round is over", extra={"run": run.run_id})
                 self._give_up(run.run_id, _LOST)
-            case RoundState.QUEUED if run.phase is Phase.WAITING and due_s < -_OVERDUE_S:
+            case RoundState.QUEUED | RoundState.DELAYED:
                 # Its time came, and the records could not be told.
                 self.pool.submit(known)
-            case RoundState.RUNNING if run.phase is not Phase.WAITING:
+            case RoundState.RUNNING:
                 self.pool.give_to(run)
-            case RoundState.QUEUED | RoundState.DELAYED | RoundState.RUNNING:
-                pass
 
     def _give_up(self, run_id: str, reason: str) -> None:
         self.records.change(run_id, {"phase": Phase.ESCALATED, "reason": reason}, self.clock.now())
         self.closing.sweep()
         self.records.release(run_id)
+
+
+def _due_s(run: RunRecord, now: float) -> float:
+    return 0.0 if run.retry_at is None else run.retry_at - now
+
+
+def _in_order(run: RunRecord, state: RoundState, now: float, *, has_slot: bool) -> bool:
+    """Whether somebody carries the run on, when the engine says that of its round."""
+    match state:
+        case RoundState.RUNNING:
+            return has_slot or run.phase is Phase.WAITING
+        case RoundState.QUEUED:
+            return run.phase is not Phase.WAITING or _due_s(run, now) >= -_OVERDUE_S
+        case RoundState.DELAYED:
+            return True
+        case RoundState.DONE | RoundState.FAILED | RoundState.ABSENT:
+            return False
+    assert_never(state)

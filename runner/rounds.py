@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from runner.model import RoundInput
 
@@ -24,6 +25,10 @@ class RoundState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     ABSENT = "absent"
+
+
+RoundKey: TypeAlias = tuple[str, int]
+"""A round: the run's id and the round's number."""
 
 
 class Rounds(Protocol):
@@ -49,6 +54,9 @@ class Rounds(Protocol):
 
     def state(self, run_id: str, number: int) -> RoundState:
         """What is known of the round. FAILED: it died of a fault of ours."""
+
+    def states(self, rounds: Sequence[RoundKey]) -> dict[RoundKey, RoundState]:
+        """The same of each of these, for little more than of one."""
 
     def revive(self) -> None:
         """Have those rounds go on, from their next step, whose last one was done but could not be recorded."""

@@ -37,7 +37,7 @@ class SlotBook(Protocol):
         """The same for a round that is at work already."""
 
     def unsaved(self, limit: int) -> list[str]:
-        """Queued runs whose round is not remembered: their claim was the last thing done."""
+        """Runs at work whose round is not remembered; of one that is queued the claim was the last thing done."""
 
     def held(self, run_ids: Sequence[str] | None = None) -> list[Held]:
         """The slots of this host that are held, in order; `run_ids`: by these runs alone, at most 1000 of them."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -15,7 +16,7 @@ from runner.errors import RecordsFault
 from runner.model import Phase, RoundInput
 from runner.moments import Moment, before, passed_s
 from runner.records import Records
-from runner.rounds import Carrier, RoundState
+from runner.rounds import Carrier, RoundKey, RoundState
 from runner.timeline import Kept, MomentBook, Timeline
 
 _LOG: Final = logging.getLogger(__name__)
@@ -93,6 +94,10 @@ class PatientRounds:
     def state(self, run_id: str, number: int) -> RoundState:
         """See `Rounds.state`."""
         return self.rounds.state(run_id, number)
+
+    def states(self, rounds: Sequence[RoundKey]) -> dict[RoundKey, RoundState]:
+        """See `Rounds.states`."""
+        return self.rounds.states(rounds)
 
     def hold(self) -> None:
         """See `Rounds.hold`."""

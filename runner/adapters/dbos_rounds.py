@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -17,14 +17,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from runner.adapters.dbos_calls import DATABASE, outside, translated, workflow
 from runner.adapters.dbos_doorbell import Doorbells
 from runner.adapters.dbos_json import JsonOnly, refuse_pickle
-from runner.adapters.dbos_names import IN_FLIGHT, STATES, host_queue, intake_id, round_id
+from runner.adapters.dbos_names import IN_FLIGHT, host_queue, intake_id, round_id
+from runner.adapters.dbos_states import states_of
 from runner.adapters.sql_engine import write_ahead
 from runner.adapters.sql_faults import trouble
 from runner.errors import RecordsFault, UnknownRun
 from runner.facts import Close, Fact, Step
 from runner.facts_json import fact_from_json, fact_to_json, input_from_json, input_to_json
 from runner.model import ENGINE_PROTOCOL, RoundInput
-from runner.rounds import Interrupted, RoundState
+from runner.rounds import Interrupted, RoundKey, RoundState
 
 _LOG: Final = logging.getLogger(__name__)
 _INTAKE: Final = "intake"
@@ -151,16 +152,11 @@ class DbosRounds:
 
     def state(self, run_id: str, number: int) -> RoundState:
         """See `Rounds.state`."""
-        known = outside(lambda: DBOS.get_workflow_status(round_id(run_id, number)))
-        if known is None:
-            known = outside(lambda: DBOS.get_workflow_status(intake_id(run_id, number)))
-            if known is not None and known.status == "SUCCESS" and self._due is not None:
-                # It was said to be due, and whoever heard it has not begun it.
-                return RoundState.ABSENT
-            if known is not None and known.status in {"PENDING", "SUCCESS"}:
-                # It is being assigned to a host, or was between the two questions: it waits for a slot there.
-                return RoundState.QUEUED
-        return RoundState.ABSENT if known is None else STATES[known.status]
+        return self.states([(run_id, number)])[run_id, number]
+
+    def states(self, rounds: Sequence[RoundKey]) -> dict[RoundKey, RoundState]:
+        """See `Rounds.states`."""
+        return states_of(rounds, tells=self._due is not None)
 
     def revive(self) -> None:
         """See `Rounds.revive`."""

@@ -101,7 +101,7 @@ class SqlSlots(SqlBook):
         query = (
             sa.select(runs.c.run_id)
             .outerjoin(rounds, sa.and_(rounds.c.run_id == runs.c.run_id, rounds.c.number == runs.c.round))
-            .where(runs.c.phase == Phase.QUEUED, rounds.c.run_id.is_(None))
+            .where(runs.c.phase.in_(sorted(WORKING_PHASES)), rounds.c.run_id.is_(None))
             .limit(limit)
         )
         with self._reading() as db:

@@ -15,19 +15,10 @@ from hypothesis import strategies as st
 
 from gates.ecosystem import OUT, WORKSPACE, Gate
 from gates.node_project import LINKS, TREE, install_command
-from gates.plan import GatePlan, NoGate, plan, setup_script
+from gates.plan import GatePlan, NoGate, setup_script
+from tests.fakes.gate_plans import found
 
 LOCKED = {"package-lock.json": "{}", "yarn.lock": "# yarn lockfile v1\n", "pnpm-lock.yaml": "lockfileVersion: '9.0'\n"}
-
-
-def found(files: Mapping[str, str | bytes]) -> GatePlan | NoGate:
-    def read(path: str) -> bytes | None:
-        told = files.get(path)
-        return told.encode() if isinstance(told, str) else told
-
-    made = plan(None, list(files), read)
-    assert isinstance(made, GatePlan | NoGate)
-    return made
 
 
 def package(**told: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from runner.errors import RecordsFault
 from runner.model import Phase, RoundInput
 from runner.records import RunChange, RunRecord
-from runner.rounds import RoundState
+from runner.rounds import RoundKey, RoundState
 from runner.waits import SPARE_S, PatientRounds
 from tests.fakes.a_round import INPUT
 from tests.fakes.clocks import DAY_S, HandClock
@@ -44,6 +45,9 @@ class Engine:
 
     def state(self, run_id: str, number: int) -> RoundState:
         return RoundState.DELAYED if (run_id, number) in self.given else RoundState.ABSENT
+
+    def states(self, rounds: Sequence[RoundKey]) -> dict[RoundKey, RoundState]:
+        return {one: self.state(*one) for one in rounds}
 
     def close(self, deadline_s: float) -> bool:
         return deadline_s >= 0
