@@ -31,6 +31,7 @@ from runner.model import RoundInput
 from runner.model_access import ModelAccess
 from runner.planning import Planner
 from runner.ports import Checkouts, Clock, Containers, Forge
+from runner.precedence import Precedence
 from runner.preparing import Preparer
 from runner.publishing import Publisher
 from runner.receipts import Receipts
@@ -64,6 +65,7 @@ class World(JudgesWorld):
     forge: Forge
     model: ModelAccess
     receipts: Receipts
+    precedence: Precedence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,8 +191,8 @@ def build(world: World, pool: ThreadPoolExecutor, resubmit: Callable[[RoundInput
             model=model,
             limits=world.fleet.limits,
             early=judging.early,
-            reader=EventReader(records=records, clock=clock, guard=guard),
-            lookout=Lookout(clock),
+            reader=EventReader(records=records, clock=clock, guard=guard, precedence=world.precedence),
+            lookout=Lookout(clock, world.precedence),
         ),
         gates=judging.gates,
         base=BaseJudge(judging.gates, pool),

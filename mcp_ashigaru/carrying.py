@@ -17,6 +17,7 @@ from runner.keeping import Keeper
 from runner.model import RoundInput
 from runner.pool import Pool
 from runner.ports import Forge
+from runner.precedence import Precedence
 from runner.reconciling import Reconciler
 from runner.records import Records, RunRecord
 from runner.recovering import Recovery
@@ -84,12 +85,20 @@ def carrying_of(
     timeline: Timeline,
     moments: MomentBook,
     book: SlotBook,
+    precedence: Precedence,
 ) -> Carrying:
     """The pool before `engine`; nothing is started yet."""
     waits = PatientRounds(rounds=engine, book=moments, records=records, timeline=timeline)
     return Carrying(
         waits=waits,
-        slots=Pool(engine=waits, book=book, records=records, clock=timeline.clock, slots=settings.slots),
+        slots=Pool(
+            engine=waits,
+            book=book,
+            records=records,
+            clock=timeline.clock,
+            slots=settings.slots,
+            precedence=precedence,
+        ),
         admission=AdmissionControl(book=book, limits=settings.run_limits, of_repo=lambda repo: fleet.of(repo).runs),
         ages=Ages(book=moments, records=records, timeline=timeline),
     )

@@ -28,6 +28,7 @@ from mcp_ashigaru.stores import (
 )
 from mcp_ashigaru.walls import fleet_of, gateways_of, own_podman, podman_containers
 from mcp_ashigaru.web.doorkeeper import Doorkeeper
+from mcp_ashigaru.web.foremost import Foremost
 from mcp_ashigaru.web.pages import PullPages, routes
 from mcp_ashigaru.web.webhooks import webhook_routes
 from runner import ladder
@@ -43,6 +44,7 @@ from runner.layout import Layout
 from runner.model import RoundInput
 from runner.model_access import ModelAccess
 from runner.ports import Clock, Containers
+from runner.precedence import Precedence
 from runner.rounds import Rounds
 from runner.service import Service
 from runner.setup_run import Egress
@@ -104,6 +106,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         stopping = threading.Event()
         clock = given.clock or SystemClock()
         timeline = _timeline_of(given, clock)
+        precedence = Precedence(clock)
         layout = Layout(state_dir=settings.state_dir)
         standstill = Standstill()
         books = open_books(settings, clock, standstill, stack)
@@ -138,6 +141,7 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
                 stopping=stopping,
                 relief=house.relieve,
                 timeline=timeline,
+                precedence=precedence,
             ),
             beside,
             late.resubmit,
@@ -155,9 +159,17 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
             on_stuck=standstill.begin,
             stopping=stopping,
             due=late.due,
+            give_way=precedence.give_way,
         )
         carrying = carrying_of(
-            settings, fleet, engine=engine, records=records, timeline=timeline, moments=books.moments, book=books.slots
+            settings,
+            fleet,
+            engine=engine,
+            records=records,
+            timeline=timeline,
+            moments=books.moments,
+            book=books.slots,
+            precedence=precedence,
         )
         slots, policy = carrying.slots, policy_of(settings, fleet)
         service = Service(
@@ -187,7 +199,8 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         )
         late.recovery, late.pool = comeback.recovery, slots
         server = build_server(service, stopping)
-        watch = Watch(records, comeback.unasked.followed(service.follower.look), clock, every_s=settings.watch_s)
+        look = comeback.unasked.followed(service.follower.look)
+        watch = Watch(records, look, clock, every_s=settings.watch_s, precedence=precedence)
         shown = books.local if settings.forge == "local" else None
         app = _asgi(settings, server, shown, layout, watch, service, standstill)
         slots.launch()
@@ -197,13 +210,13 @@ def running(settings: Settings, parts: Parts | None = None) -> Iterator[Daemon]:
         carrying.waits.start()
         slots.open()
         stack.enter_context(mending(standstill, books.try_to_write, comeback.mend))
-        halts = HaltWatch(records=records, rounds=slots, spending=books.spending)
+        halts = HaltWatch(records=records, rounds=slots, spending=books.spending, precedence=precedence)
         asking = Sweep(look=comeback.unasked.look, every_s=settings.watch_s)
         for watching in (Sweep(look=comeback.mend), asking, watch, halts, house):
             stack.callback(watching.close, _THREAD_S)
             watching.start()
         yield Daemon(
-            app=Doorkeeper(app, books.door),
+            app=Doorkeeper(Foremost(app, precedence), books.door),
             server=server,
             service=service,
             forge=books.local,

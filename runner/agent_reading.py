@@ -10,6 +10,7 @@ from runner.files import longer_than, read_untrusted
 from runner.guard import Guard
 from runner.layout import AttemptDirs
 from runner.ports import Clock
+from runner.precedence import Precedence
 from runner.records import Records
 from runner.transcript import Transcript, read_events
 
@@ -25,6 +26,7 @@ class EventReader:
     records: Records
     clock: Clock
     guard: Guard
+    precedence: Precedence
 
     def of(self, run_id: str, attempt: int, dirs: AttemptDirs) -> AttemptReader:
         """What reads one attempt's events, in the one thread that watches it."""
@@ -37,15 +39,20 @@ class AttemptReader:
     def __init__(self, reader: EventReader, run_id: str, attempt: int, dirs: AttemptDirs) -> None:
         """Read nothing yet."""
         self.records, self.clock, self.guard = reader.records, reader.clock, reader.guard
+        self._precedence = reader.precedence
         self._run_id, self._attempt = run_id, attempt
         self._path = dirs.out / "events.jsonl"
         self._said: deque[str] | None = None
 
     def read(self, transcript: Transcript, *, final: bool) -> tuple[bool, Transcript]:
         """Take in what was written since: whether anything was, and the transcript with it. Raises Leaked."""
-        run_id, attempt = self._run_id, self._attempt
         if not longer_than(self._path, transcript.offset):
             return False, transcript
+        with self._precedence.after():
+            return self._taken_in(transcript, final=final)
+
+    def _taken_in(self, transcript: Transcript, *, final: bool) -> tuple[bool, Transcript]:
+        run_id, attempt = self._run_id, self._attempt
         chunk = read_untrusted(self._path, offset=transcript.offset, limit=_CHUNK_BYTES)
         if not chunk:
             return False, transcript

@@ -9,6 +9,7 @@ from typing import Final
 
 from runner.errors import RunnerError
 from runner.model import Phase
+from runner.precedence import Precedence
 from runner.reasons import HALTED
 from runner.records import Records
 from runner.rounds import Rounds
@@ -25,6 +26,7 @@ class HaltWatch:
     records: Records
     rounds: Rounds
     spending: Spending
+    precedence: Precedence
     every_s: float = 1.0
     _stopping: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -53,6 +55,7 @@ class HaltWatch:
     def _run(self) -> None:
         while not self._stopping.wait(self.every_s):
             try:
-                self.look()
+                with self.precedence.after():
+                    self.look()
             except RunnerError:
                 _LOG.exception("runs that a halt held up could not be looked for; trying again")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from runner.errors import RunnerError
 from runner.ports import Clock
+from runner.precedence import Precedence
 
 
 @dataclass(eq=False, kw_only=True)
@@ -29,9 +31,10 @@ class _Waiting:
 class Lookout:
     """Where threads wait beside one another. The first looks for all, and hands that over when its own wait ends."""
 
-    def __init__(self, clock: Clock) -> None:
-        """Nobody waits yet."""
+    def __init__(self, clock: Clock, precedence: Precedence | None = None) -> None:
+        """Nobody waits yet. precedence: of whoever has to be answered meanwhile."""
         self._clock = clock
+        self._precedence = precedence
         self._guard = threading.Lock()
         self._led = False
         self._looked = 0.0
@@ -85,6 +88,7 @@ class Lookout:
         with self._guard:
             self._looked = self._clock.monotonic()
             beside = tuple(self._line)
-        for one in beside:
-            if one.over():
-                one.called.set()
+        with nullcontext() if self._precedence is None else self._precedence.after():
+            for one in beside:
+                if one.over():
+                    one.called.set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,7 @@ from runner.estimate import Place, places
 from runner.fair_queue import free_slots, line
 from runner.model import WORKING_PHASES, Phase, RoundInput
 from runner.ports import Clock
+from runner.precedence import Precedence
 from runner.records import Records, RunRecord
 from runner.rounds import Carrier, RoundKey, RoundState
 from runner.slots import SlotBook
@@ -38,8 +40,18 @@ class PoolSeen:
 class Pool:
     """Gives slots out, one thread of it. Safe to use from several threads."""
 
-    def __init__(self, *, engine: Carrier, book: SlotBook, records: Records, clock: Clock, slots: int) -> None:
+    def __init__(
+        self,
+        *,
+        engine: Carrier,
+        book: SlotBook,
+        records: Records,
+        clock: Clock,
+        slots: int,
+        precedence: Precedence,
+    ) -> None:
         """Take the parts; starts nothing."""
+        self._precedence = precedence
         self._engine = engine
         self._book = book
         self._records = records
@@ -227,10 +239,12 @@ class Pool:
                     self._changed.wait(timeout=_LOOK_S)
                 if self._stopping:
                     return
-                self._due = False
+                told, self._due = self._due, False
             try:
                 if not self._held.is_set():
-                    self.give()
+                    # A round that somebody has just asked for does not wait.
+                    with nullcontext() if told else self._precedence.after():
+                        self.give()
             except RunnerError:
                 _LOG.exception("slots could not be given out; trying again")
             except Exception:  # noqa: BLE001 - the outermost boundary of the pool

@@ -12,6 +12,7 @@ from typing import Final
 from runner.errors import RecordsFault, RunnerError, Unavailable
 from runner.model import Phase
 from runner.ports import Clock
+from runner.precedence import Precedence
 from runner.watched import WatchBook, Watched
 
 _LOG: Final = logging.getLogger(__name__)
@@ -37,9 +38,17 @@ class Watch:
     """
 
     def __init__(
-        self, records: WatchBook, look: Callable[[str], bool], clock: Clock, *, every_s: float, read_s: float = _READ_S
+        self,
+        records: WatchBook,
+        look: Callable[[str], bool],
+        clock: Clock,
+        *,
+        every_s: float,
+        read_s: float = _READ_S,
+        precedence: Precedence,
     ) -> None:
         """Take the parts; starts nothing."""
+        self._precedence = precedence
         self._records = records
         self._read_s = min(every_s, read_s)
         self._look = look
@@ -89,7 +98,8 @@ class Watch:
                     return
                 self._woken, nudged, self._nudged = False, self._nudged, set()
             try:
-                self._round(nudged)
+                with self._precedence.after():
+                    self._round(nudged)
             except RecordsFault:
                 _LOG.exception("the runs to follow could not be read; trying again")
                 with self._changed:

@@ -58,6 +58,7 @@ class DbosRounds:
         choose_host: Callable[[RoundInput], str] | None = None,
         on_stuck: Callable[[str], None] | None = None,
         due: Callable[[RoundInput], None] | None = None,
+        give_way: Callable[[], None] = lambda: None,
         polling_s: float | None = None,
         protocol: int = ENGINE_PROTOCOL,
     ) -> None:
@@ -66,7 +67,8 @@ class DbosRounds:
         slots: rounds at work at once on this host. on_fault: told when a round died of a fault of ours.
         choose_host: which host a new round goes to; None for the one that happens to take it in. on_stuck: told why
         the engine cannot write for now; `revive` has what it let go of go on. due: given a round whose time has come,
-        in the place of a host; it has to be safe twice.
+        in the place of a host; it has to be safe twice. give_way: called
+        before each look for work that nobody told of.
         """
         self._url = database_url
         self._host_id = host_id
@@ -85,6 +87,7 @@ class DbosRounds:
         self._due = due
         self._polling_s = polling_s or (_ALONE_POLL_S if self._alone else _POLL_S)
         self._protocol = protocol
+        self._give_way = give_way
         self._bells = Doorbells()
         self._at_work = 0
         self._held = threading.Event()
@@ -109,7 +112,7 @@ class DbosRounds:
         with translated():
             write_ahead(self._url)
             DBOS.destroy(destroy_registry=True)
-            self._bells = Doorbells()
+            self._bells = Doorbells(self._give_way)
             DBOS(config=config).background_thread_stop_events = self._bells
             self._round = workflow("round", self._round_body)
             self._intake = workflow("intake", self._intake_body)

@@ -25,6 +25,7 @@ from runner.follower import Follower
 from runner.gate_run import GateRunner, Question
 from runner.guard import Guard
 from runner.layout import Layout
+from runner.precedence import Precedence
 from runner.transcript import Result, Transcript
 from tests.attack.case import Attempt, Case, Chapter, Defence, Outcome, Stopped, Through
 from tests.attack.ground import Ground
@@ -167,7 +168,9 @@ def _says(*looks: Sequence[dict[str, Any]]) -> Callable[[_House], None]:
     def tell(house: _House) -> None:
         dirs = house.layout.attempt(RUN, 1)
         dirs.out.mkdir(parents=True)
-        reader = EventReader(records=house.records, clock=SystemClock(), guard=house.guard).of(RUN, 1, dirs)
+        reader = EventReader(
+            records=house.records, clock=SystemClock(), guard=house.guard, precedence=Precedence(SystemClock())
+        ).of(RUN, 1, dirs)
         transcript = Transcript()
         for events in looks:
             with (dirs.out / "events.jsonl").open("a", encoding="utf-8") as file:

@@ -222,6 +222,19 @@ def test_a_round_that_was_said_to_be_due_and_that_nobody_began_is_absent(fleet: 
     assert fleet.start("a", "--heralds").ask("state", run="r1") == "absent"
 
 
+def test_many_are_asked_about_at_once(fleet: Fleet) -> None:
+    a = fleet.start("a", "--hold", IN_THE_AGENT)
+    run_through(a, "r2", "a")
+    until(a, "r2", "done")
+    a.ask("submit", run="r1", host="a")
+    a.heard(event="begun", run="r1", step="run_agent")
+    unknown = [f"n{number}" for number in range(1200)]
+    a.ask("submit", run="d", host="a", delay_s=3600.0)
+    told = a.ask("states", runs=["r1", "r2", "d", *unknown])
+    assert told == {"r1": "running", "r2": "done", "d": "delayed"} | dict.fromkeys(unknown, "absent")
+    assert a.ask("states", runs=[]) == {}
+
+
 def test_no_more_rounds_than_slots_are_at_work(fleet: Fleet) -> None:
     a = fleet.start("a", "--slots", "1", "--hold", IN_THE_AGENT)
     a.ask("submit", run="r1", host="a")

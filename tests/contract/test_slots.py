@@ -47,8 +47,11 @@ def test_what_waits_is_told_longest_waiting_first(records: Records, book: SlotBo
 def test_only_a_round_that_is_on_record_waits(records: Records, book: SlotBook) -> None:
     records.claim(run("claimed", issue=1))
     queue(records, "at-work", 2, phase=Phase.AGENT)
+    records.claim(run("begun", issue=3, phase=Phase.AGENT))
+    records.claim(run("over", issue=4, phase=Phase.ESCALATED))
     assert book.queued(10) == []
-    assert book.unsaved(10) == ["claimed"]
+    assert sorted(book.unsaved(10)) == ["begun", "claimed"]
+    records.save_round(a_round("begun"), 1.0)
     records.save_round(a_round("claimed"), 1.0)
     assert [one.run_id for one in book.queued(10)] == ["claimed"]
     assert book.unsaved(10) == []

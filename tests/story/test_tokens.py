@@ -22,6 +22,7 @@ from mcp_ashigaru.client import CallRefused, connect
 from mcp_ashigaru.settings import ConfigError, load_settings
 from mcp_ashigaru.stores import open_tokens
 from mcp_ashigaru.web.doorkeeper import Doorkeeper
+from mcp_ashigaru.web.foremost import Foremost
 from runner.adapters.system_clock import SystemClock
 from runner.callers import mint, scopes_of
 from runner.errors import BadIntent, NotPossible, RunnerError
@@ -347,10 +348,13 @@ def test_every_route_there_is_wants_a_credential_but_health(idle: House, forge: 
     with idle.daemon() as foreman:
         keeper = foreman.daemon.app
         assert isinstance(keeper, Doorkeeper)
-        assert isinstance(keeper.app, Starlette)
+        # Whoever is let in goes first, and whoever is not does not.
+        assert isinstance(keeper.app, Foremost)
+        behind = keeper.app.app
+        assert isinstance(behind, Starlette)
         # As if somebody had added one and thought no further.
-        keeper.app.router.routes.insert(0, Route("/metrics", lambda _request: PlainTextResponse("runs 7")))
-        walked = paths(keeper.app.routes)
+        behind.router.routes.insert(0, Route("/metrics", lambda _request: PlainTextResponse("runs 7")))
+        walked = paths(behind.routes)
         assert {"/mcp", "/healthz"} < set(walked)
         with httpx.Client(base_url=foreman.url) as web:
             for path in walked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from runner.errors import Leaked
 from runner.guard import Guard
 from runner.layout import Layout
 from runner.model import Phase
+from runner.precedence import Precedence
 from runner.records import AttemptRecord, RunRecord
 from runner.transcript import Transcript
 from tests.fakes.records_file import laid_down
@@ -62,7 +64,27 @@ def records(tmp_path: Path) -> Iterator[SqlRecords]:
     engine.dispose()
 
 
-def told(records: SqlRecords, home: Path, pieces: list[str], *, attempt: int = 1, restarted: bool = False) -> int:
+class Putting(Precedence):
+    """Counts how often something was put off."""
+
+    put_off = 0
+
+    @contextmanager
+    def after(self) -> Iterator[None]:
+        self.put_off += 1
+        with super().after():
+            yield
+
+
+def told(
+    records: SqlRecords,
+    home: Path,
+    pieces: list[str],
+    *,
+    attempt: int = 1,
+    restarted: bool = False,
+    precedence: Precedence | None = None,
+) -> int:
     """How many of the pieces were kept, when each is read before the next is said.
 
     restarted: by a daemon that has just come up.
@@ -71,7 +93,8 @@ def told(records: SqlRecords, home: Path, pieces: list[str], *, attempt: int = 1
         records=records, clock=SystemClock(), scanner=DetectSecrets(), marked=(), canary=lambda _run_id: CANARY
     )
     dirs, transcript = Layout(state_dir=home).attempt(RUN, attempt), Transcript()
-    reader = EventReader(records=records, clock=SystemClock(), guard=guard)
+    first = precedence or Precedence(SystemClock())
+    reader = EventReader(records=records, clock=SystemClock(), guard=guard, precedence=first)
     watching = reader.of(RUN, attempt, dirs)
     dirs.out.mkdir(parents=True)
     for piece in pieces:
@@ -81,6 +104,7 @@ def told(records: SqlRecords, home: Path, pieces: list[str], *, attempt: int = 1
             file.write(f"{line}\n")
         watching = reader.of(RUN, attempt, dirs) if restarted else watching
         _, transcript = watching.read(transcript, final=False)
+        assert watching.read(transcript, final=False) == (False, transcript)
     return len(records.events(RUN, attempt=attempt))
 
 
@@ -102,3 +126,11 @@ def test_what_another_attempt_said_is_not_put_before_it(records: SqlRecords, tmp
 
 def test_plain_words_are_kept(records: SqlRecords, tmp_path: Path) -> None:
     assert told(records, tmp_path, ["I look at it.", "It is mended.", "Done."]) == 3
+
+
+def test_what_it_says_is_taken_in_after_whoever_is_being_answered_and_where_it_says_nothing_nobody_is_put_off(
+    records: SqlRecords, tmp_path: Path
+) -> None:
+    precedence = Putting(SystemClock())
+    assert told(records, tmp_path, ["Reading.", "Writing."], precedence=precedence) == 2
+    assert precedence.put_off == 2

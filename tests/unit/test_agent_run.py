@@ -20,6 +20,7 @@ from runner.facts import RunAgent
 from runner.guard import Guard
 from runner.layout import Layout
 from runner.lookout import Lookout
+from runner.precedence import Precedence
 from runner.recipes import Recipes
 from runner.rounds import Interrupted
 from runner.sandbox import Limits, agent_name
@@ -94,7 +95,7 @@ def watching(
         model=FakeModel(),
         limits=nothing,
         early=Ahead(containers=containers),
-        reader=EventReader(records=records, clock=clock, guard=guard),
+        reader=EventReader(records=records, clock=clock, guard=guard, precedence=Precedence(clock)),
         lookout=Lookout(clock),
     )
 

@@ -44,3 +44,17 @@ def test_an_event_that_is_set_ends_every_wait_as_ever() -> None:
     event.set()
     assert event.wait(FOREVER_S) is True
     assert event.is_set()
+
+
+def test_a_thread_whose_sleep_ends_by_itself_gives_way_and_one_that_was_rung_for_does_not() -> None:
+    ways: list[str] = []
+    bells = Doorbells(lambda: ways.append("gave way"))
+    event = threading.Event()
+    bells.append(event)
+    assert event.wait(0.0) is False
+    assert ways == ["gave way"]
+    bells.ring()
+    assert event.wait(FOREVER_S) is False
+    event.set()
+    assert event.wait(FOREVER_S) is True
+    assert ways == ["gave way"]

@@ -58,6 +58,9 @@ class Recorded:
     def run(self, run_id: str) -> RunRecord:
         return dataclasses.replace(RUN, run_id=run_id, phase=Phase.GATE, pull=None)
 
+    def runs(self, **_wanted: object) -> list[RunRecord]:
+        return []
+
     def change(self, _run_id: str, change: RunChange, _at: float) -> None:
         self.changes.append(change)
 

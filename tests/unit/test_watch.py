@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from runner.adapters.system_clock import SystemClock
 from runner.errors import ForgeDown, NotPossible, RecordsFault
 from runner.model import Phase
+from runner.precedence import Precedence
 from runner.watch import Watch
 from runner.watched import Watched
 
@@ -57,7 +58,7 @@ class Looks:
 
 @contextmanager
 def watching(book: Book, looks: Looks, every_s: float, read_s: float = 1.0) -> Iterator[Watch]:
-    watch = Watch(book, looks, SystemClock(), every_s=every_s, read_s=read_s)
+    watch = Watch(book, looks, SystemClock(), every_s=every_s, read_s=read_s, precedence=Precedence(SystemClock()))
     watch.start()
     try:
         yield watch
@@ -155,7 +156,7 @@ def test_records_that_cannot_be_read_are_asked_again() -> None:
 
 def test_a_run_that_waits_for_a_person_is_looked_at_less_and_less_often() -> None:
     looks = Looks()
-    watch = Watch(Book([RUN]), looks, SystemClock(), every_s=10.0)
+    watch = Watch(Book([RUN]), looks, SystemClock(), every_s=10.0, precedence=Precedence(SystemClock()))
     paces = []
     for _ in range(12):
         watch._one(RUN)
@@ -167,4 +168,4 @@ def test_a_run_that_waits_for_a_person_is_looked_at_less_and_less_often() -> Non
 
 
 def test_a_watch_that_never_started_closes() -> None:
-    Watch(Book([]), Looks(), SystemClock(), every_s=1.0).close(0.1)
+    Watch(Book([]), Looks(), SystemClock(), every_s=1.0, precedence=Precedence(SystemClock())).close(0.1)
