@@ -80,6 +80,15 @@ def test_each_connection_of_the_records_has_a_small_page_cache(plain: Engine) ->
     assert caches == [(-256,), (-256,)]
 
 
+def test_the_connection_that_was_used_last_is_used_next_so_that_few_become_warm(plain: Engine) -> None:
+    first, second = plain.raw_connection(), plain.raw_connection()
+    last = second.driver_connection
+    first.close()
+    second.close()
+    with closing(plain.raw_connection()) as following:
+        assert following.driver_connection is last
+
+
 def test_a_file_made_for_a_library_keeps_small_page_caches_for_whoever_opens_it(tmp_path: Path) -> None:
     file = tmp_path / "made" / "engine.db"
     for _ in range(2):

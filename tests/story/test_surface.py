@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +37,7 @@ PROJECT = Path(__file__).parents[2]
 FILES = {"total.py": "total = 0\n", ".ashigaru.toml": '[[gate]]\nname = "test"\nrun = "check"\n'}
 LEAVING_S = 5
 PATIENCE_S = 30
+HEAP_BYTES = 64 << 20
 
 
 @pytest.fixture
@@ -256,6 +258,33 @@ def test_two_clients_wait_for_one_change_and_both_are_told(state: Path, source: 
             one.join(25)
         assert len(answers) == 2
         assert all(one["cursor"] > told["cursor"] for one in answers)
+
+
+def heaps(pid: int) -> int:
+    """How many heaps glibc has beside the first: each at a multiple of its 64 MiB, with what it has not used behind."""
+    told = [line.split()[:2] for line in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines()]
+    places = [(*(int(end, 16) for end in span.split("-")), rights) for span, rights in told]
+    return sum(
+        begin % HEAP_BYTES == 0
+        and last == begin + HEAP_BYTES
+        and (rights, behind) == ("rw-p", "---p")
+        and end == next_begin
+        for (begin, end, rights), (next_begin, last, behind) in pairwise(places)
+    )
+
+
+def test_a_daemon_that_serves_has_one_heap_for_all_its_threads(state: Path, source: Path) -> None:
+    furnish(state, source)
+
+    async def work(port: int) -> None:
+        async with at(port) as client:
+            told = await _call(client, "work_ticket", repo="widgets", issue=1, brief="Totals are off by one.")
+            await _rested(client, told["run_id"])
+
+    port = free_port()
+    with served(state, port, "writes") as process:
+        asyncio.run(asyncio.wait_for(work(port), PATIENCE_S))
+        assert heaps(process.pid) == 0
 
 
 def test_the_whole_daemon_keeps_its_door(state: Path, source: Path) -> None:
