@@ -42,6 +42,8 @@ class Cluster:
     """A server that is up."""
 
     socket_dir: Path
+    _control: tuple[str, ...]
+    _options: str
     _numbers: Iterator[int] = field(default_factory=count)
 
     def schema(self) -> str:
@@ -57,6 +59,15 @@ class Cluster:
         with psycopg.connect(self._words("postgres"), autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
         return self.url(name)
+
+    def crash(self) -> None:
+        """The server ends in the middle of whatever it does, and so does every connection; it recovers when started."""
+        _run([*self._control, "-m", "immediate", "stop"], self.socket_dir)
+
+    def start(self) -> None:
+        """The server answers."""
+        log = str(self.socket_dir / "log")
+        _run([*self._control, "-l", log, "-o", self._options, "start"], self.socket_dir)
 
     def url(self, name: str) -> str:
         return f"postgresql+psycopg://{_ACCOUNT}@/{name}?host={self.socket_dir}"
@@ -81,12 +92,13 @@ def cluster() -> Iterator[Cluster]:
         made = [str(where / "initdb"), "-D", str(data), "-U", _ACCOUNT, "-A", "trust", "-E", "UTF8", "--no-sync"]
         _run([*as_account, *made], home)
         options = f"-c listen_addresses='' -c fsync=off -c max_connections=60 -k {home}"
-        control = [*as_account, str(where / "pg_ctl"), "-D", str(data), "-w", "-t", str(_PATIENCE_S)]
-        _run([*control, "-l", str(home / "log"), "-o", options, "start"], home)
+        control = (*as_account, str(where / "pg_ctl"), "-D", str(data), "-w", "-t", str(_PATIENCE_S))
+        server = Cluster(socket_dir=home, _control=control, _options=options)
+        server.start()
         try:
-            yield Cluster(socket_dir=home)
+            yield server
         finally:
-            _run([*control, "-m", "immediate", "stop"], home)
+            server.crash()
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
