@@ -34,16 +34,17 @@ LEFT = Candidate(commit="c" * 40, tree="d" * 40)
 
 @dataclass(kw_only=True)
 class Line:
-    """An engine that knows no round, and remembers what it was given."""
+    """An engine that knows no round but those of these numbers, and remembers what it was given."""
 
+    known: set[int] = field(default_factory=set)
     fenced: list[str] = field(default_factory=list)
     submitted: list[RoundInput] = field(default_factory=list)
 
     def fence(self, run_id: str, _number: int) -> None:
         self.fenced.append(run_id)
 
-    def state(self, _run_id: str, _number: int) -> RoundState:
-        return RoundState.ABSENT
+    def state(self, _run_id: str, number: int) -> RoundState:
+        return RoundState.FAILED if number in self.known else RoundState.ABSENT
 
     def submit(self, round_input: RoundInput, *, delay_s: float) -> None:
         assert delay_s == 0.0
@@ -52,17 +53,19 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Floor:
-    """Sandboxes that are removed at once, and an agent's work that can always be kept."""
+    """Sandboxes that are removed at once, and work that can always be kept once no agent is at it."""
 
     layout: Layout
+    removed: list[str] = field(default_factory=list)
 
     def remove_sandboxes(self, run_id: str) -> None:
-        pass
+        self.removed.append(run_id)
 
     def clear(self, run_id: str) -> None:
         pass
 
-    def left_by(self, _round: RoundInput, _run: RunRecord, _step: Collect) -> Collected:
+    def left_by(self, _round: RoundInput, run: RunRecord, _step: Collect) -> Collected:
+        assert self.removed == [run.run_id], "an agent still writes what is kept"
         return Collected(candidate=LEFT, files=1, diff="a line of it")
 
 
@@ -151,6 +154,30 @@ def test_what_an_agent_left_goes_only_once_the_round_that_goes_on_from_it_is_on_
     assert left.exists() == there
     kept = records.round_input(stranded.run_id, 2)
     assert there or (kept is not None and kept.start_commit == LEFT.commit)
+
+
+def test_a_round_that_starts_again_takes_a_number_that_neither_the_records_nor_the_engine_know(
+    engine: Engine, tmp_path: Path
+) -> None:
+    records, rounds = SqlRecords(engine), Line(known={3})
+    stranded = records.claim(run(phase=Phase.AGENT, attempt=1))
+    last = a_round(stranded.run_id)
+    # They are from different moments: the records know of a second round, and the engine of a third.
+    for number in (1, 2):
+        records.save_round(a_round(stranded.run_id, number), 1.0)
+    assert restarter(engine, rounds, tmp_path).again(stranded, last).number == 4
+
+
+def test_remarks_that_a_round_was_told_of_are_the_next_ones_when_it_starts_again(
+    engine: Engine, tmp_path: Path
+) -> None:
+    records = SqlRecords(engine)
+    stranded = records.claim(run(phase=Phase.AGENT, attempt=1))
+    last = replace(a_round(stranded.run_id), remarks=("c1",))
+    records.save_round(last, 1.0)
+    records.take_up(stranded.run_id, 1, (("c1", 5.0),))
+    restarter(engine, Line(), tmp_path).again(stranded, last)
+    assert [(one.remark, one.round, one.at) for one in records.taken_up(stranded.run_id)] == [("c1", 2, 5.0)]
 
 
 def test_of_more_than_a_thousand_queued_runs_the_take_over_leaves_none_out(engine: Engine, tmp_path: Path) -> None:
