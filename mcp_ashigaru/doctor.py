@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp_ashigaru.findings import Finding, Level
-from mcp_ashigaru.host_limits import judge_limits
+from mcp_ashigaru.host_limits import judge_limits, judge_memory
 
 PODMAN_S = 20.0
 ROOM_ABOVE_FLOOR = 2.5
@@ -47,6 +47,9 @@ class Question:
     needs_token: bool
     database: Path | None
     disk_floor: int = 2 * 1024**3
+    slots: int = 1
+    slot_memory: int = 0
+    """Bytes that a slot's sandboxes may take at once, at the usual peak."""
     github: str | None = None
     """What keeps the daemon from GitHub, with its cure; "" nothing; None: its forge is another."""
     settled: tuple[Finding, ...] = ()
@@ -61,6 +64,7 @@ def diagnose(question: Question) -> tuple[Finding, ...]:
         judge_podman(info),
         judge_sub_ids(account, _read("/etc/subuid"), _read("/etc/subgid")),
         *judge_limits(info, platform.release()),
+        *judge_memory(info, question.slots, question.slot_memory),
         *(judge_image(name, present=_image_exists(question.podman_argv, name)) for name in question.images),
         *judge_tokens(
             [(token, _mode(token.file)) for token in question.tokens],

@@ -1,4 +1,4 @@
-"""Which of a sandbox's limits this host really enforces. Pure."""
+"""Which of a sandbox's limits this host really enforces, and whether it has what all slots may take. Pure."""
 
 from __future__ import annotations
 
@@ -40,6 +40,20 @@ def judge_limits(info: dict[str, Any] | str, kernel: str) -> tuple[Finding, ...]
         else Finding(level=Level.OK, subject="limits", text=f"{word}: enforced")
         for name, word in words.items()
     )
+
+
+def judge_memory(info: dict[str, Any] | str, slots: int, slot_bytes: int) -> tuple[Finding, ...]:
+    """Whether the host has the memory that its slots may take at once; slot_bytes: what one may, at the usual peak."""
+    total = 0 if isinstance(info, str) else info.get("host", {}).get("memTotal")
+    if not isinstance(total, int) or total <= 0 or slot_bytes <= 0:
+        return ()
+    text = f"{slots} slots may take {slots * slot_bytes / 1024**3:.1f} GB at once, the host has {total / 1024**3:.1f}"
+    if slots * slot_bytes <= total:
+        return (Finding(level=Level.OK, subject="memory", text=text),)
+    fit = total // slot_bytes
+    fewer = f"set ASHIGARU_SLOTS to {fit}" if fit else "give the host more"
+    cure = f"{fewer}, or lower ASHIGARU_AGENT_MEMORY and ASHIGARU_GATE_MEMORY; what is short is taken from whoever asks"
+    return (Finding(level=Level.WARN, subject="memory", text=text, cure=cure),)
 
 
 def _release(kernel: str) -> tuple[int, ...]:

@@ -52,6 +52,8 @@ def report(settings: Settings, *, as_json: bool = False) -> int:
             database=records_file(settings),
             settled=judge_fleet(fleet_trouble(settings)),
             disk_floor=settings.disk_floor,
+            slots=settings.slots,
+            slot_memory=settings.agent_memory + settings.gate_memory,
             github=github_trouble(settings),
         )
     )

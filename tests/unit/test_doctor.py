@@ -69,6 +69,30 @@ def test_of_limits_without_podman_nothing_is_said() -> None:
     assert host_limits.judge_limits("gone", "6.1.0") == ()
 
 
+_GB = 1024**3
+
+
+@pytest.mark.parametrize(
+    ("total", "slots", "level", "cure"),
+    [
+        (24 * _GB, 3, Level.OK, ""),
+        (24 * _GB, 5, Level.WARN, "set ASHIGARU_SLOTS to 3, or lower ASHIGARU_AGENT_MEMORY"),
+        (6 * _GB, 1, Level.WARN, "give the host more, or lower ASHIGARU_AGENT_MEMORY"),
+    ],
+)
+def test_slots_that_may_take_more_memory_than_there_is_are_told_with_how_many_fit(
+    total: int, slots: int, level: Level, cure: str
+) -> None:
+    (finding,) = host_limits.judge_memory(_info(memTotal=total), slots, 8 * _GB)
+    assert (finding.level, finding.cure.startswith(cure)) == (level, True)
+    assert f"{slots} slots may take {slots * 8:.1f} GB at once, the host has {total / _GB:.1f}" in finding.text
+
+
+@pytest.mark.parametrize("info", ["gone", {}, {"host": {"memTotal": "much"}}])
+def test_of_memory_that_podman_does_not_tell_nothing_is_said(info: dict[str, Any] | str) -> None:
+    assert host_limits.judge_memory(info, 5, _GB) == ()
+
+
 def test_sub_ids_must_be_there_in_both_files() -> None:
     held = "other:1:2\nme:100000:65536\n"
     assert doctor.judge_sub_ids("me", held, held).level is Level.OK
