@@ -82,13 +82,14 @@ class BareRepository:
             stale.unlink(missing_ok=True)
 
     def clear_halves(self) -> None:
-        """What a packing that was killed had packed and not yet named is gone; git leaves it there for good.
+        """What a packing that was killed had packed, or was packing, and not yet named is gone.
 
-        Only for the one who holds the repository's lock. One that is not quite dead fails then, before it removes
-        what it was to replace.
+        Git leaves the one there for good, the other for as long as what nothing reaches. Only for the one who holds the
+        repository's lock. A packing that is not quite dead fails then, before it removes what it was to replace.
         """
-        for half in self.place.glob("objects/pack/.tmp-*"):
-            half.unlink(missing_ok=True)
+        for halves in (".tmp-*", "tmp_pack_*"):
+            for half in self.place.glob(f"objects/pack/{halves}"):
+                half.unlink(missing_ok=True)
 
     def head(self, branch: str) -> str | None:
         """Commit of the branch, or None."""

@@ -104,8 +104,10 @@ def _many_packs(layout: Layout, work: Path) -> None:
         checkouts.refresh("widgets", Remote(url=f"file://{work}"))
         git(checkouts.mirror("widgets").place, "repack", "-d", "-q")
     packs = checkouts.mirror("widgets").place / "objects" / "pack"
-    # Of a packing that was killed in the moment in which it had packed and not yet named what it had.
-    (packs / f".tmp-1-{next(packs.glob('*.pack')).name}").write_bytes(b"PACK")
+    # Of a packing that was killed in the moment in which it had packed and not yet named what it had, and of one that
+    # was in the middle of it.
+    for half in (f".tmp-1-{next(packs.glob('*.pack')).name}", "tmp_pack_0pJ2rq"):
+        (packs / half).write_bytes(b"PACK")
 
 
 def _images(place: Path, now: float) -> None:
