@@ -27,7 +27,7 @@ from tests.fakes.behaviours import AgentAtWork, works
 from tests.story.house import Foreman
 from tests.story.scenes import RIGHT, branches, house_of, passes_when, says_hello, started
 
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 
 
 def fill() -> None:
@@ -58,7 +58,7 @@ def health(foreman: Foreman, wanted: int) -> dict[str, Any]:
     """What /healthz says as soon as it answers with that status."""
     tick = threading.Event()
     for _ in range(int(_PATIENCE_S / 0.02)):
-        answer = httpx2.get(f"{foreman.url}/healthz", timeout=5.0)
+        answer = httpx2.get(f"{foreman.url}/healthz", timeout=20.0)
         if answer.status_code == wanted:
             return {"code": wanted, **answer.json()}
         tick.wait(0.02)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Queue
-from typing import Any
 
-import httpx2
 import pytest
 
 from mcp_ashigaru.client import CallRefused
 from runner.facts import Fact, Step
 from runner.model import RoundInput
 from runner.sandboxes import Role
-from tests.fakes.behaviours import AgentAtWork, works
+from tests.fakes.behaviours import works
+from tests.fakes.full_disk_program import health, work
 from tests.fakes.postgres import Cluster, backends, cluster
-from tests.story.house import Foreman
-from tests.story.scenes import RIGHT, branches, house_of, passes_when, says_hello, started
+from tests.story.scenes import RIGHT, branches, house_of, passes_when, started
 
 _PATIENCE_S = 60.0
 
@@ -36,24 +33,6 @@ class Kills:
             self.left.discard(step.kind)
             self.server.crash()
             self.killed.put(step.kind)
-
-
-def health(foreman: Foreman, wanted: int) -> dict[str, Any]:
-    """What /healthz says as soon as it answers with that status."""
-    tick = threading.Event()
-    for _ in range(int(_PATIENCE_S / 0.05)):
-        answer = httpx2.get(f"{foreman.url}/healthz", timeout=20.0)
-        if answer.status_code == wanted:
-            return dict(answer.json())
-        tick.wait(0.05)
-    raise AssertionError(f"/healthz never answered {wanted}")
-
-
-def work(agent: AgentAtWork) -> None:
-    """Write the right total and say so."""
-    says_hello(agent)
-    (agent.tree / "total.py").write_text(RIGHT, encoding="utf-8")
-    agent.result()
 
 
 @pytest.mark.parametrize("_backend", [name for name in backends() if name == "postgresql"])
