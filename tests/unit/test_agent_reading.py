@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from runner.model import Phase
 from runner.precedence import Precedence
 from runner.records import AttemptRecord, RunRecord
 from runner.transcript import Transcript
+from tests.fakes.precedences import Putting
 from tests.fakes.records_file import laid_down
 
 RUN = "widgets-1-a"
@@ -62,18 +62,6 @@ def records(tmp_path: Path) -> Iterator[SqlRecords]:
         )
     yield made
     engine.dispose()
-
-
-class Putting(Precedence):
-    """Counts how often something was put off."""
-
-    put_off = 0
-
-    @contextmanager
-    def after(self) -> Iterator[None]:
-        self.put_off += 1
-        with super().after():
-            yield
 
 
 def told(

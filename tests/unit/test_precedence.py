@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from mcp_ashigaru.web.foremost import Foremost
+from runner.fair_queue import Held, Queued
+from runner.halting import HaltWatch
+from runner.lookout import Lookout
+from runner.pool import Pool
 from runner.precedence import Precedence
+from runner.watch import Watch
+from runner.watched import Watched
 from tests.fakes.clocks import HandClock
+from tests.fakes.precedences import Putting
 
 _PATIENCE_S = 20.0
 _LONGER_S = 60.0
@@ -125,3 +133,57 @@ def test_the_app_answers_first_whoever_has_come_in(beside: ThreadPoolExecutor) -
 
     asyncio.run(Foremost(app, precedence)({"type": "http"}, receive, send))
     assert seen == [False]
+
+
+class Nothing:
+    """Records and books in which nobody waits; spending is halted."""
+
+    def held(self) -> list[Held]:
+        return []
+
+    def queued(self, _most: int) -> list[Queued]:
+        return []
+
+    def watched(self, _most: int) -> list[Watched]:
+        return []
+
+    def halted(self) -> str:
+        return "halted"
+
+
+def the_pool(putting: Putting) -> Callable[[], object]:
+    nothing: Any = Nothing()
+    pool = Pool(engine=nothing, book=nothing, records=nothing, clock=HandClock(), slots=1, precedence=putting)
+    pool.open()
+    nothing.close = lambda _deadline_s: True
+    return lambda: pool.close(_PATIENCE_S)
+
+
+def the_watch(putting: Putting) -> Callable[[], object]:
+    watch = Watch(Nothing(), lambda _: False, HandClock(), every_s=_SHORT_S, precedence=putting)
+    watch.start()
+    return lambda: watch.close(_PATIENCE_S)
+
+
+def the_halts(putting: Putting) -> Callable[[], object]:
+    nothing: Any = Nothing()
+    halts = HaltWatch(records=nothing, rounds=nothing, spending=nothing, precedence=putting, every_s=_SHORT_S)
+    halts.start()
+    return lambda: halts.close(_PATIENCE_S)
+
+
+def the_lookout(putting: Putting) -> Callable[[], object]:
+    Lookout(HandClock(), putting).wait(lambda: False, every_s=1.0, at_most_s=3.0)
+    return lambda: None
+
+
+@pytest.mark.parametrize("begin", [the_pool, the_watch, the_halts, the_lookout], ids=lambda one: one.__name__)
+def test_what_looks_of_its_own_accord_comes_after_whoever_is_being_answered(
+    begin: Callable[[Putting], Callable[[], object]],
+) -> None:
+    putting = Putting(HandClock())
+    end = begin(putting)
+    try:
+        assert putting.some.wait(_PATIENCE_S)
+    finally:
+        end()
