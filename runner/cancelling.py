@@ -11,7 +11,7 @@ from runner.keeping import Keeper
 from runner.model import LIVE_PHASES, REVIEW_PHASES, Phase
 from runner.ports import Clock
 from runner.records import Records, RunChange, RunRecord
-from runner.rounds import Rounds, RoundState
+from runner.rounds import Rounds, RoundState, state_of
 
 _LOG: Final = logging.getLogger(__name__)
 _NOT_BEGUN: Final = frozenset({RoundState.QUEUED, RoundState.DELAYED})
@@ -36,7 +36,7 @@ class Canceller:
         if run.phase in REVIEW_PHASES:
             self._cancelled(run, "the branch and the pull request are left as they are.")
         elif run.phase is Phase.WAITING or (
-            run.phase is Phase.QUEUED and self.rounds.state(run.run_id, run.round) in _NOT_BEGUN
+            run.phase is Phase.QUEUED and state_of(self.rounds, run.run_id, run.round) in _NOT_BEGUN
         ):
             # Nothing runs, and a free slot may be hours away. One that a start has queued again has work to be kept.
             self._cancelled(run, self._kept(run))

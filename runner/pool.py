@@ -98,12 +98,8 @@ class Pool:
         """See `Rounds.revive`."""
         self._engine.revive()
 
-    def state(self, run_id: str, number: int) -> RoundState:
-        """See `Rounds.state`: one that is in the line is queued, though the engine knows nothing of it."""
-        return self.states([(run_id, number)])[run_id, number]
-
     def states(self, rounds: Sequence[RoundKey]) -> dict[RoundKey, RoundState]:
-        """See `Rounds.states`."""
+        """See `Rounds.states`: one that is in the line is queued, though the engine knows nothing of it."""
         known = self._engine.states(rounds)
         absent = [one for one, state in known.items() if state is RoundState.ABSENT]
         return known | {one: RoundState.QUEUED for one in absent if self._waits(*one)}

@@ -16,7 +16,7 @@ from runner.model import ENGINE_PROTOCOL, Phase, RoundInput
 from runner.ports import Clock
 from runner.records import Records, RunChange, RunRecord
 from runner.round_after import round_again, tier_of
-from runner.rounds import Rounds, RoundState
+from runner.rounds import Rounds, RoundState, state_of
 
 _LOG: Final = logging.getLogger(__name__)
 _MOST_NUMBERS: Final = 1000
@@ -115,6 +115,6 @@ class Restarter:
         """A number that neither the records nor the engine know: they may be from different moments."""
         for number in range(run.round + 1, run.round + _MOST_NUMBERS):
             known = self.records.round_input(run.run_id, number) is not None
-            if not known and self.rounds.state(run.run_id, number) is RoundState.ABSENT:
+            if not known and state_of(self.rounds, run.run_id, number) is RoundState.ABSENT:
                 return number
         raise RecordsFault("The run's rounds cannot be numbered on; dispatch its ticket again.")

@@ -52,11 +52,11 @@ class Rounds(Protocol):
         One that is in the middle of a step here ends with that step.
         """
 
-    def state(self, run_id: str, number: int) -> RoundState:
-        """What is known of the round. FAILED: it died of a fault of ours."""
-
     def states(self, rounds: Sequence[RoundKey]) -> dict[RoundKey, RoundState]:
-        """The same of each of these, for little more than of one."""
+        """What is known of each; to ask about many costs little more than about one.
+
+        FAILED: it died of a fault of ours.
+        """
 
     def revive(self) -> None:
         """Have those rounds go on, from their next step, whose last one was done but could not be recorded."""
@@ -80,3 +80,8 @@ class Carrier(Rounds, Protocol):
 
     def begin(self, round_input: RoundInput) -> None:
         """Have the round run on this host, as soon as it has a thread for it; a second time changes nothing."""
+
+
+def state_of(rounds: Rounds, run_id: str, number: int) -> RoundState:
+    """What is known of one round. Raises RecordsFault."""
+    return rounds.states([(run_id, number)])[run_id, number]

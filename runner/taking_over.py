@@ -12,7 +12,7 @@ from runner.model import LIVE_PHASES, WORKING_PHASES, RoundInput
 from runner.reconciling import Reconciler
 from runner.records import Records, RunRecord
 from runner.restarting import Restarter, stranded
-from runner.rounds import Rounds
+from runner.rounds import Rounds, state_of
 from runner.unasked import Unasked
 
 _LOG: Final = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class TakeOver:
             if self.unasked.holds(run):
                 continue
             last = self.last_of(run)
-            state = self.rounds.state(run.run_id, run.round)
+            state = state_of(self.rounds, run.run_id, run.round)
             # Read after the engine was asked: whoever ends a round writes the record first.
             now = self.records.run(run.run_id) or run
             at_work = now.round == run.round and now.phase in WORKING_PHASES

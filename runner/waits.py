@@ -91,10 +91,6 @@ class PatientRounds:
         """See `Rounds.revive`."""
         self.rounds.revive()
 
-    def state(self, run_id: str, number: int) -> RoundState:
-        """See `Rounds.state`."""
-        return self.rounds.state(run_id, number)
-
     def states(self, rounds: Sequence[RoundKey]) -> dict[RoundKey, RoundState]:
         """See `Rounds.states`."""
         return self.rounds.states(rounds)

@@ -153,10 +153,6 @@ class DbosRounds:
         ids = [round_id(run_id, number), intake_id(run_id, number)]
         outside(lambda: DBOS.cancel_workflows(ids))
 
-    def state(self, run_id: str, number: int) -> RoundState:
-        """See `Rounds.state`."""
-        return self.states([(run_id, number)])[run_id, number]
-
     def states(self, rounds: Sequence[RoundKey]) -> dict[RoundKey, RoundState]:
         """See `Rounds.states`."""
         return states_of(rounds, tells=self._due is not None)

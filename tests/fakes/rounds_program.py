@@ -32,7 +32,7 @@ from runner.facts import (
     WorkSaved,
 )
 from runner.model import Bounds, Candidate, Ending, RoundInput, Tier
-from runner.rounds import Interrupted
+from runner.rounds import Interrupted, state_of
 
 _TICK_S = 0.02
 _PATIENCE_S = 60.0
@@ -161,7 +161,7 @@ class Host:
                 wanted = an_input(run, number, said["host"], self.model, protocol)
                 return self.rounds.submit(wanted, delay_s=said.get("delay_s", 0.0))
             case "state":
-                return self.rounds.state(run, number)
+                return state_of(self.rounds, run, number)
             case "states":
                 wanted = [(one, number) for one in said["runs"]]
                 return {one: state for (one, _), state in self.rounds.states(wanted).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -12,7 +13,7 @@ from runner.adapters.system_clock import SystemClock
 from runner.cancelling import Canceller
 from runner.keeping import Keeper
 from runner.model import Phase, RoundInput
-from runner.rounds import Rounds, RoundState
+from runner.rounds import RoundKey, Rounds, RoundState
 from tests.contract.test_records import a_round, run
 
 
@@ -22,9 +23,9 @@ class Engine:
 
     asked: list[str] = field(default_factory=list)
 
-    def state(self, run_id: str, _number: int) -> RoundState:
-        self.asked.append(run_id)
-        return RoundState.QUEUED
+    def states(self, rounds: Sequence[RoundKey]) -> dict[RoundKey, RoundState]:
+        self.asked.extend(run_id for run_id, _ in rounds)
+        return dict.fromkeys(rounds, RoundState.QUEUED)
 
     def save_start(self, _round: RoundInput) -> bool:
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from runner.model import ENGINE_PROTOCOL, Candidate, Ending, Phase, RoundInput
 from runner.reconciling import Reconciler
 from runner.records import RunRecord
 from runner.restarting import Restarter
-from runner.rounds import Rounds, RoundState
+from runner.rounds import RoundKey, Rounds, RoundState
 from runner.taking_over import TakeOver
 from runner.unasked import Unasked
 from tests.contract.test_records import a_round, attempt, run
@@ -43,8 +43,8 @@ class Line:
     def fence(self, run_id: str, _number: int) -> None:
         self.fenced.append(run_id)
 
-    def state(self, _run_id: str, number: int) -> RoundState:
-        return RoundState.FAILED if number in self.known else RoundState.ABSENT
+    def states(self, rounds: Sequence[RoundKey]) -> dict[RoundKey, RoundState]:
+        return {one: RoundState.FAILED if one[1] in self.known else RoundState.ABSENT for one in rounds}
 
     def submit(self, round_input: RoundInput, *, delay_s: float) -> None:
         assert delay_s == 0.0

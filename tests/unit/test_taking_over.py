@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -17,7 +18,7 @@ from runner.ports import Forge
 from runner.reasons import UNSEEN
 from runner.reconciling import Reconciler
 from runner.records import RunRecord
-from runner.rounds import Rounds, RoundState
+from runner.rounds import RoundKey, Rounds, RoundState
 from runner.taking_over import TakeOver
 from runner.unasked import PATIENCE_S, Unasked
 from tests.contract.test_records import a_round, run
@@ -273,10 +274,11 @@ def test_a_round_that_ends_while_a_start_looks_is_not_started_again(engine: Engi
     three_runs(engine)
 
     class Ending(Line):
-        def state(self, run_id: str, number: int) -> RoundState:
+        def states(self, rounds: Sequence[RoundKey]) -> dict[RoundKey, RoundState]:
             # Whoever ends a round writes the record first.
-            SqlRecords(engine).change(run_id, {"phase": Phase.AWAITING_REVIEW}, 2.0)
-            return RoundState.DONE if number == 1 else RoundState.ABSENT
+            for run_id, _ in rounds:
+                SqlRecords(engine).change(run_id, {"phase": Phase.AWAITING_REVIEW}, 2.0)
+            return {one: RoundState.DONE if one[1] == 1 else RoundState.ABSENT for one in rounds}
 
     rounds = Ending()
     Host(engine=engine, forge=Asked(), rounds=rounds, state_dir=tmp_path).start(restored=False)

@@ -12,7 +12,7 @@ import pytest
 from runner.errors import RecordsFault
 from runner.model import Phase, RoundInput
 from runner.records import RunChange, RunRecord
-from runner.rounds import RoundKey, RoundState
+from runner.rounds import RoundKey, RoundState, state_of
 from runner.waits import SPARE_S, PatientRounds
 from tests.fakes.a_round import INPUT
 from tests.fakes.clocks import DAY_S, HandClock
@@ -43,11 +43,8 @@ class Engine:
         self.hastened.append((run_id, number))
         self.rang.set()
 
-    def state(self, run_id: str, number: int) -> RoundState:
-        return RoundState.DELAYED if (run_id, number) in self.given else RoundState.ABSENT
-
     def states(self, rounds: Sequence[RoundKey]) -> dict[RoundKey, RoundState]:
-        return {one: self.state(*one) for one in rounds}
+        return {one: RoundState.DELAYED if one in self.given else RoundState.ABSENT for one in rounds}
 
     def close(self, deadline_s: float) -> bool:
         return deadline_s >= 0
@@ -212,7 +209,7 @@ def test_a_wait_on_record_that_the_engine_was_never_told_of_is_waited_out() -> N
     waiting(world)
     world.engine.given.clear()
     rounds = world.daemon()
-    assert rounds.state(RUN, 2) is RoundState.ABSENT
+    assert state_of(rounds, RUN, 2) is RoundState.ABSENT
     world.clock.is_set(-DAY_S)
     rounds.submit(ROUND, delay_s=900.0 + DAY_S)
     assert not world.passes(rounds, 899.0)
